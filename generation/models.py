@@ -1,0 +1,282 @@
+"""The rows of generation: what to draw (prompts), with what (checkpoints, schedules, recipes), and what came out."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class PromptSet(models.Model):
+    """A named, versioned list of prompts. Never changed once used: a correction is a new version."""
+
+    name = models.CharField(max_length=200)
+    version = models.PositiveIntegerField(default=1)
+    licence = models.CharField(max_length=200, blank=True)
+    source = models.CharField(max_length=500, blank=True, help_text="Where the prompts come from: a file name or a citation.")
+    digest = models.CharField(max_length=64, help_text="sha256 over the prompts in their order.")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "version"], name="one_prompt_set_per_name_and_version")]
+        ordering = ["name", "-version"]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class Prompt(models.Model):
+    """One text to draw. Knows nothing of criteria: which questions apply is the study's business."""
+
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.CASCADE, related_name="prompts")
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    text_digest = models.CharField(max_length=64, db_index=True, help_text="sha256 of the text, UTF-8.")
+    category = models.CharField(max_length=200, blank=True)
+    challenge = models.CharField(max_length=200, blank=True)
+    target_text = models.TextField(null=True, blank=True, help_text="What the picture must spell; empty where nothing is to be read.")  # noqa: DJ001 - null means "not a typography prompt"
+    tags = models.JSONField(default=list, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["prompt_set", "position"], name="one_prompt_per_set_and_position")]
+        ordering = ["prompt_set", "position"]
+
+    def __str__(self) -> str:
+        return self.text if len(self.text) <= 80 else f"{self.text[:77]}..."
+
+
+class Checkpoint(models.Model):
+    """Weights that can make images. Entered as a draft; a worker resolves it to ready or refused."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        CHECKING = "checking", "being checked"
+        READY = "ready"
+        REFUSED = "refused"
+
+    name = models.SlugField(max_length=100, unique=True)
+    source = models.CharField(max_length=500, help_text="Folder below the models root, or a hub repository (owner/name).")
+    revision = models.CharField(max_length=40, blank=True, help_text="40-hex commit of a hub repository; empty for a folder.")
+    pipeline_class = models.CharField(max_length=100, blank=True)
+    adapters = models.JSONField(default=list, blank=True, help_text='[{"path": ..., "weight": ...}]')
+    file_hashes = models.JSONField(default=dict, blank=True, help_text="sha256 of every file, by relative path.")
+    size_bytes = models.BigIntegerField(null=True, blank=True)
+    licence = models.CharField(max_length=200, blank=True)
+    loss_family = models.CharField(max_length=100, blank=True, help_text="Formulation; losses compare only within one family.")
+    validation_loss = models.FloatField(null=True, blank=True)
+    training_step = models.PositiveBigIntegerField(null=True, blank=True)
+    parameters = models.PositiveBigIntegerField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
+    refusal = models.TextField(blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="refused") | ~Q(refusal=""), name="a_refused_checkpoint_has_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Schedule(models.Model):
+    """How to sample, as data: scheduler class and options, steps, shift or explicit sigmas."""
+
+    scheduler_class = models.CharField(max_length=100)
+    options = models.JSONField(default=dict, blank=True)
+    steps = models.PositiveIntegerField()
+    shift = models.FloatField(null=True, blank=True)
+    sigmas = models.JSONField(null=True, blank=True, help_text="Explicit sigmas, descending, without the final zero.")
+    digest = models.CharField(max_length=64, unique=True)
+
+    def __str__(self) -> str:
+        shift = "" if self.shift is None else f", shift {self.shift:g}"
+        return f"{self.scheduler_class}, {self.steps} steps{shift}"
+
+
+class Recipe(models.Model):
+    """A checkpoint, a schedule and everything else that decides the pixels. Frozen once it has images.
+
+    An external recipe stands for a service whose images are uploaded.
+    """
+
+    class Kind(models.TextChoices):
+        GENERATED = "generated"
+        EXTERNAL = "external"
+
+    class State(models.TextChoices):
+        CHECKING = "checking", "being checked"
+        READY = "ready"
+        REFUSED = "refused"
+
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.GENERATED)
+    checkpoint = models.ForeignKey(Checkpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="recipes")
+    schedule = models.ForeignKey(Schedule, null=True, blank=True, on_delete=models.PROTECT, related_name="recipes")
+    guidance = models.FloatField(default=1.0)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    dtype = models.CharField(max_length=10, default="float32")
+    negative_prompt = models.TextField(blank=True)
+    call_options = models.JSONField(default=dict, blank=True, help_text="Further pipeline arguments, such as max_sequence_length.")
+    batch_mode = models.CharField(max_length=10, default="fast")
+    resolved_sigmas = models.JSONField(null=True, blank=True)
+    resolved_timesteps = models.JSONField(null=True, blank=True)
+    evaluations = models.PositiveIntegerField(null=True, blank=True, help_text="Function evaluations an image (NFE).")
+    state = models.CharField(max_length=10, choices=State, default=State.CHECKING)
+    refusal = models.TextField(blank=True)
+    digest = models.CharField(max_length=64, unique=True)
+    notes = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="generated", checkpoint__isnull=False, schedule__isnull=False)
+                | Q(kind="external", checkpoint__isnull=True, schedule__isnull=True, resolved_sigmas__isnull=True),
+                name="only_generated_recipes_have_checkpoint_and_schedule",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ImageJobQuerySet(models.QuerySet["ImageJob"]):
+    def due(self) -> Self:
+        """Jobs a worker may take now: pending ones, and running ones whose lease ran out by the database's clock."""
+        return self.filter(
+            Q(state=ImageJob.State.PENDING) | Q(state=ImageJob.State.RUNNING, lease_until__lt=Now()),
+            attempts__lt=ImageJob.MOST_ATTEMPTS,
+        )
+
+    def unfinished(self) -> Self:
+        return self.filter(state__in=[ImageJob.State.PENDING, ImageJob.State.RUNNING])
+
+
+class ImageJob(models.Model):
+    """One image to be made. The row is the truth; a broker message only says "come and work"."""
+
+    MOST_ATTEMPTS = 3
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="jobs")
+    prompt_text = models.TextField()
+    prompt_digest = models.CharField(max_length=64)
+    sample = models.PositiveIntegerField(default=0)
+    request_digest = models.CharField(max_length=64, unique=True, help_text="hash(recipe digest, prompt text, sample)")
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    priority = models.IntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ImageJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(F("state"), F("priority").desc(), F("id"), name="jobs_in_claim_order")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(state="failed") | ~Q(reason=""), name="a_failed_job_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.recipe} | {self.prompt_text[:60]} | sample {self.sample}"
+
+
+class Image(models.Model):
+    """A finished picture, stored under the hash of its file, with everything needed to make it again."""
+
+    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="images")
+    job = models.OneToOneField(ImageJob, null=True, blank=True, on_delete=models.PROTECT, related_name="image")
+    prompt_text = models.TextField()
+    prompt_digest = models.CharField(max_length=64)
+    sample = models.PositiveIntegerField(default=0)
+    request_digest = models.CharField(max_length=64, unique=True)
+    seed = models.BigIntegerField(null=True, blank=True, help_text="hash(prompt text, sample); null for images made elsewhere.")
+    file_sha256 = models.CharField(max_length=64, db_index=True)
+    pixels_sha256 = models.CharField(max_length=64, db_index=True)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size_bytes = models.PositiveBigIntegerField()
+    seconds = models.FloatField(null=True, blank=True, help_text="Wall seconds of the micro-batch divided by its images.")
+    provenance = models.JSONField(default=dict)
+    provenance_digest = models.CharField(max_length=64, db_index=True)
+    is_quarantined = models.BooleanField(default=False)
+    quarantine_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["recipe", "prompt_digest", "sample"], name="images_by_cell")]
+
+    def __str__(self) -> str:
+        return f"{self.recipe} | {self.prompt_text[:60]} | sample {self.sample}"
+
+
+class Run(models.Model):
+    """Who asked for which images. Progress is counted from the jobs, never stored."""
+
+    name = models.CharField(max_length=200)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
+    priority = models.IntegerField(default=0)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    jobs: "models.ManyToManyField[ImageJob, RunItem]" = models.ManyToManyField(ImageJob, through="RunItem", related_name="runs")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunItem(models.Model):
+    """A run points at jobs; a job can serve several runs."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+    job = models.ForeignKey(ImageJob, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "job"], name="a_job_is_once_in_a_run")]
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.job}"
+
+
+class WorkerHeartbeat(models.Model):
+    """A living worker process: what it can do and when it was last seen."""
+
+    worker = models.CharField(max_length=200, unique=True)
+    host = models.CharField(max_length=200)
+    queues = models.JSONField(default=list)
+    weights = models.JSONField(default=list, help_text="Names of the checkpoints whose files this worker holds.")
+    loaded = models.JSONField(default=list, help_text="Checkpoints in memory now.")
+    device = models.CharField(max_length=100, blank=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["worker"]
+
+    def __str__(self) -> str:
+        return self.worker
+
+
