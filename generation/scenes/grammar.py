@@ -1,0 +1,98 @@
+"""What a caption says: scenes as data, written to a caption and read back from one."""
+
+import re
+from dataclasses import dataclass
+
+from generation.scenes.vocabulary import COLOURS, LETTERS, LONGEST_WORD, POSITIONS, RELATIONS, SHAPES
+
+
+class CaptionError(ValueError):
+    """The caption is not one of the scene grammar's sentences."""
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """A filled shape; x and y are the centre as a share of the picture's width and height."""
+
+    colour: str
+    shape: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A board in the middle of the picture with one word on it."""
+
+    colour: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One or two objects, or one sign, on a plain background. `place` is a key of POSITIONS or RELATIONS, '' for a sign."""
+
+    background: str
+    objects: tuple[SceneObject, ...] = ()
+    sign: Sign | None = None
+    place: str = ""
+
+
+def single(*, colour: str, shape: str, position: str, background: str) -> Scene:
+    """One object at one of POSITIONS."""
+    x, y = POSITIONS[position]
+    return Scene(background=background, objects=(SceneObject(colour, shape, x, y),), place=position)
+
+
+def pair(*, first: tuple[str, str], relation: str, second: tuple[str, str], background: str) -> Scene:
+    """Two objects, each (colour, shape), in one of RELATIONS."""
+    (x1, y1), (x2, y2) = RELATIONS[relation]
+    objects = (SceneObject(*first, x1, y1), SceneObject(*second, x2, y2))
+    return Scene(background=background, objects=objects, place=relation)
+
+
+def _with_article(colour: str) -> str:
+    return f"an {colour}" if colour[0] in "aeiou" else f"a {colour}"
+
+
+def caption_of(scene: Scene) -> str:
+    """The one sentence that describes the scene; `parse_caption` is its inverse."""
+    ending = f"on {_with_article(scene.background)} background"
+    if scene.sign is not None:
+        return f'{_with_article(scene.sign.colour)} sign that says "{scene.sign.text}" {ending}'
+    names = [f"{_with_article(thing.colour)} {thing.shape}" for thing in scene.objects]
+    if len(names) == 1:
+        return f"{names[0]} {scene.place} {ending}"
+    return f"{names[0]} {scene.place} {names[1]} {ending}"
+
+
+_COLOUR = "|".join(COLOURS)
+_SHAPE = "|".join(SHAPES)
+_SINGLE = re.compile(
+    rf"an? (?P<colour>{_COLOUR}) (?P<shape>{_SHAPE}) (?P<position>{'|'.join(POSITIONS)}) on an? (?P<background>{_COLOUR}) background"
+)
+_PAIR = re.compile(
+    rf"an? (?P<c1>{_COLOUR}) (?P<s1>{_SHAPE}) (?P<relation>{'|'.join(RELATIONS)}) an? (?P<c2>{_COLOUR}) (?P<s2>{_SHAPE})"
+    rf" on an? (?P<background>{_COLOUR}) background"
+)
+_SIGN = re.compile(
+    rf'an? (?P<colour>{_COLOUR}) sign that says "(?P<text>[{LETTERS}]{{1,{LONGEST_WORD}}})" on an? (?P<background>{_COLOUR}) background'
+)
+
+
+def parse_caption(text: str) -> Scene:
+    """Read a caption of the scene grammar. Raises CaptionError for any other sentence."""
+    if found := _SINGLE.fullmatch(text):
+        return single(**found.groupdict())
+    if found := _PAIR.fullmatch(text):
+        word = found.groupdict()
+        return pair(
+            first=(word["c1"], word["s1"]),
+            relation=word["relation"],
+            second=(word["c2"], word["s2"]),
+            background=word["background"],
+        )
+    if found := _SIGN.fullmatch(text):
+        word = found.groupdict()
+        return Scene(background=word["background"], sign=Sign(word["colour"], word["text"]))
+    raise CaptionError(f"not a caption of the scene world: {text!r}")

@@ -1,0 +1,92 @@
+"""Which scenes: random ones for training, held-out ones for evaluation, and the demo study's prompts."""
+
+import hashlib
+
+import numpy as np
+
+from generation.scenes.grammar import Scene, Sign, caption_of, pair, single
+from generation.scenes.vocabulary import (
+    COLOURS,
+    HELD_OUT_WORDS,
+    LETTERS,
+    LONGEST_WORD,
+    POSITIONS,
+    RELATIONS,
+    SHAPES,
+    TRAINING_WORDS,
+)
+
+HELD_OUT_SHARE = 0.05
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether training must never see this caption: 5 % of all captions by hash, and every sign with a held-out word."""
+    if scene.sign is not None:
+        return scene.sign.text in HELD_OUT_WORDS
+    digest = hashlib.sha256(caption_of(scene).encode()).digest()
+    return int.from_bytes(digest[:4], "big") < HELD_OUT_SHARE * 2**32
+
+
+def _pick(rng: np.random.Generator, words: tuple[str, ...] | list[str]) -> str:
+    return words[int(rng.integers(len(words)))]
+
+
+def _different_colours(rng: np.random.Generator, count: int) -> list[str]:
+    names = list(COLOURS)
+    return [names[i] for i in rng.permutation(len(names))[:count]]
+
+
+def _random_word(rng: np.random.Generator) -> str:
+    if rng.random() < 0.5:
+        return _pick(rng, TRAINING_WORDS)
+    length = int(rng.integers(1, LONGEST_WORD + 1))
+    return "".join(_pick(rng, list(LETTERS)) for _ in range(length))
+
+
+def _any_scene(rng: np.random.Generator, kind: str) -> Scene:
+    if kind == "single":
+        colour, background = _different_colours(rng, 2)
+        position = _pick(rng, list(POSITIONS))
+        return single(colour=colour, shape=_pick(rng, SHAPES), position=position, background=background)
+    if kind == "pair":
+        one, two, background = _different_colours(rng, 3)
+        relation = _pick(rng, list(RELATIONS))
+        first, second = (one, _pick(rng, SHAPES)), (two, _pick(rng, SHAPES))
+        return pair(first=first, relation=relation, second=second, background=background)
+    colour, background = _different_colours(rng, 2)
+    return Scene(background=background, sign=Sign(colour, _random_word(rng)))
+
+
+def random_scene(rng: np.random.Generator) -> Scene:
+    """A scene for training: never a held-out one."""
+    while True:
+        scene = _any_scene(rng, ("single", "pair", "sign")[int(rng.choice(3, p=[0.45, 0.25, 0.30]))])
+        if not is_held_out(scene):
+            return scene
+
+
+def held_out_scenes(count: int, *, seed: int = 0, signs: float = 0.25) -> list[Scene]:
+    """`count` different scenes that training never saw, a share `signs` of them with a held-out word."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Scene] = {}
+    while len(found) < count:
+        if len(found) < round(count * signs):
+            colour, background = _different_colours(rng, 2)
+            scene = Scene(background=background, sign=Sign(colour, _pick(rng, HELD_OUT_WORDS)))
+        else:
+            scene = _any_scene(rng, "single" if rng.random() < 0.7 else "pair")
+        if is_held_out(scene):
+            found[caption_of(scene)] = scene
+    return list(found.values())
+
+
+def demo_scenes(count: int = 24, *, seed: int = 7) -> list[Scene]:
+    """The demo study's prompts: held-out scenes, a third of them signs, interleaved so that the first few show every kind."""
+    scenes = held_out_scenes(count, seed=seed, signs=1 / 3)
+    signs = [scene for scene in scenes if scene.sign is not None]
+    others = [scene for scene in scenes if scene.sign is None]
+    mixed: list[Scene] = []
+    while signs or others:
+        mixed += others[:2] + signs[:1]
+        others, signs = others[2:], signs[1:]
+    return mixed

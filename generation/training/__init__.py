@@ -1,0 +1,1 @@
+"""How the demo models are made: components, latents, losses, and the training loop. Imports torch and diffusers."""

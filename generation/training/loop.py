@@ -1,0 +1,120 @@
+"""A training loop that can be stopped and resumed at any step, and that shows where it is."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+WARM_UP_STEPS = 100
+COOL_DOWN_SHARE = 0.25  # the learning rate falls linearly to zero over the last quarter of the budget
+SECONDS_BETWEEN_SAVES = 60.0
+EMA_DECAY = 0.999
+
+StepLoss = Callable[[torch.Generator, int], torch.Tensor]
+"""(generator of this step, step number) -> scalar loss."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a training run reports: steps done of the budget, the recent loss, seconds left at the recent pace."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds_left: float
+
+
+class Trainer:
+    """Muon for the matrices, AdamW for the rest, and an exponential moving average of all weights.
+
+    The state file holds weights, average, optimiser and step, so a killed run continues with the very next step; every
+    step draws from its own seeded generator, so a resumed run sees the same data as an uninterrupted one.
+    """
+
+    def __init__(self, module: nn.Module, *, state_file: Path, learning_rate: float, seed: int) -> None:
+        self.module = module
+        self.state_file = state_file
+        self.seed = seed
+        self.step = 0
+        matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
+        others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
+        self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0)]
+        if matrices:
+            muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+            self.optimizers.append(muon)
+        self.learning_rate = learning_rate
+        self.average = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        if state_file.exists():
+            self._load()
+
+    def run(self, loss_of: StepLoss, *, steps: int, save_average_at: dict[int, Path] | None = None) -> Iterator[Progress]:
+        """Train until `steps` steps are done, yielding about every ten seconds; saves as it goes and when closed."""
+        wanted = save_average_at or {}
+        started, first, saved, reported, recent = time.monotonic(), self.step, time.monotonic(), 0.0, float("nan")
+        try:
+            while self.step < steps:
+                loss = self._one_step(loss_of, steps)
+                recent = loss if recent != recent else 0.98 * recent + 0.02 * loss
+                if path := wanted.get(self.step):
+                    torch.save(self.average, path)
+                now = time.monotonic()
+                if now - saved > SECONDS_BETWEEN_SAVES:
+                    self.save()
+                    saved = now
+                if now - reported > 10 or self.step == steps:
+                    reported = now
+                    pace = (now - started) / (self.step - first)
+                    yield Progress(step=self.step, steps=steps, loss=recent, seconds_left=pace * (steps - self.step))
+        finally:
+            self.save()
+
+    def _one_step(self, loss_of: StepLoss, steps: int) -> float:
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        cool = min(1.0, (steps - self.step) / max(1.0, COOL_DOWN_SHARE * steps))
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * warm * cool
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        loss = loss_of(generator, self.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.module.state_dict().items():
+                if value.dtype.is_floating_point:
+                    self.average[name].lerp_(value, 1 - decay)
+                else:
+                    self.average[name].copy_(value)
+        return loss.item()
+
+    def save(self) -> None:
+        """Write the state under a temporary name, then rename, so that a kill never leaves half a file."""
+        state = {
+            "step": self.step,
+            "weights": self.module.state_dict(),
+            "average": self.average,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+        temporary = self.state_file.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(self.state_file)
+
+    def _load(self) -> None:
+        state = torch.load(self.state_file, weights_only=True)
+        self.step = state["step"]
+        self.module.load_state_dict(state["weights"])
+        self.average = state["average"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+
+def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 2 and "embed" not in name and min(parameter.shape) >= 32
