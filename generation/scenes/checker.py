@@ -27,10 +27,10 @@ _PALETTE = np.array([COLOURS[name] for name in _NAMES], dtype=np.float32)
 class Findings:
     """Scores from 0 (absent) to 1 (as described); `letters` is None where nothing is to be read.
 
-    background: whether the corners have the background's colour. colours: share of the other named colours that are
-    where something of that colour should be. place: how near the things are to their places. shape: overlap with the
-    named shapes, halved when another shape fits better. letters: share of the letters that read right.
-    cleanliness: how little the picture differs from flat, sharp-edged areas (noise and blur lower it).
+    background: the corners have the background's colour. colours: things of the other named colours are there. Both are
+    0 where the colour is absent, and between 0.5 and 1 by how pure it is. place: how near the things are to their places.
+    shape: overlap with the named shapes, halved when another shape fits better. letters: share of the letters that read
+    right. cleanliness: flat areas, sharp edges, full colours (noise, blur and a washed-out look lower it).
     """
 
     background: float
@@ -47,11 +47,11 @@ def check(picture: np.ndarray, scene: Scene) -> Findings:
         raise ValueError(f"a picture is a uint8 array of shape (h, w, 3), not {picture.dtype} {picture.shape}")
     pixels = _at_working_size(picture).astype(np.float32)
     names, distances = _nearest_colours(pixels)
-    background = _background_score(names, distances, scene.background)
+    background = _background_score(pixels, names, distances, scene.background)
     if scene.sign is not None:
         colours, place, letters = _check_sign(pixels, names, distances, scene.sign)
         return Findings(background, colours, place, colours, letters, _cleanliness(pixels))
-    found = [_check_object(names, distances, thing, scene) for thing in scene.objects]
+    found = [_check_object(pixels, names, distances, thing, scene) for thing in scene.objects]
     colours, place, shape = (float(np.mean([scores[k] for scores in found])) for k in range(3))
     return Findings(background, colours, place, shape, None, _cleanliness(pixels))
 
@@ -68,15 +68,26 @@ def _nearest_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return distances.argmin(axis=2), distances.min(axis=2)
 
 
-def _background_score(names: np.ndarray, distances: np.ndarray, colour: str) -> float:
+def _background_score(pixels: np.ndarray, names: np.ndarray, distances: np.ndarray, colour: str) -> float:
     near, far = slice(0, CORNER), slice(-CORNER, None)
     wanted = (names == _NAMES.index(colour)) & (distances < FARTHEST)
-    corners = [wanted[rows, columns].mean() for rows in (near, far) for columns in (near, far)]
-    return float(np.mean([share > 0.7 for share in corners]) == 1.0)
+    corners = np.zeros_like(wanted)
+    for rows in (near, far):
+        for columns in (near, far):
+            corners[rows, columns] = True
+            if wanted[rows, columns].mean() <= 0.7:
+                return 0.0
+    return _purity(pixels, wanted & corners, colour)
+
+
+def _purity(pixels: np.ndarray, mask: np.ndarray, colour: str) -> float:
+    """1 where the area's median colour is the named one (or a usual variation of it), less the further it is off."""
+    off = float(np.linalg.norm(np.median(pixels[mask], axis=0) - COLOURS[colour]))
+    return 1.0 - 0.5 * min(1.0, max(0.0, off - 12.0) / (FARTHEST - 12.0))
 
 
 def _check_object(
-    names: np.ndarray, distances: np.ndarray, thing: SceneObject, scene: Scene
+    pixels: np.ndarray, names: np.ndarray, distances: np.ndarray, thing: SceneObject, scene: Scene
 ) -> tuple[float, float, float]:
     """(colour, place, shape) of one object."""
     mask = _largest_blob((names == _NAMES.index(thing.colour)) & (distances < FARTHEST))
@@ -91,7 +102,7 @@ def _check_object(
     overlaps = {shape: _overlap(mask, shape, x=x, y=y) for shape in SHAPES}
     best = max(overlaps, key=lambda shape: overlaps[shape])
     shape = overlaps[thing.shape] * (1.0 if best == thing.shape else 0.5)
-    return 1.0, place, shape
+    return _purity(pixels, mask, thing.colour), place, shape
 
 
 def _largest_blob(mask: np.ndarray) -> np.ndarray:
@@ -147,12 +158,12 @@ def _check_sign(
     board_mask = (names == _NAMES.index(sign.colour)) & (distances < FARTHEST)
     inside = board_mask[24:40, 8:56].mean()
     outside = np.concatenate([board_mask[:8].ravel(), board_mask[-8:].ravel()]).mean()
-    colour = float(inside > 0.3 and outside < 0.1)
-    rows, columns = np.nonzero(board_mask)
-    if not colour or not len(rows):
+    if not (inside > 0.3 and outside < 0.1):
         return 0.0, 0.0, 0.0
+    rows, columns = np.nonzero(board_mask)
     distance = float(np.hypot(columns.mean() / SIZE - 0.5, rows.mean() / SIZE - 0.5))
-    return colour, float(max(0.0, 1.0 - max(0.0, distance - 0.05) / 0.2)), _letters_score(pixels, sign)
+    place = float(max(0.0, 1.0 - max(0.0, distance - 0.05) / 0.2))
+    return _purity(pixels, board_mask, sign.colour), place, _letters_score(pixels, sign)
 
 
 def _letters_score(pixels: np.ndarray, sign: Sign) -> float:
@@ -188,14 +199,12 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _cleanliness(pixels: np.ndarray) -> float:
-    """1 for flat areas with sharp edges; falls with noise and blur.
-
-    The picture is compared with itself after a 3 x 3 median: flat areas and straight edges do not change, noise does.
-    Soft transitions, which the median keeps, are counted as pixels far from every colour of the vocabulary.
-    """
+    """1 for flat areas of full colour with sharp edges; falls with noise, soft transitions and a washed-out look."""
     padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), mode="edge")
     neighbours = np.stack([padded[r : r + SIZE, c : c + SIZE] for r in range(3) for c in range(3)])
-    roughness = float(np.abs(pixels - np.median(neighbours, axis=0)).mean())
+    spread = np.sort(neighbours.std(axis=0).mean(axis=2), axis=None)
+    grain = float(spread[: int(0.6 * spread.size)].mean())  # the calmest pixels: outlines and letters are no grain
     _, distances = _nearest_colours(pixels)
     softness = float((distances > 45).mean())
-    return float(np.exp(-roughness / 12) * np.exp(-softness / 0.35))
+    washed_out = float(distances.mean())
+    return float(np.exp(-grain / 2 - softness / 0.25 - washed_out / 25))

@@ -54,8 +54,8 @@ def evaluate(pipeline: StableDiffusion3Pipeline, *, steps: int, count: int = 200
     things = [f for f in findings if f.letters is None]
     letters = [f.letters for f in findings if f.letters is not None]
     return Quality(
-        background=float(np.mean([f.background == 1 for f in findings])),
-        colours=float(np.mean([f.colours == 1 for f in findings])),
+        background=float(np.mean([f.background > 0 for f in findings])),
+        colours=float(np.mean([f.colours > 0 for f in findings])),
         place=float(np.mean([f.place == 1 for f in things])),
         shape=float(np.mean([f.shape > SHAPE_IS_RIGHT for f in things])),
         words=float(np.mean([share == 1 for share in letters])),

@@ -21,7 +21,7 @@ def pictures(of: list[Scene]) -> list[np.ndarray]:
 
 def share_right(findings: list[Findings]) -> float:
     """Share of the attributes found as described."""
-    marks = [mark for f in findings for mark in (f.background == 1, f.colours == 1, f.place > 0.9, f.shape > 0.8)]
+    marks = [mark for f in findings for mark in (f.background > 0, f.colours > 0, f.place > 0.9, f.shape > 0.8)]
     marks += [f.letters == 1 for f in findings if f.letters is not None]
     return float(np.mean(marks))
 

@@ -1,0 +1,126 @@
+"""Pictures of scenes: what is where, in which colour, and that the same scene gives the same pixels."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from generation.scenes import Scene, Sign, draw
+from generation.scenes.drawing import letters_mask, outline, text_colour
+from generation.scenes.grammar import SceneObject, pair, single
+from generation.scenes.vocabulary import COLOURS, GLYPHS, LETTERS, POSITIONS, RELATIONS, SHAPES, TRAINING_WORDS
+
+CIRCLE = single(colour="red", shape="circle", position="in the centre", background="white")
+STOP = Scene("blue", sign=Sign("yellow", "STOP"))
+
+
+def colour_at(picture: np.ndarray, x: float, y: float) -> tuple[int, ...]:
+    height, width, _ = picture.shape
+    return tuple(int(value) for value in picture[int(y * height), int(x * width)])
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("scene", [CIRCLE, STOP], ids=["object", "sign"])
+def test_a_picture_is_an_array_of_bytes(scene: Scene, size: int) -> None:
+    picture = draw(scene, size=size)
+    assert (picture.shape, picture.dtype) == ((size, size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("scene", [CIRCLE, STOP], ids=["object", "sign"])
+def test_without_a_random_generator_the_picture_is_always_the_same(scene: Scene) -> None:
+    assert np.array_equal(draw(scene), draw(scene))
+
+
+@pytest.mark.parametrize("scene", [CIRCLE, STOP], ids=["object", "sign"])
+def test_a_random_generator_varies_the_picture_and_its_seed_repeats_it(scene: Scene) -> None:
+    first, again, other = (draw(scene, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, draw(scene))
+
+
+@pytest.mark.parametrize(("shape", "position"), itertools.product(SHAPES, POSITIONS))
+def test_a_single_object_is_at_its_place_in_its_colour(shape: str, position: str) -> None:
+    for colour, background in itertools.permutations(COLOURS, 2):
+        picture = draw(single(colour=colour, shape=shape, position=position, background=background))
+        assert colour_at(picture, *POSITIONS[position]) == COLOURS[colour]
+        elsewhere = [place for name, place in POSITIONS.items() if name not in (position, "in the centre")]
+        if position != "in the centre":
+            assert {colour_at(picture, *place) for place in elsewhere} == {COLOURS[background]}
+        assert {colour_at(picture, x, y) for x in (0, 0.99) for y in (0, 0.99)} == {COLOURS[background]}
+
+
+@pytest.mark.parametrize(("relation", "shapes"), itertools.product(RELATIONS, itertools.combinations(SHAPES, 2)))
+def test_two_objects_are_at_their_places_and_do_not_touch(relation: str, shapes: tuple[str, str]) -> None:
+    scene = pair(first=("red", shapes[0]), relation=relation, second=("green", shapes[1]), background="white")
+    picture = draw(scene)
+    first, second = RELATIONS[relation]
+    assert colour_at(picture, *first) == COLOURS["red"]
+    assert colour_at(picture, *second) == COLOURS["green"]
+    assert colour_at(picture, 0.5, 0.5) == COLOURS["white"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_varied_object_still_covers_its_place_in_about_its_colour(shape: str) -> None:
+    for seed, (name, place) in itertools.product(range(20), POSITIONS.items()):
+        scene = single(colour="purple", shape=shape, position=name, background="yellow")
+        picture = draw(scene, rng=np.random.default_rng(seed))
+        distance = np.abs(np.subtract(colour_at(picture, *place), COLOURS["purple"]))
+        assert distance.max() <= 6
+
+
+def test_shapes_look_different() -> None:
+    pictures = {shape: draw(Scene("white", (SceneObject("black", shape, 0.5, 0.5),))) for shape in SHAPES}
+    for one, other in itertools.combinations(SHAPES, 2):
+        different = (pictures[one] != pictures[other]).any(axis=2).sum()
+        assert different > 60, (one, other)
+
+
+def test_an_unknown_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown shape 'blob'"):
+        outline("blob", x=0, y=0, radius=1)
+
+
+@pytest.mark.parametrize("text", ["I", "GO", "CAT", "STOP"])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_letters_are_5_by_7_with_a_gap_and_narrower_in_words_of_four(text: str, scale: int) -> None:
+    wide = 2 if len(text) == 4 else 3
+    mask = letters_mask(text, size=64 * scale)
+    assert mask.dtype == bool
+    assert mask.shape == (7 * 3 * scale, (6 * len(text) - 1) * wide * scale)
+    for index, letter in enumerate(text):
+        columns = slice(6 * index * wide * scale, (6 * index + 5) * wide * scale, wide * scale)
+        assert np.array_equal(mask[:: 3 * scale, columns], GLYPHS[letter])
+
+
+def test_every_letter_has_a_glyph_of_its_own() -> None:
+    assert "".join(GLYPHS) == LETTERS
+    assert {glyph.shape for glyph in GLYPHS.values()} == {(7, 5)}
+    assert len({glyph.tobytes() for glyph in GLYPHS.values()}) == 26
+
+
+@pytest.mark.parametrize("text", ["I", "GO", "CAT", "MWMW"])
+@pytest.mark.parametrize("board", COLOURS)
+def test_a_sign_shows_its_letters_in_ink_that_stands_out(text: str, board: str) -> None:
+    background = "red" if board == "blue" else "blue"
+    picture = draw(Scene(background, sign=Sign(board, text))).astype(float)
+    assert tuple(picture[0, 0]) == COLOURS[background]
+    inside = picture[18:46, 4:60]
+    ink, wood = (np.array(COLOURS[name], dtype=float) for name in (text_colour(board), board))
+    # The share of ink in each pixel: letters may lie across pixels, their sum stays.
+    share = ((wood - inside) @ (wood - ink)) / ((wood - ink) @ (wood - ink))
+    assert share.min() > -0.01
+    assert share.sum() == pytest.approx(letters_mask(text).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("text", TRAINING_WORDS)
+def test_every_word_fits_on_its_board_wherever_it_is_moved(text: str) -> None:
+    scene = Scene("red", sign=Sign("yellow", text))
+    for seed in range(5):
+        picture = draw(scene, rng=np.random.default_rng(seed))
+        dark = picture.astype(int).sum(axis=2) < 150
+        rows, columns = np.nonzero(dark)
+        height, width = letters_mask(text).shape
+        assert np.ptp(rows) + 1 <= height + 1
+        assert np.ptp(columns) + 1 <= width + 1
+        assert dark.sum() > 0.6 * letters_mask(text).sum()
