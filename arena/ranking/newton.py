@@ -1,8 +1,6 @@
-"""Newton's method on the half-win Bradley-Terry likelihood, for many data sets at once.
+"""Newton's method on the likelihood of any of the models, for many data sets at once.
 
-P(i beats j) = sigma(theta_i - theta_j) (Zermelo 1929, Math. Z. 29:436; Bradley & Terry 1952, Biometrika 39:324), a tie
-being half a win for each. Concave; the maximum is unique up to a common shift where the win graph is strongly connected
-(Ford 1957, Amer. Math. Monthly 64:28).
+All of them are concave, and the maximum is unique where it exists at all: see existence.
 """
 
 from __future__ import annotations
@@ -14,16 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from arena.ranking.problem import Problem
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
 _NEWTON_STEPS = 200
 _CHORD_STEPS = 40
+_HALVINGS = 40
 # A Newton step this small (log units, largest change of any difference) leaves an error of about its square.
 _NEWTON_STEP = 1e-8
 # The chord's error is at most its last step where each step is under half of the one before, which is checked.
 _CHORD_STEP = 1e-10
 _CHORD_CONTRACTION = 0.5
+# A fall of the log-likelihood that is nothing but rounding, as a share of it.
+_ROUNDING = 1e-12
 
 
 class ConvergenceError(ArithmeticError):
@@ -56,58 +59,52 @@ class PairResults:
             losses=half_wins[second, first][:, None],
         )
 
-    def select(self, columns: Integers) -> PairResults:
-        """Some of the data sets."""
-        return PairResults(self.contenders, self.first, self.second, self.wins[:, columns], self.losses[:, columns])
-
     @property
     def n_sets(self) -> int:
         return int(self.wins.shape[1])
 
     @cached_property
+    def problem(self) -> Problem:
+        """The likelihood of these results, all contenders having one common zero."""
+        return Problem(
+            link="half",
+            contenders=self.contenders,
+            left=self.first,
+            right=self.second,
+            masses=np.stack([self.wins, np.zeros_like(self.wins), self.losses]),
+            side=False,
+            groups=np.zeros(self.contenders, dtype=np.intp),
+        )
+
+    @property
     def incidence(self) -> sparse.csr_array:
         """(K, P): +1 where the contender is first in the pair, -1 where it is second."""
-        pair = np.arange(len(self.first))
-        signs = np.concatenate([np.ones(len(pair)), -np.ones(len(pair))])
-        rows = np.concatenate([self.first, self.second])
-        return sparse.csr_array((signs, (rows, np.concatenate([pair, pair]))), shape=(self.contenders, len(pair)))
+        return self.problem.incidence
 
     def laplacians(self, weights: Floats) -> Floats:
         """(m, K, K) graph Laplacians of the pairs under m sets of weights (P, m)."""
-        laplacians = np.zeros((weights.shape[1], self.contenders, self.contenders))
-        laplacians[:, self.first, self.second] = -weights.T
-        laplacians[:, self.second, self.first] = -weights.T
-        diagonal = np.arange(self.contenders)
-        laplacians[:, diagonal, diagonal] = -laplacians.sum(axis=2)
-        return laplacians
+        return self.problem.assembled(weights, None, None)
 
 
 def log_likelihood(strengths: Floats, results: PairResults) -> Floats:
     """(B,) half-win log-likelihoods at strengths (K, B)."""
-    gap = strengths[results.first] - strengths[results.second]
-    total: Floats = -(results.wins * np.logaddexp(0, -gap) + results.losses * np.logaddexp(0, gap)).sum(axis=0)
-    return total
+    return results.problem.log_likelihood(strengths)
 
 
 def probabilities(strengths: Floats, results: PairResults) -> tuple[Floats, Floats]:
-    """(P, B) probabilities that first and that second wins, with one exponential per contender."""
-    odds = np.exp(strengths - strengths.max(axis=0))
-    first, second = odds[results.first], odds[results.second]
-    total = first + second
-    return first / total, second / total
+    """(P, B) probabilities that first and that second wins."""
+    chance = results.problem.chances(strengths)
+    return chance.left, chance.right
 
 
 def gradient(strengths: Floats, results: PairResults) -> Floats:
     """(K, B) derivatives of the log-likelihood: points won minus points expected."""
-    win, loss = probabilities(strengths, results)
-    slopes: Floats = results.incidence @ (results.wins * loss - results.losses * win)
-    return slopes
+    return results.problem.gradient(strengths)
 
 
 def information(strengths: Floats, results: PairResults) -> Floats:
     """(B, K, K) negative Hessians: Laplacians of the pairs weighted by n p (1 - p)."""
-    win, loss = probabilities(strengths, results)
-    return results.laplacians((results.wins + results.losses) * win * loss)
+    return results.problem.information(strengths)
 
 
 def grounded(laplacian: Floats) -> Floats:
@@ -121,75 +118,109 @@ def grounded(laplacian: Floats) -> Floats:
     return lifted
 
 
-def maximise(results: PairResults, start: Floats) -> Floats:
-    """(K, B) strengths of greatest likelihood, each set centred to mean 0, from start (K, B).
+def maximise(data: Problem | PairResults, start: Floats) -> Floats:
+    """(p, B) parameters of greatest likelihood, strengths centred to mean 0, from start (p, B).
 
-    Damped Newton: the step is shortened to log(1 + d) / d of itself, d being its largest change of a difference. The
+    Damped Newton: the step is shortened to log(1 + d) / d of itself, d being its largest change of a log odds. The
     logistic likelihood is generalized self-concordant (Bach 2010, EJS 4:384), so every such step goes uphill (Sun &
-    Tran-Dinh 2019, Math. Prog. 178:145) and no line search is needed.
+    Tran-Dinh 2019, Math. Prog. 178:145). Models with ties are searched along the step as well.
 
     Raises ConvergenceError where the maximum is not reached.
     """
-    strengths = start.copy()
-    active = np.arange(results.n_sets)
+    problem = data.problem if isinstance(data, PairResults) else data
+    parameters = start.copy()
+    active = np.arange(problem.n_sets)
     for _ in range(_NEWTON_STEPS):
         if not len(active):
             break
-        part = results.select(active)
-        here = strengths[:, active]
+        part = problem if len(active) == problem.n_sets else problem.select(active)
+        here = parameters[:, active]
         try:
-            slopes = gradient(here, part).T[..., None]
-            step = np.linalg.solve(grounded(information(here, part)), slopes)[..., 0].T
+            curvature = part.grounded(part.information(here))
+            step = np.linalg.solve(curvature, part.gradient(here).T[..., None])[..., 0].T
         except np.linalg.LinAlgError as error:
             raise ConvergenceError(
                 "Newton's method met a flat likelihood: the votes do not join all contenders"
             ) from error
-        size = np.ptp(step, axis=0)
-        strengths[:, active] += step * _damping(size)
+        size = step_size(part, step)
+        shorter = step * _damping(size)
+        parameters[:, active] += _uphill(part, here, shorter) if part.has_ties else shorter
         # Written so that a NaN stays active and ends as an error.
         active = active[~(size <= _NEWTON_STEP)]
     if len(active):
         raise ConvergenceError(f"Newton's method did not converge in {_NEWTON_STEPS} steps for {len(active)} data sets")
-    return _centred(strengths)
+    return problem.centred(parameters)
 
 
-def maximise_near(results: PairResults, base: PairResults, at: Floats) -> Floats:
-    """As maximise, for data sets that are reweightings of the one in base, whose maximum is at (K,).
+def maximise_near(data: Problem | PairResults, base: Problem | PairResults, at: Floats) -> Floats:
+    """As maximise, for data sets that are reweightings of the one in base, whose maximum is at (p,).
 
     A chord iteration with the inverse information of base needs no matrix per data set. Those it does not bring
     closer by half at each step are solved by full Newton steps instead.
     """
-    inverse = np.linalg.inv(grounded(information(at[:, None], base)[0]))
-    base_weight = (base.wins + base.losses).sum()
+    problem = data.problem if isinstance(data, PairResults) else data
+    whole = base.problem if isinstance(base, PairResults) else base
+    inverse = np.linalg.inv(whole.grounded(whole.information(at[:, None])[0]))
     # Without this a data set of double weight would overshoot by double.
-    inverse_weight = base_weight / (results.wins + results.losses).sum(axis=0)
-    strengths = np.repeat(at[:, None], results.n_sets, axis=1)
-    active = np.arange(results.n_sets)
+    inverse_weight = whole.totals.sum() / problem.totals.sum(axis=0)
+    parameters = np.repeat(at[:, None], problem.n_sets, axis=1)
+    active = np.arange(problem.n_sets)
     stubborn = []
-    previous = np.full(results.n_sets, np.inf)
+    previous = np.full(problem.n_sets, np.inf)
     for _ in range(_CHORD_STEPS):
         if not len(active):
             break
-        part = results if len(active) == results.n_sets else results.select(active)
-        step = inverse @ gradient(strengths[:, active], part) * inverse_weight[active]
-        size = np.ptp(step, axis=0)
-        contracts = size <= _CHORD_CONTRACTION * previous[active]
+        part = problem if len(active) == problem.n_sets else problem.select(active)
+        here = parameters[:, active]
+        step = inverse @ part.gradient(here)
+        step *= inverse_weight[active]
+        size = step_size(part, step)
+        contracts = (size <= _CHORD_CONTRACTION * previous[active]) & is_inside(part, here + step)
         stubborn.append(active[~contracts])
-        strengths[:, active] += step
+        parameters[:, active] += step
         previous[active] = size
         active = active[contracts & (size > _CHORD_STEP)]
-    stubborn.append(active)
-    rest = np.concatenate(stubborn)
+    rest = np.concatenate([*stubborn, active])
     if len(rest):
-        strengths[:, rest] = maximise(results.select(rest), np.repeat(at[:, None], len(rest), axis=1))
-    return _centred(strengths)
+        parameters[:, rest] = maximise(problem.select(rest), np.repeat(at[:, None], len(rest), axis=1))
+    return problem.centred(parameters)
+
+
+def step_size(problem: Problem, step: Floats) -> Floats:
+    """(B,) the largest change of any log odds under steps (p, B)."""
+    strengths = problem.strengths(step)
+    size: Floats = strengths.max(axis=0, initial=-np.inf) - strengths.min(axis=0, initial=np.inf)
+    size = np.maximum(size, 0) if not len(strengths) else size
+    for extra in step[problem.n_strengths :]:
+        size = size + 2 * np.abs(extra)
+    return size
+
+
+def is_inside(problem: Problem, parameters: Floats) -> NDArray[np.bool_]:
+    """(B,) whether the tie parameter is one: Rao-Kupper's is positive."""
+    if problem.link != "rao-kupper":
+        return np.ones(parameters.shape[1:], dtype=bool)
+    positive: NDArray[np.bool_] = parameters[-1] > 0
+    return positive
+
+
+def _uphill(problem: Problem, here: Floats, step: Floats) -> Floats:
+    """The step (p, B), halved for each data set until it stays inside and does not go down."""
+    before = problem.log_likelihood(here)
+    lowest = before - _ROUNDING * np.abs(before)
+    scale = np.ones(step.shape[1])
+    for _ in range(_HALVINGS):
+        there = here + step * scale
+        inside = is_inside(problem, there)
+        # Half way to the border stands in for what lies behind it, where there is no likelihood.
+        after = problem.log_likelihood(np.where(inside, there, here))
+        fine = inside & ~(after < lowest)
+        if fine.all():
+            break
+        scale[~fine] /= 2
+    return step * scale
 
 
 def _damping(size: Floats) -> Floats:
     safe = np.maximum(size, 1e-12)
     return np.log1p(safe) / safe
-
-
-def _centred(strengths: Floats) -> Floats:
-    centred: Floats = strengths - strengths.mean(axis=0)
-    return centred

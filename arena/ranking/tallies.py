@@ -137,6 +137,14 @@ class Tallies:
             return Tallies(counts)
         return Tallies(counts, self._masses() + other._masses())
 
+    def outcomes(self, *, drop_both_bad: bool = False) -> NDArray[np.float64]:
+        """Float (K, K, 3): votes for left, tie and right in each ordered pair; "both bad" is a tie or left out."""
+        masses = self._masses()
+        results = masses[:, :, [LEFT, TIE, RIGHT]]
+        if not drop_both_bad:
+            results[:, :, TIE] += masses[:, :, BOTH_BAD]
+        return results
+
     def unordered(self) -> NDArray[np.float64]:
         """Float (K, K, 4): what i got against j on either side, as WIN, TIE, LOSS, BOTH_BAD."""
         shown_left = self._masses()

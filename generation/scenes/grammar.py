@@ -30,7 +30,7 @@ class Sign:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two objects, or one sign, on a plain background. `place` is a key of POSITIONS or RELATIONS, '' for a sign."""
+    """One or two objects, or one sign, on a plain background. `place` is in POSITIONS or RELATIONS, '' for a sign."""
 
     background: str
     objects: tuple[SceneObject, ...] = ()
@@ -68,20 +68,25 @@ def caption_of(scene: Scene) -> str:
 
 _COLOUR = "|".join(COLOURS)
 _SHAPE = "|".join(SHAPES)
-_SINGLE = re.compile(
-    rf"an? (?P<colour>{_COLOUR}) (?P<shape>{_SHAPE}) (?P<position>{'|'.join(POSITIONS)}) on an? (?P<background>{_COLOUR}) background"
-)
+_END = rf"on an? (?P<background>{_COLOUR}) background"
+_SINGLE = re.compile(rf"an? (?P<colour>{_COLOUR}) (?P<shape>{_SHAPE}) (?P<position>{'|'.join(POSITIONS)}) {_END}")
 _PAIR = re.compile(
-    rf"an? (?P<c1>{_COLOUR}) (?P<s1>{_SHAPE}) (?P<relation>{'|'.join(RELATIONS)}) an? (?P<c2>{_COLOUR}) (?P<s2>{_SHAPE})"
-    rf" on an? (?P<background>{_COLOUR}) background"
+    rf"an? (?P<c1>{_COLOUR}) (?P<s1>{_SHAPE}) (?P<relation>{'|'.join(RELATIONS)})"
+    rf" an? (?P<c2>{_COLOUR}) (?P<s2>{_SHAPE}) {_END}"
 )
-_SIGN = re.compile(
-    rf'an? (?P<colour>{_COLOUR}) sign that says "(?P<text>[{LETTERS}]{{1,{LONGEST_WORD}}})" on an? (?P<background>{_COLOUR}) background'
-)
+_SIGN = re.compile(rf'an? (?P<colour>{_COLOUR}) sign that says "(?P<text>[{LETTERS}]{{1,{LONGEST_WORD}}})" {_END}')
 
 
 def parse_caption(text: str) -> Scene:
     """Read a caption of the scene grammar. Raises CaptionError for any other sentence."""
+    scene = _read(text)
+    # The patterns take either article; "an red circle" is no caption all the same.
+    if scene is None or caption_of(scene) != text:
+        raise CaptionError(f"not a caption of the scene world: {text!r}")
+    return scene
+
+
+def _read(text: str) -> Scene | None:
     if found := _SINGLE.fullmatch(text):
         return single(**found.groupdict())
     if found := _PAIR.fullmatch(text):
@@ -95,4 +100,4 @@ def parse_caption(text: str) -> Scene:
     if found := _SIGN.fullmatch(text):
         word = found.groupdict()
         return Scene(background=word["background"], sign=Sign(word["colour"], word["text"]))
-    raise CaptionError(f"not a caption of the scene world: {text!r}")
+    return None

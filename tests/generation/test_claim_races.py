@@ -10,7 +10,7 @@ from django.conf import settings
 
 from generation.models import ImageJob
 from tests.generation.rows import make_recipe, make_run
-from tests.servers.celery_worker import test_database_url
+from tests.servers import celery_worker
 
 WORKERS = 3
 JOBS = 60
@@ -19,7 +19,10 @@ JOBS = 60
 @pytest.mark.django_db(transaction=True)
 def test_each_job_goes_to_one_of_several_workers() -> None:
     make_run(prompts=JOBS // 2, recipes=[make_recipe(steps=1), make_recipe(steps=2)])
-    environment = os.environ | {"DATABASE_URL": test_database_url(), "WINRATE_DATA_DIR": str(settings.DATA_DIR)}
+    environment = os.environ | {
+        "DATABASE_URL": celery_worker.test_database_url(),
+        "WINRATE_DATA_DIR": str(settings.DATA_DIR),
+    }
     processes = [
         subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "tests.generation.claimer", f"worker {k}"],

@@ -43,7 +43,13 @@ def test_a_run_gets_one_job_for_each_recipe_prompt_and_sample() -> None:
     run = start_run(name="all", owner=None, recipes=[recipe], prompt_texts=["a", "b"], samples=2)
     jobs_made = run.jobs.order_by("pk").values_list("prompt_text", "sample", "prompt_digest", "request_digest", "state")
     assert list(jobs_made) == [
-        (text, sample, text_digest(text), request_digest(recipe_digest=recipe.digest, prompt_text=text, sample=sample), "pending")
+        (
+            text,
+            sample,
+            text_digest(text),
+            request_digest(recipe_digest=recipe.digest, prompt_text=text, sample=sample),
+            "pending",
+        )
         for sample in (0, 1)
         for text in ("a", "b")
     ]
@@ -62,7 +68,12 @@ def test_recipes_of_one_checkpoint_stand_together_in_a_block() -> None:
     recipes = [make_recipe(steps=steps, checkpoint=name) for steps in (1, 2) for name in ("early", "final")]
     cells = cells_in_order(recipes=recipes, prompt_texts=["a"], samples=1)
     names = {recipe.pk: recipe.name for recipe in recipes}
-    assert [names[cell.recipe_id] for cell in cells] == ["early, 1 steps", "early, 2 steps", "final, 1 steps", "final, 2 steps"]
+    assert [names[cell.recipe_id] for cell in cells] == [
+        "early, 1 steps",
+        "early, 2 steps",
+        "final, 1 steps",
+        "final, 2 steps",
+    ]
 
 
 def test_planning_finds_exactly_the_missing_images() -> None:
@@ -175,7 +186,9 @@ def test_progress_takes_the_same_few_queries_for_any_size(
 def test_failed_jobs_get_new_attempts() -> None:
     run = make_run(prompts=3)
     failed = run.jobs.order_by("pk")[:2]
-    ImageJob.objects.filter(pk__in=[job.pk for job in failed]).update(state=State.FAILED, reason="no memory", attempts=3)
+    ImageJob.objects.filter(pk__in=[job.pk for job in failed]).update(
+        state=State.FAILED, reason="no memory", attempts=3
+    )
     assert retry_failed(run) == 2
     assert states(run) == ["pending"] * 3
     assert [len(jobs.claim(worker="a")), retry_failed(run)] == [3, 0]

@@ -23,7 +23,8 @@ def colour_at(picture: np.ndarray, x: float, y: float) -> tuple[int, ...]:
 @pytest.mark.parametrize("scene", [CIRCLE, STOP], ids=["object", "sign"])
 def test_a_picture_is_an_array_of_bytes(scene: Scene, size: int) -> None:
     picture = draw(scene, size=size)
-    assert (picture.shape, picture.dtype) == ((size, size, 3), np.uint8)
+    assert picture.shape == (size, size, 3)
+    assert picture.dtype == np.uint8
 
 
 @pytest.mark.parametrize("scene", [CIRCLE, STOP], ids=["object", "sign"])
@@ -39,7 +40,7 @@ def test_a_random_generator_varies_the_picture_and_its_seed_repeats_it(scene: Sc
     assert not np.array_equal(first, draw(scene))
 
 
-@pytest.mark.parametrize(("shape", "position"), itertools.product(SHAPES, POSITIONS))
+@pytest.mark.parametrize(("shape", "position"), list(itertools.product(SHAPES, POSITIONS)))
 def test_a_single_object_is_at_its_place_in_its_colour(shape: str, position: str) -> None:
     for colour, background in itertools.permutations(COLOURS, 2):
         picture = draw(single(colour=colour, shape=shape, position=position, background=background))
@@ -50,14 +51,16 @@ def test_a_single_object_is_at_its_place_in_its_colour(shape: str, position: str
         assert {colour_at(picture, x, y) for x in (0, 0.99) for y in (0, 0.99)} == {COLOURS[background]}
 
 
-@pytest.mark.parametrize(("relation", "shapes"), itertools.product(RELATIONS, itertools.combinations(SHAPES, 2)))
+@pytest.mark.parametrize(("relation", "shapes"), list(itertools.product(RELATIONS, itertools.permutations(SHAPES, 2))))
 def test_two_objects_are_at_their_places_and_do_not_touch(relation: str, shapes: tuple[str, str]) -> None:
     scene = pair(first=("red", shapes[0]), relation=relation, second=("green", shapes[1]), background="white")
     picture = draw(scene)
     first, second = RELATIONS[relation]
     assert colour_at(picture, *first) == COLOURS["red"]
     assert colour_at(picture, *second) == COLOURS["green"]
-    assert colour_at(picture, 0.5, 0.5) == COLOURS["white"]
+    is_background = (picture == COLOURS["white"]).all(axis=2)
+    lines = is_background.all(axis=1 if relation in ("above", "below") else 0)
+    assert lines[24:40].any()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -115,12 +118,12 @@ def test_a_sign_shows_its_letters_in_ink_that_stands_out(text: str, board: str) 
 
 @pytest.mark.parametrize("text", TRAINING_WORDS)
 def test_every_word_fits_on_its_board_wherever_it_is_moved(text: str) -> None:
-    scene = Scene("red", sign=Sign("yellow", text))
+    scene = Scene("white", sign=Sign("yellow", text))
     for seed in range(5):
         picture = draw(scene, rng=np.random.default_rng(seed))
-        dark = picture.astype(int).sum(axis=2) < 150
+        dark = picture.astype(int).sum(axis=2) < 350
         rows, columns = np.nonzero(dark)
         height, width = letters_mask(text).shape
         assert np.ptp(rows) + 1 <= height + 1
         assert np.ptp(columns) + 1 <= width + 1
-        assert dark.sum() > 0.6 * letters_mask(text).sum()
+        assert dark.sum() > 0.8 * letters_mask(text).sum()

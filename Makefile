@@ -1,0 +1,60 @@
+# `make up` runs Winrate on this machine, `make test` runs all tests. Both set up what they need by themselves.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PYTHON ?=
+
+.PHONY: help up test lint venv install install-dev
+
+help:
+	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
+	@echo "make test       run all tests, on SQLite and on PostgreSQL"
+	@echo "make lint       check style and types"
+	@echo "make venv       only make the virtual environment in $(VENV)"
+
+up: install
+	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(UP)
+
+test: install-dev
+	$(PY) -m pytest --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
+	$(PY) -m pytest --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
+
+lint: install-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy .
+
+# A name on PATH may be a shim that runs nothing, so each candidate is tried.
+venv:
+	@if $(PY) -c '' 2>/dev/null; then exit 0; fi; \
+	for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Winrate needs Python 3.11 or newer, and none was found; name one with: make PYTHON=/path/to/python3.11 up" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making a virtual environment in $(VENV) with $$($$found -V)."; \
+	if ! $$found -m venv --clear $(VENV); then \
+		echo "That Python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; \
+	fi
+
+# Installs a requirements file only where it, or what it builds on, has changed since the last time. Compiling apart from
+# pip, on all cores, saves half of the time; a file that is no Python for this version may stay uncompiled.
+define install
+	@state="$$(cat requirements*.txt constraints.txt | cksum)"; \
+	if [ "$$(cat $(VENV)/.$(1) 2>/dev/null)" != "$$state" ]; then \
+		echo "Installing $(1); the first time takes some minutes."; \
+		$(PY) -m pip install --disable-pip-version-check --no-compile --requirement $(1) --constraint constraints.txt \
+			|| exit 1; \
+		$(PY) -m compileall -qq -j 0 $(VENV)/lib || true; \
+		echo "$$state" > $(VENV)/.$(1); \
+	fi
+endef
+
+install: venv
+	$(call install,requirements-worker.txt)
+
+install-dev: venv
+	$(call install,requirements-dev.txt)

@@ -1,0 +1,36 @@
+"""What a rater is told before the first pair, and agrees to. The text is stored with the consent, word for word."""
+
+from arena.models import Study
+from arena.raters import TYPICAL_SECONDS
+from arena.voting import quota_of
+
+
+def asked_of_raters(study: Study) -> str:
+    """What is asked, and how long it takes."""
+    quota = quota_of(study)
+    if quota is None:
+        return "You will see pairs of images made from the same text and say which is better. Stop whenever you like."
+    minutes = max(1, round(quota * TYPICAL_SECONDS / 60))
+    return (
+        f"You will see up to {quota} pairs of images made from the same text and say which is better: "
+        f"about {minutes} {'minute' if minutes == 1 else 'minutes'}. You can stop at any time and come back later."
+    )
+
+
+def run_by(study: Study) -> str:
+    """Who is behind the study, as far as it says."""
+    owner = study.owner
+    return (owner.get_full_name() or owner.get_username()) if owner else "the people who run this site"
+
+
+def consent_text(study: Study) -> str:
+    """All of it as plain paragraphs: what the page shows and what is stored with the rater's consent."""
+    return "\n\n".join(
+        [
+            asked_of_raters(study),
+            f"The study “{study.name}” is run by {run_by(study)}.",
+            "Kept are your answers, the time they took, and a random number that stands for you; no name, no address. "
+            "A cookie on this device remembers that number, so that you can go on where you stopped.",
+            "The images come from computer models. They were not looked through beforehand; any pair can be skipped.",
+        ]
+    )

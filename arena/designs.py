@@ -1,0 +1,108 @@
+"""What a study's design may say, and its canonical form, which is hashed when the study opens."""
+
+from typing import Any
+
+from arena.models import Criterion, Study
+from arena.refusals import Refusal
+from generation.models import Prompt
+from generation.provenance import digest_of
+
+PAIR_RULE = "prompt_then_least_seen"
+DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
+# ballots_wanted is what the study hopes for in all; sampling says how its prompts were drawn from a larger set.
+KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling"}
+DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
+MOST_SAMPLES = 16
+
+
+class StudyError(Refusal):
+    """A study that cannot be made or changed like this."""
+
+
+def frozen_design(study: Study) -> dict[str, Any]:
+    """Everything that decides what raters are asked and shown, without database ids, so that two hosts agree on it."""
+    prompts = study.study_prompts.select_related("prompt").prefetch_related("criteria").order_by("position")
+    return {
+        "design": study.design,
+        "display_rule": study.display_rule,
+        "rater_rules": study.rater_rules,
+        "criteria": [
+            {
+                "key": criterion.key,
+                "question": criterion.question,
+                "allows_tie": criterion.allows_tie,
+                "allows_both_bad": criterion.allows_both_bad,
+                "shows_prompt": criterion.shows_prompt,
+                "applies_to": criterion.applies_to,
+                "categories": criterion.categories,
+            }
+            for criterion in study.criteria.order_by("position")
+        ],
+        "contenders": [
+            {"label": contender.label, "recipe": contender.recipe.digest, "is_baseline": contender.is_baseline}
+            for contender in study.contenders.select_related("recipe").order_by("position")
+        ],
+        "prompts": [
+            {
+                "text": row.prompt.text,
+                "target_text": row.prompt.target_text,
+                "stratum": row.stratum,
+                "criteria": sorted(criterion.key for criterion in row.criteria.all()),
+            }
+            for row in prompts
+        ],
+    }
+
+
+def design_digest(study: Study) -> str:
+    """sha256 of the canonical design; equals `frozen_digest` as long as nobody reached behind the acts."""
+    return digest_of(frozen_design(study))
+
+
+def criterion_applies(criterion: Criterion, prompt: Prompt) -> bool:
+    """Whether this question makes sense for this prompt."""
+    if criterion.applies_to == Criterion.AppliesTo.HAS_TEXT:
+        return bool(prompt.target_text)
+    if criterion.applies_to == Criterion.AppliesTo.CATEGORIES:
+        return prompt.category in criterion.categories
+    return True
+
+
+def checked_design(design: dict[str, Any]) -> dict[str, Any]:
+    """The design with its defaults filled in."""
+    full = {**DEFAULT_DESIGN, **design}
+    if unknown := sorted(set(full) - KNOWN_DESIGN):
+        raise StudyError(
+            f"The design has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(KNOWN_DESIGN))}.",
+            code="unknown_design_entry",
+            field="design",
+        )
+    if full["pair_rule"] != PAIR_RULE:
+        raise StudyError(f"The pair rule must be {PAIR_RULE!r}.", code="unknown_pair_rule", field="design")
+    if not _is_count(full["samples"]) or full["samples"] > MOST_SAMPLES:
+        raise StudyError(
+            f"The number of samples must be a whole number from 1 to {MOST_SAMPLES}.",
+            code="bad_samples",
+            field="design",
+        )
+    return full
+
+
+def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
+    """The rater rules with their defaults filled in."""
+    full = {**DEFAULT_RATER_RULES, **rules}
+    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES)):
+        raise StudyError(
+            f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
+        )
+    if full["ballots_per_rater"] is not None and not _is_count(full["ballots_per_rater"]):
+        raise StudyError(
+            "Ballots per rater must be a whole number above 0, or empty for no limit.",
+            code="bad_quota",
+            field="rater_rules",
+        )
+    return full
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

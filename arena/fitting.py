@@ -1,0 +1,125 @@
+"""From votes to fits: estimate what changed and keep every estimate as a row of its own that says what it saw."""
+
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any, Final
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from arena import audit
+from arena.counted_votes import counted_votes, read_votes, selections_of
+from arena.models import Criterion, Fit, Study
+from generation.provenance import digest_of
+
+# Everything that changes the numbers for equal votes. A change of method raises "method": fits of the same votes by the
+# old and the new one then stand side by side.
+OPTIONS: Final[dict[str, Any]] = {
+    "method": 1,
+    "model": "Bradley-Terry",
+    "ties": "half a win",
+    "both_bad": "tie",
+    "clusters": ["rater", "prompt"],
+    "replicates": 1000,
+    "level": 0.95,
+    "seed": 20240305,
+}
+
+
+def refit(study: Study) -> list[Fit]:
+    """The fit of every criterion to the votes counted now. Votes that were fitted before give back the fit of then."""
+    return [fit for criterion in study.criteria.all() if (fit := _fit_of(criterion))]
+
+
+def refit_changed_studies() -> list[Fit]:
+    """Refit where votes, exclusions or settings came that no fit has seen. Where nothing changed it only counts."""
+    fits = []
+    for study in Study.objects.exclude(state=Study.State.DRAFT):
+        known = current_fits(study)
+        for criterion in study.criteria.all():
+            if _is_changed(study, criterion, known.get(criterion.pk)) and (fit := _fit_of(criterion)):
+                fits.append(fit)
+    return fits
+
+
+def set_counts_simulated(study: Study, *, counts: bool, actor: User | None) -> list[Fit]:
+    """Count the votes of simulated raters, or leave them out, and refit. The votes themselves stay as they are."""
+    with transaction.atomic():
+        study = Study.objects.select_for_update().get(pk=study.pk)
+        if study.counts_simulated != counts:
+            study.counts_simulated = counts
+            study.save(update_fields=["counts_simulated"])
+            act = "simulated raters counted" if counts else "simulated raters left out"
+            audit.note(study, actor, act)
+    return refit(study)
+
+
+def current_fits(study: Study) -> dict[int, Fit]:
+    """The newest fit of each criterion under the selection that holds now, by criterion id."""
+    options = digest_of(OPTIONS)
+    digests = {pk: digest_of(selection) for pk, selection in selections_of(study).items()}
+    found = _newest(Fit.objects.filter(study=study, selection_digest__in=set(digests.values()), options_digest=options))
+    return {pk: fit for pk, fit in found.items() if fit.selection_digest == digests[pk]}
+
+
+def newest_fits(study: Study) -> dict[int, Fit]:
+    """The newest fit of each criterion under any selection, by criterion id."""
+    return _newest(Fit.objects.filter(study=study))
+
+
+def _newest(fits: QuerySet[Fit]) -> dict[int, Fit]:
+    newest = fits.order_by().values("criterion").annotate(newest=Max("pk")).values("newest")
+    return {fit.criterion_id: fit for fit in Fit.objects.filter(pk__in=newest)}
+
+
+def _is_changed(study: Study, criterion: Criterion, known: Fit | None) -> bool:
+    votes = counted_votes(study, criterion).count()
+    if known is None:
+        return votes > 0 or _was_fitted(criterion)
+    # Under one selection votes are only ever added, so an equal number means the very same votes.
+    return votes != known.vote_count
+
+
+def _was_fitted(criterion: Criterion) -> bool:
+    """A criterion that lost its last vote needs a new fit that says so; one that never had a vote needs none."""
+    return Fit.objects.filter(criterion=criterion).exists()
+
+
+def _fit_of(criterion: Criterion) -> Fit | None:
+    started = perf_counter()
+    counted = read_votes(criterion)
+    if not len(counted) and not _was_fitted(criterion):
+        return None
+    key = {
+        "study": criterion.study,
+        "criterion": criterion,
+        "selection_digest": digest_of(counted.selection),
+        "options_digest": digest_of(OPTIONS),
+        "votes_digest": counted.digest,
+    }
+    if known := Fit.objects.filter(**key).first():
+        return known
+    # Brings in SciPy, 50 MB and a second: only a process that fits should pay for it, no web process at its start.
+    from arena.fit_results import results_of
+
+    labels = dict(criterion.study.contenders.values_list("pk", "label"))
+    results = results_of(counted, labels=[labels[pk] for pk in counted.contenders], options=OPTIONS)
+    fit, _ = Fit.objects.get_or_create(
+        **key,
+        defaults={
+            "selection": counted.selection,
+            "options": OPTIONS,
+            "vote_count": len(counted),
+            "rater_count": counted.raters,
+            "prompt_count": counted.prompts,
+            "code_version": _code_version(),
+            "results": results,
+            "seconds": perf_counter() - started,
+        },
+    )
+    return fit
+
+
+def _code_version() -> str:
+    return f"fit {OPTIONS['method']} " + " ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "choix"))

@@ -1,0 +1,236 @@
+"""Who votes: invitations, joining with consent, progress, and taking a rater's votes out of fits and back in."""
+
+import hashlib
+import statistics
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F, Max, Q
+from django.utils import timezone
+
+from arena.audit import note
+from arena.models import Ballot, Consent, Exclusion, Invitation, Rater, Study, Vote
+from arena.models.tokens import random_token
+from arena.refusals import Refusal
+from arena.voting import quota_of
+from generation.models import Image
+
+TYPICAL_SECONDS = 10.0  # for "minutes left" before a rater has a pace of their own
+PACE_BALLOTS = 30
+LONGEST_LOOK_SECONDS = 300.0  # longer means that the rater left the page open and went away
+
+ExclusionTarget = Vote | Ballot | Rater | Image
+
+
+class InvitationError(Refusal):
+    """A link that lets nobody in (any more)."""
+
+
+class ExclusionError(Refusal):
+    """Votes that cannot be taken out or back in like this."""
+
+
+@dataclass(frozen=True)
+class RaterProgress:
+    """How far a rater is. Quota and minutes are None where the study sets no limit."""
+
+    answered: int
+    quota: int | None
+    median_seconds: float | None
+    minutes_left: float | None
+
+
+def invite(
+    *,
+    study: Study,
+    label: str = "",
+    most_uses: int | None = None,
+    expires_at: datetime | None = None,
+    created_by: User | None = None,
+) -> tuple[Invitation, str]:
+    """A new invitation and the token of its link. The token is not stored: this is the only time it can be read."""
+    check_invitation(most_uses=most_uses, expires_at=expires_at)
+    token = random_token()
+    with transaction.atomic():
+        invitation = Invitation.objects.create(
+            study=study,
+            token_sha256=_sha256(token),
+            label=label,
+            most_uses=most_uses,
+            expires_at=expires_at,
+            created_by=created_by,
+        )
+        note(study, created_by, "invitation made", invitation=invitation.pk, label=label, most_uses=most_uses)
+    return invitation, token
+
+
+def check_invitation(*, most_uses: int | None, expires_at: datetime | None) -> None:
+    """Whether `invite` would take this; an InvitationError says why not."""
+    if most_uses is not None and most_uses < 1:
+        raise InvitationError(
+            "An invitation lets in at least one person: raise the number of uses.", code="bad_uses", field="most_uses"
+        )
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvitationError(
+            "An invitation must end in the future: choose a later time.", code="bad_expiry", field="expires_at"
+        )
+
+
+def revoke(*, invitation: Invitation, actor: User | None) -> None:
+    """Let nobody else in by this link; raters who joined by it stay."""
+    with transaction.atomic():
+        if Invitation.objects.filter(pk=invitation.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            note(invitation.study, actor, "invitation revoked", invitation=invitation.pk)
+
+
+def invitation_of(token: str) -> Invitation:
+    """The invitation behind a link, if it still lets somebody in."""
+    invitation = Invitation.objects.select_related("study").filter(token_sha256=_sha256(token)).first()
+    if invitation is None:
+        raise InvitationError(
+            "This invitation link is not known: check that you copied all of it.", code="unknown_invitation"
+        )
+    _check_usable(invitation)
+    return invitation
+
+
+def join(*, invitation: Invitation, consent_text: str) -> Rater:
+    """Make a rater of whoever accepted the text under this invitation; one use of it is spent."""
+    with transaction.atomic():
+        usable = Invitation.objects.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            Q(most_uses__isnull=True) | Q(uses__lt=F("most_uses")),
+            pk=invitation.pk,
+            revoked_at__isnull=True,
+            study__in=Study.objects.filter(state__in=_JOINABLE),
+        )
+        if usable.update(uses=F("uses") + 1):
+            rater = Rater.objects.create(study_id=invitation.study_id, kind=Rater.Kind.INVITED, invitation=invitation)
+            Consent.objects.create(rater=rater, version=_sha256(consent_text), text=consent_text)
+            return rater
+    _check_usable(Invitation.objects.select_related("study").get(pk=invitation.pk))
+    raise InvitationError("This invitation could not be used just now: try again.", code="invitation_busy")
+
+
+def progress_of(rater: Rater) -> RaterProgress:
+    """Ballots answered, of how many, at what pace, and about how long it will still take."""
+    answered_ballots = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
+    answered = answered_ballots.count()
+    quota = quota_of(rater.study)
+    recent = answered_ballots.annotate(page=Max("votes__page_milliseconds")).order_by("-position")[:PACE_BALLOTS]
+    looks = [seconds for ballot in recent if (seconds := _seconds(ballot, ballot.page)) is not None]
+    median = statistics.median(looks) if looks else None
+    left = None if quota is None else max(0, quota - answered) * (TYPICAL_SECONDS if median is None else median) / 60
+    return RaterProgress(answered=answered, quota=quota, median_seconds=median, minutes_left=left)
+
+
+def exclude(*, study: Study, scope: str, target: ExclusionTarget, reason: str, author: User | None) -> Exclusion:
+    """Take votes out of fits, with a reason. The votes stay where they are; `readmit` takes them back in."""
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=study.pk)  # two clicks must not exclude twice
+        check_exclusion(study=study, scope=scope, target=target, reason=reason)
+        exclusion = Exclusion.objects.create(
+            study=study, scope=scope, reason=reason.strip(), author=author, **{scope: target}
+        )
+        note(
+            *(study, author, "votes excluded"),
+            exclusion=exclusion.pk,
+            scope=scope,
+            target=target.pk,
+            reason=reason.strip(),
+        )
+    return exclusion
+
+
+def check_exclusion(*, study: Study, scope: str, target: ExclusionTarget | None, reason: str) -> None:
+    """Whether `exclude` would take this; an ExclusionError says why not."""
+    if not reason.strip():
+        raise ExclusionError("Say why these votes are taken out.", code="no_reason", field="reason")
+    if target is None or scope not in _TARGETS or not isinstance(target, _TARGETS[scope]):
+        raise ExclusionError(
+            f"The scope {scope!r} does not fit what is named: choose one of {', '.join(_TARGETS)} and name such a row.",
+            code="bad_scope",
+            field="scope",
+        )
+    if not _belongs(target, study):
+        raise ExclusionError(f"This {scope} does not belong to {study.name!r}.", code="other_study", field=scope)
+    if Exclusion.objects.standing().filter(study=study, scope=scope, **{scope: target}).exists():
+        raise ExclusionError(f"This {scope} is excluded already.", code="already_excluded", field=scope)
+
+
+def readmit(*, exclusion: Exclusion, reason: str, author: User | None) -> Exclusion:
+    """Take excluded votes back into fits by a second row that revokes the first; both stay on record."""
+    study = exclusion.study
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=study.pk)
+        check_readmission(exclusion, study=study, reason=reason)
+        reversal = Exclusion.objects.create(
+            study=study,
+            scope=exclusion.scope,
+            vote_id=exclusion.vote_id,
+            ballot_id=exclusion.ballot_id,
+            rater_id=exclusion.rater_id,
+            image_id=exclusion.image_id,
+            reason=reason.strip(),
+            author=author,
+            revokes=exclusion,
+        )
+        note(study, author, "votes readmitted", exclusion=exclusion.pk, reason=reason.strip())
+    return reversal
+
+
+def check_readmission(exclusion: Exclusion, *, study: Study, reason: str) -> None:
+    """Whether `readmit` would take this; an ExclusionError says why not."""
+    if not reason.strip():
+        raise ExclusionError("Say why these votes are taken back in.", code="no_reason", field="reason")
+    if exclusion.study_id != study.pk:
+        raise ExclusionError(f"This exclusion is not one of {study.name!r}.", code="other_study", field="revokes")
+    if not Exclusion.objects.standing().filter(pk=exclusion.pk).exists():
+        raise ExclusionError("This exclusion does not stand any more.", code="not_standing", field="revokes")
+
+
+def _check_usable(invitation: Invitation) -> None:
+    study, now = invitation.study, timezone.now()
+    if invitation.revoked_at is not None:
+        raise InvitationError("This invitation was withdrawn: ask whoever sent it for a new one.", code="revoked")
+    if invitation.expires_at is not None and invitation.expires_at <= now:
+        raise InvitationError("This invitation has expired: ask whoever sent it for a new one.", code="expired")
+    if invitation.most_uses is not None and invitation.uses >= invitation.most_uses:
+        raise InvitationError("This invitation has been used up: ask whoever sent it for a new one.", code="used_up")
+    if study.state == Study.State.DRAFT:
+        raise InvitationError("The study has not opened yet: try the link again later.", code="not_open_yet")
+    if study.state == Study.State.CLOSED:
+        raise InvitationError("The study has ended and takes no more votes. Thank you.", code="study_closed")
+
+
+def _belongs(target: ExclusionTarget, study: Study) -> bool:
+    """Images are shared between studies; one belongs to each in which its recipe is a contender."""
+    if isinstance(target, Image):
+        return study.contenders.filter(recipe=target.recipe_id).exists()
+    return target.study_id == study.pk
+
+
+def _seconds(ballot: Ballot, page_milliseconds: int | None) -> float | None:
+    """How long the rater looked: by the page's clock where it sent one, else between page and answer by ours."""
+    if page_milliseconds is not None:
+        seconds = page_milliseconds / 1000
+    elif ballot.shown_at is not None and ballot.answered_at is not None:
+        seconds = (ballot.answered_at - ballot.shown_at).total_seconds()
+    else:
+        return None
+    return seconds if 0 <= seconds <= LONGEST_LOOK_SECONDS else None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_JOINABLE = (Study.State.OPEN, Study.State.PAUSED)
+_TARGETS: dict[str, type[ExclusionTarget]] = {
+    Exclusion.Scope.VOTE.value: Vote,
+    Exclusion.Scope.BALLOT.value: Ballot,
+    Exclusion.Scope.RATER.value: Rater,
+    Exclusion.Scope.IMAGE.value: Image,
+}

@@ -1,0 +1,122 @@
+"""The results page of a study as one value: how far it is, and for each criterion numbers, curves and charts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from arena import counted_votes, leaderboard, studies
+from arena.charts import Chart, forest_chart, matrix_chart, steps_chart
+from arena.curves import Curve, seconds_an_image, step_curves
+from arena.leaderboard import CriterionResults, StratumCount
+from arena.models import Study
+from arena.supply import asked_prompts, live_contenders
+from generation import planning
+from generation.provenance import digest_of
+
+
+@dataclass(frozen=True)
+class CriterionReport:
+    """One criterion, ready to be shown. A chart is None where there is nothing to draw yet."""
+
+    results: CriterionResults
+    curves: tuple[Curve, ...]
+    forest: Chart | None
+    steps: Chart | None
+    matrix: Chart | None
+
+    @property
+    def charts(self) -> Iterator[Chart]:
+        return (chart for chart in (self.forest, self.steps, self.matrix) if chart)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Votes are there, but the fit that counts them is still to come."""
+        return not self.results.is_current
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """Everything the page shows."""
+
+    study: Study
+    reports: tuple[CriterionReport, ...]
+    counts: tuple[StratumCount, ...]
+    contenders: int
+    prompts: int
+    images_made: int
+    images_wanted: int
+    images_failed: int
+    seconds_left: float | None
+
+    @property
+    def votes(self) -> int:
+        return sum(count.votes for count in self.counts)
+
+    @property
+    def votes_by_people(self) -> int:
+        return sum(count.votes for count in self.counts if count.stratum != counted_votes.SIMULATED)
+
+    @property
+    def simulated(self) -> StratumCount | None:
+        return next((count for count in self.counts if count.stratum == counted_votes.SIMULATED), None)
+
+    @property
+    def raters_in_words(self) -> str:
+        return leaderboard.raters_in_words(self.counts)
+
+    @property
+    def images_missing(self) -> int:
+        return max(0, self.images_wanted - self.images_made)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the page can change by itself, so that looking again makes sense."""
+        return self.study.state == Study.State.OPEN or self.images_missing > self.images_failed
+
+    @property
+    def has_results(self) -> bool:
+        return any(report.results.votes for report in self.reports)
+
+    @cached_property
+    def stamp(self) -> str:
+        """Differs as soon as anything on the page does, but for the time left."""
+        shown = [[chart.digest for chart in report.charts] for report in self.reports]
+        counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
+        notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
+        images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
+        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, images])[:20]
+
+
+def study_page(study: Study) -> StudyPage:
+    """Read it all; the number of queries depends neither on contenders nor on votes."""
+    images = studies.readiness(study)
+    run = planning.progress_of(study.run) if study.run else None
+    return StudyPage(
+        study=study,
+        reports=tuple(_reports(study)),
+        counts=leaderboard.vote_counts(study),
+        contenders=live_contenders(study).count(),
+        prompts=asked_prompts(study).count(),
+        images_made=images.made,
+        images_wanted=images.wanted,
+        images_failed=run.failed if run else 0,
+        seconds_left=run.seconds_left if run else None,
+    )
+
+
+def chart_of(study: Study, name: str) -> Chart | None:
+    """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
+    return next((chart for report in _reports(study) for chart in report.charts if chart.name == name), None)
+
+
+def _reports(study: Study) -> Iterator[CriterionReport]:
+    seconds = seconds_an_image(study)
+    for results in leaderboard.results_of(study):
+        curves = step_curves(results, seconds=seconds)
+        yield CriterionReport(
+            results=results,
+            curves=curves,
+            forest=forest_chart(results),
+            steps=steps_chart(results, curves),
+            matrix=matrix_chart(results),
+        )

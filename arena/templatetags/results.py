@@ -1,0 +1,52 @@
+"""What the results page needs beyond its values: the addresses of a chart in all its forms, and durations in words."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.urls import reverse
+
+from arena.charts import Chart
+from arena.charts.rendering import CONTENT_TYPES, DARK, LIGHT, NARROW, WIDE, Size, Theme
+from arena.models import Study
+
+register = template.Library()
+
+_PHONE = "(max-width: 40rem)"
+_NIGHT = "(prefers-color-scheme: dark)"
+
+
+@register.simple_tag
+def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
+    """The picture for each kind of screen, and the files to download. An address changes when its picture does."""
+
+    def picture(theme: Theme, size: Size) -> dict[str, Any]:
+        width, height = chart.dimensions(size)
+        looks = urlencode({"theme": theme.name, "size": size.name, "v": chart.digest})
+        return {"url": f"{_address(study, chart, 'svg')}?{looks}", "width": width, "height": height}
+
+    return {
+        "title": ". ".join(chart.title),
+        "picture": picture(LIGHT, WIDE),
+        "sources": [
+            {"media": f"{_PHONE} and {_NIGHT}", **picture(DARK, NARROW)},
+            {"media": _PHONE, **picture(LIGHT, NARROW)},
+            {"media": _NIGHT, **picture(DARK, WIDE)},
+        ],
+        "downloads": [(suffix, _address(study, chart, suffix)) for suffix in CONTENT_TYPES],
+    }
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """Roughly, as people say it: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _address(study: Study, chart: Chart, suffix: str) -> str:
+    return reverse("arena:chart", args=[study.slug, chart.name, suffix])

@@ -1,0 +1,22 @@
+"""What Celery's beat sends for the arena and when. Plain data: the settings import it before Django is ready."""
+
+from typing import Any, Final
+
+from generation.timetable import DEFAULT_QUEUE
+
+# Raters' copies decide how soon a new image can be voted on, fits how soon a vote is seen to count.
+PERIODS: Final = {
+    "prepare_display_copies": 5.0,
+    "refit_changed": 10.0,
+    "let_simulated_raters_vote": 10.0,
+    "expire_abandoned_ballots": 60.0,
+}
+
+BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    task.replace("_", "-"): {
+        "task": f"arena.tasks.{task}",
+        "schedule": seconds,
+        "options": {"queue": DEFAULT_QUEUE, "expires": seconds},
+    }
+    for task, seconds in PERIODS.items()
+}

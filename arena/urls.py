@@ -1,0 +1,21 @@
+"""The arena's addresses."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, path, re_path
+
+from arena.views import home, joining, results, voting
+
+app_name = "arena"
+urlpatterns: list[URLPattern] = [
+    path("", home.home, name="home"),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("join/<str:token>/", joining.join, name="join"),
+    path("vote/<slug:slug>/", voting.vote, name="vote"),
+    path("vote/<slug:slug>/queue.json", voting.vote_queue, name="vote_queue"),
+    path("vote/<slug:slug>/done/", voting.done, name="done"),
+    re_path(r"^ballots/(?P<token>[0-9a-f]{32})/(?P<side>left|right)\.webp$", voting.ballot_image, name="ballot_image"),
+    path("studies/<slug:slug>/", results.study, name="study"),
+    path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
+    path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
+]

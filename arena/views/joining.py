@@ -1,0 +1,29 @@
+"""The invitation: what is asked of a rater, and the one button that says yes."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from arena import consent, raters
+from arena.views import rater_sessions
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest, token: str) -> HttpResponse:
+    """GET says what is asked and kept; POST is consent, makes a rater and binds this browser to it."""
+    if slug := rater_sessions.study_joined_by(request, invitation_token=token):
+        return redirect("arena:vote", slug=slug)
+    try:
+        invitation = raters.invitation_of(token)
+        text = consent.consent_text(invitation.study)
+        if request.method != "POST":
+            context = {"study": invitation.study, "paragraphs": text.split("\n\n")}
+            return render(request, "arena/join.html", context)
+        rater = raters.join(invitation=invitation, consent_text=text)
+    except raters.InvitationError as refusal:
+        status = 404 if refusal.code == "unknown_invitation" else 410
+        return render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=status)
+    rater_sessions.remember(request, rater=rater, invitation_token=token)
+    return redirect("arena:vote", slug=rater.study.slug)

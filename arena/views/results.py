@@ -1,0 +1,74 @@
+"""The results of a study: one page that follows the votes, its charts, and the switch for simulated raters."""
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.views.decorators.http import require_POST, require_safe
+
+from arena import fitting
+from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE
+from arena.charts.rendering import render as render_chart
+from arena.counted_votes import ReadingError
+from arena.models import Study
+from arena.study_page import chart_of, study_page
+
+_FOR_A_YEAR = "private, max-age=31536000, immutable"
+_ASK_EACH_TIME = "private, no-cache"
+
+
+@login_required
+@require_safe
+def study(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page; to htmx, which asks every few seconds, only its moving part, and that only if it has changed."""
+    page = study_page(_visible(request, slug))
+    is_refresh = request.headers.get("HX-Request") == "true"
+    if is_refresh and request.GET.get("seen") == page.stamp:
+        response = HttpResponse(status=204)
+    else:
+        response = render(request, "arena/_results.html" if is_refresh else "arena/study.html", {"page": page})
+    patch_vary_headers(response, ["HX-Request"])
+    response.headers["Cache-Control"] = _ASK_EACH_TIME
+    return response
+
+
+@login_required
+@require_safe
+def chart(request: HttpRequest, slug: str, name: str, suffix: str) -> HttpResponse:
+    """One chart as SVG, PNG or PDF; `theme=dark` and `size=narrow` change its looks."""
+    found = chart_of(_visible(request, slug), name)
+    if found is None or suffix not in CONTENT_TYPES:
+        raise Http404("There is no such chart, or not enough votes for it yet.")
+    theme = THEMES.get(request.GET.get("theme", ""), LIGHT)
+    size = SIZES.get(request.GET.get("size", ""), WIDE)
+    etag = f'"{found.digest}-{theme.name}-{size.name}-{suffix}"'
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
+        data = render_chart(found, theme=theme, size=size, suffix=suffix)
+        response = HttpResponse(data, content_type=CONTENT_TYPES[suffix])
+        response.headers["Content-Disposition"] = f'inline; filename="{slug}-{name}.{suffix}"'
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = _FOR_A_YEAR if request.GET.get("v") == found.digest else _ASK_EACH_TIME
+    return response
+
+
+@login_required
+@require_POST
+def count_simulated(request: HttpRequest, slug: str) -> HttpResponse:
+    """Count simulated raters' votes in the fits of this study, or leave them out."""
+    counts = request.POST.get("counts") == "yes"
+    try:
+        fitting.set_counts_simulated(_visible(request, slug), counts=counts, actor=cast(User, request.user))
+    except ReadingError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Simulated raters are now {'counted' if counts else 'left out'}.")
+    return redirect("arena:study", slug)
+
+
+def _visible(request: HttpRequest, slug: str) -> Study:
+    return get_object_or_404(Study.objects.visible_to(request.user).select_related("run"), slug=slug)

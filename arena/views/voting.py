@@ -1,0 +1,219 @@
+"""The vote page: one open ballot, its answers, the ballots after it, and their images."""
+
+from dataclasses import asdict
+from datetime import timedelta
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from arena import display, raters, studies, voting
+from arena.models import Ballot, Rater, Study
+from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
+from arena.views.rater_sessions import public_ids_here, rater_here
+from generation.errors import GenerationError
+
+SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
+OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired"}
+NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
+
+
+@never_cache
+@vary_on_headers("Accept")
+@require_http_methods(["GET", "HEAD", "POST"])
+def vote(request: HttpRequest, slug: str) -> HttpResponse:
+    """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
+    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    if rater is None:
+        return _not_joined(request)
+    if request.method == "POST":
+        return _answer(request, rater)
+    return _ballot_or_why_not(request, rater)
+
+
+@never_cache
+@require_safe
+def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
+    """The rater's open ballots as ready pieces of the page, the one in turn first."""
+    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    if rater is None:
+        return JsonResponse({"problem": NO_SESSION}, status=403)
+    return JsonResponse(_where_it_stands(request, rater))
+
+
+@never_cache
+@require_safe
+def done(request: HttpRequest, slug: str) -> HttpResponse:
+    """Thanks, and what this rater contributed."""
+    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    if rater is None:
+        return _not_joined(request)
+    votes = rater.votes.answers()
+    context = {
+        "study": rater.study,
+        "progress": raters.progress_of(rater),
+        "answers": votes.count(),
+        "is_more_open": bool(voting.open_ballots(rater=rater, wanted=1)),
+        "prompts": votes.values("study_prompt").distinct().count(),
+    }
+    return render(request, "arena/done.html", context)
+
+
+@require_safe
+def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBase:
+    """One image of a ballot, for its own rater only; everybody else and every other moment is "nothing here"."""
+    seen_since = timezone.now() - SEEN_FOR
+    lookable = Q(state=Ballot.State.OPEN) | Q(state=Ballot.State.ANSWERED, answered_at__gte=seen_since)
+    ballot = (
+        Ballot.objects.filter(lookable, token=token, rater__public_id__in=public_ids_here(request))
+        .select_related("study", f"{side}_image")
+        .first()
+    )
+    image = getattr(ballot, f"{side}_image", None)
+    copy = display.copy_of(image, study=ballot.study) if ballot and image else None
+    if copy is None:
+        raise Http404
+    try:
+        data = display.read_copy(copy)
+    except GenerationError as unreadable:
+        raise Http404 from unreadable
+    # Nothing here may differ between contenders: no validator, no date, no name but the same one for all.
+    headers = {"Cache-Control": "private, max-age=3600", "Content-Disposition": 'inline; filename="image.webp"'}
+    return HttpResponse(data, content_type=copy.content_type, headers=headers)
+
+
+def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
+    wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    try:
+        receipt = _cast(request.POST, rater)
+    except voting.VotingError as refusal:
+        return _refuse_as_json(request, rater, refusal) if wants_json else _refuse_as_page(request, rater, refusal)
+    if wants_json:
+        return JsonResponse(
+            {"saved": True, "already": receipt.already, **_where_it_stands(request, rater, is_shown=True)}
+        )
+    messages.success(request, "✓ Already recorded" if receipt.already else "✓ Saved")
+    return redirect("arena:vote", slug=rater.study.slug)
+
+
+def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+    answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
+    for name in ["ballot", "skip_reason", *answers.values()]:
+        if len(form.getlist(name)) > 1:
+            field = name.removeprefix(FIELD_PREFIX)
+            raise voting.VotingError(
+                f"The form says {field!r} more than once: reload the page.", code="said_twice", field=field
+            )
+    skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
+    if "skip" in form and not skip_reason:
+        raise voting.VotingError("Choose why you skip this pair.", code="missing_skip_reason", field="skip_reason")
+    milliseconds = form.get("page_milliseconds", "")
+    return voting.cast_votes(
+        rater=rater,
+        ballot_token=form.get("ballot", ""),
+        answers={key: form[name] for key, name in answers.items()},
+        skip_reason=skip_reason,
+        page_milliseconds=int(milliseconds) if milliseconds.isascii() and milliseconds.isdigit() else None,
+    )
+
+
+def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> JsonResponse:
+    reply = {"saved": False, "problem": refusal.sentence, "code": refusal.code, "field": refusal.field}
+    return JsonResponse({**reply, **_where_it_stands(request, rater)}, status=_status(refusal))
+
+
+def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> HttpResponse:
+    """The ballot in turn again with the problem said; what the form already answered on it is kept."""
+    rater.study.refresh_from_db(fields=["state"])
+    ballots = voting.open_ballots(rater=rater, wanted=1)
+    if not ballots:
+        messages.warning(request, refusal.sentence)
+        return redirect("arena:vote", slug=rater.study.slug)
+    is_same = ballots[0].token == request.POST.get("ballot")
+    said = request.POST.items() if is_same else ()
+    chosen = {name.removeprefix(FIELD_PREFIX): str(value) for name, value in said if name.startswith(FIELD_PREFIX)}
+    context = {"problem": refusal.sentence, "problem_field": refusal.field}
+    return _ballot_page(request, rater, ballots[0], context=context, chosen=chosen, status=_status(refusal))
+
+
+def _status(refusal: voting.VotingError) -> int:
+    return 409 if refusal.code in OUT_OF_TURN else 400
+
+
+def _ballot_or_why_not(request: HttpRequest, rater: Rater) -> HttpResponse:
+    if ballots := voting.open_ballots(rater=rater, wanted=1):
+        voting.mark_shown(ballots[0])
+        return _ballot_page(request, rater, ballots[0])
+    context = {"study": rater.study, "progress": progress_line(raters.progress_of(rater))}
+    if rater.study.state != Study.State.OPEN:
+        return render(request, "arena/vote_paused.html", context)
+    if _is_more_coming(rater):
+        return render(request, "arena/vote_waiting.html", context)
+    return redirect("arena:done", slug=rater.study.slug)
+
+
+def _ballot_page(
+    request: HttpRequest,
+    rater: Rater,
+    ballot: Ballot,
+    *,
+    context: dict[str, str] | None = None,
+    chosen: dict[str, str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    shown = {
+        "study": rater.study,
+        "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
+        "progress": progress_line(raters.progress_of(rater)),
+        "skip_reasons": voting.SKIP_REASONS,
+        **(context or {}),
+    }
+    return render(request, "arena/vote.html", shown, status=status)
+
+
+def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = False) -> dict[str, object]:
+    """Progress, the open ballots as HTML, and where to go when there is none to show."""
+    ballots = voting.open_ballots(rater=rater)
+    if ballots and is_shown:  # the page shows the next ballot while the answer to the one before is on its way
+        voting.mark_shown(ballots[0])
+    known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
+    return {
+        "progress": asdict(progress_line(raters.progress_of(rater))),
+        "ballots": [
+            {"token": ballot.token, "html": "" if ballot.token in known else _piece(request, rater, ballot)}
+            for ballot in ballots
+        ],
+        "waiting": not ballots and rater.study.state == Study.State.OPEN and _is_more_coming(rater),
+        "next": reverse("arena:vote", args=[rater.study.slug]),
+    }
+
+
+def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
+    page = page_of(ballot, criteria=list(rater.study.criteria.all()))
+    context = {"study": rater.study, "ballot": page, "skip_reasons": voting.SKIP_REASONS}
+    return render_to_string("arena/_ballot.html", context, request=request)
+
+
+def _is_more_coming(rater: Rater) -> bool:
+    """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
+    quota = voting.quota_of(rater.study)
+    if quota is not None and raters.progress_of(rater).answered >= quota:
+        return False
+    readiness = studies.readiness(rater.study)
+    run = rater.study.run
+    is_drawing = readiness.made < readiness.wanted and (run is None or run.jobs.unfinished().exists())
+    return is_drawing or readiness.showable + readiness.quarantined < readiness.made
+
+
+def _not_joined(request: HttpRequest) -> HttpResponse:
+    # The same whether or not there is such a study: nobody learns from here which studies exist.
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)
+    return render(request, "arena/not_joined.html", {"sentence": NO_SESSION}, status=403)

@@ -1,0 +1,155 @@
+"""Reads settings from environment variables: each declared once with its type and meaning, a typo stops the start."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+OWN_PREFIX = "WINRATE_"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is documented about one environment variable."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+def stop(sentence: str) -> NoReturn:
+    """End the process with one sentence instead of a traceback: whoever reads it has to change a variable, not code."""
+    sys.exit(f"Winrate cannot start: {sentence}")
+
+
+class Environment:
+    """Typed access to a mapping of variables that remembers every setting it was asked for."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = os.environ if variables is None else variables
+        self.table: dict[str, Setting] = {}
+
+    def setting(
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        *,
+        default: str | Callable[[], str],
+        meaning: str,
+        default_in_words: str = "",
+    ) -> T:
+        """The value of a variable, or its default, parsed by a function whose docstring says what it takes.
+
+        Raises SystemExit with one sentence where the value does not parse.
+        """
+        kind = (parse.__doc__ or "").strip().rstrip(".")
+        in_words = default_in_words or (default if isinstance(default, str) else "")
+        self.table[name] = Setting(name=name, kind=kind, default=in_words, meaning=meaning)
+        given = self._variables.get(name)
+        if given is None:
+            given = default if isinstance(default, str) else default()
+        try:
+            return parse(given)
+        except ValueError as error:
+            shown = "" if parse is secret or "@" in given else f"={given!r}"  # a log is no place for passwords
+            stop(f"{name}{shown} is not {kind}{f' ({error})' if str(error) else ''}.")
+
+    def refuse_unknown(self) -> None:
+        """Stop on a variable with our prefix that nothing reads: a misspelled setting would be a silent default."""
+        for name in sorted(self._variables):
+            if name.startswith(OWN_PREFIX) and name not in self.table:
+                ours = [known.removeprefix(OWN_PREFIX) for known in self.table if known.startswith(OWN_PREFIX)]
+                near = difflib.get_close_matches(name.removeprefix(OWN_PREFIX), ours, n=1)
+                hint = f"did you mean {OWN_PREFIX}{near[0]}?" if near else "see the README's table of settings."
+                stop(f"unknown setting {name}; {hint}")
+
+
+def as_markdown(table: Mapping[str, Setting]) -> str:
+    """The settings as the table that stands in the README."""
+    rows = [f"| `{one.name}` | {one.kind} | {one.default} | {one.meaning} |" for one in table.values()]
+    return "\n".join(["| variable | value | default | what for |", "|---|---|---|---|", *rows])
+
+
+def text(value: str) -> str:
+    """any text."""
+    return value
+
+
+def flag(value: str) -> bool:
+    """on or off."""
+    words = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError
+    return words[value.lower()]
+
+
+def words(value: str) -> list[str]:
+    """a list separated by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def folder(value: str) -> Path:
+    """a folder."""
+    if not value.strip():
+        raise ValueError("it is empty")
+    return Path(value).expanduser().absolute()
+
+
+def secret(value: str) -> str:
+    """a secret of at least 32 characters."""
+    if len(value) < 32 or len(set(value)) < 8:
+        raise ValueError("make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'")
+    return value
+
+
+def log_level(value: str) -> str:
+    """one of DEBUG, INFO, WARNING, ERROR."""
+    if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError
+    return value.upper()
+
+
+def origins(value: str) -> list[str]:
+    """a list of origins such as https://arena.example.org, separated by commas."""
+    for origin in (found := words(value)):
+        if urlsplit(origin).scheme not in ("http", "https") or urlsplit(origin).path not in ("", "/"):
+            raise ValueError(f"{origin!r} has no http:// or https://, or has a path")
+    return [origin.rstrip("/") for origin in found]
+
+
+def _with_scheme(value: str, schemes: tuple[str, ...]) -> str:
+    if urlsplit(value).scheme not in schemes:
+        raise ValueError("it must begin with one of: " + ", ".join(f"{scheme}://" for scheme in schemes))
+    return value
+
+
+def database_url(value: str) -> str:
+    """a database URL."""
+    return _with_scheme(value, ("sqlite", "postgres", "postgresql"))
+
+
+def broker_url(value: str) -> str:
+    """a Celery broker URL."""
+    return _with_scheme(value, ("redis", "rediss", "redis+socket", "filesystem", "memory", "amqp", "amqps"))
+
+
+def cache_url(value: str) -> str:
+    """a cache URL."""
+    return _with_scheme(value, ("file", "redis", "rediss", "database", "memory"))
+
+
+def storage_url(value: str) -> str:
+    """a storage URL."""
+    parts = urlsplit(_with_scheme(value, ("file", "s3")))
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise ValueError("a folder is written file:///absolute/path")
+    if parts.scheme == "s3" and not parts.netloc:
+        raise ValueError("a bucket is written s3://bucket or s3://bucket?endpoint_url=https://...")
+    return value

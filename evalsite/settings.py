@@ -1,0 +1,301 @@
+"""All settings, from the environment, working with nothing set. `SETTINGS_TABLE` is what the README's table shows."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import django_stubs_ext
+from csp.constants import NONCE, NONE, SELF
+from environ import Env
+
+from arena import timetable as arena_timetable
+from evalsite import environment as read
+from evalsite.places import LONGEST_TASK_SECONDS, broker_options, ensure_data_folder, kept_secret, private_redis_url
+from generation import timetable as generation_timetable
+
+# Lets annotations such as File[bytes] and base classes such as ModelAdmin[Study] name their parameter while running.
+django_stubs_ext.monkeypatch()
+
+env = read.Environment()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- places -----------------------------------------------------------------------------------------------------------
+DATA_DIR = env.setting(
+    "WINRATE_DATA_DIR",
+    read.folder,
+    default=str(BASE_DIR / "var"),
+    default_in_words="`var` in the checkout",
+    meaning="Everything that must be kept: database, images, secret key, logs.",
+)
+ensure_data_folder(DATA_DIR)
+MODELS_ROOT = env.setting(
+    "WINRATE_MODELS_ROOT",
+    read.folder,
+    default=str(BASE_DIR / "generation" / "demo_models"),
+    default_in_words="the demo models in the checkout",
+    meaning="The only folder below which local checkpoints are looked for.",
+)
+
+# --- who may reach the site -------------------------------------------------------------------------------------------
+SECRET_KEY = env.setting(
+    "SECRET_KEY",
+    read.secret,
+    default=lambda: kept_secret(DATA_DIR),
+    default_in_words="made on first start, kept in the data folder",
+    meaning="Signs sessions and links; the same for every process of one site.",
+)
+DEBUG = env.setting("DEBUG", read.flag, default="off", meaning="Django's debug pages; never where others can reach it.")
+ALLOWED_HOSTS = env.setting(
+    "ALLOWED_HOSTS",
+    read.words,
+    default="localhost,127.0.0.1,[::1]",
+    meaning="Host names under which the site answers.",
+)
+CSRF_TRUSTED_ORIGINS = env.setting(
+    "CSRF_TRUSTED_ORIGINS",
+    read.origins,
+    default="",
+    default_in_words="none",
+    meaning="Further origins whose forms are accepted, needed behind some proxies.",
+)
+HTTPS = env.setting(
+    "WINRATE_HTTPS",
+    read.flag,
+    default="off",
+    meaning="The site is reached by https through a proxy that sets X-Forwarded-Proto: secure cookies, HSTS, redirect.",
+)
+
+# --- services ---------------------------------------------------------------------------------------------------------
+DATABASE_URL = env.setting(
+    "DATABASE_URL",
+    read.database_url,
+    default=lambda: f"sqlite:///{quote(str(DATA_DIR / 'winrate.sqlite3'))}",
+    default_in_words="SQLite in the data folder",
+    meaning="SQLite (one machine) or PostgreSQL: postgres://user:password@host:5432/name.",
+)
+CELERY_BROKER_URL = env.setting(
+    "CELERY_BROKER_URL",
+    read.broker_url,
+    default=lambda: private_redis_url(DATA_DIR),
+    default_in_words="the private Redis that `manage.py up` starts",
+    meaning="Where tasks wait: redis://host:6379/0.",
+)
+CACHE_URL = env.setting(
+    "CACHE_URL",
+    read.cache_url,
+    default=lambda: f"file://{quote(str(DATA_DIR / 'cache'))}",
+    default_in_words="files in the data folder",
+    meaning="Rendered charts and the like, shared by all web processes: file:///path, redis://host:6379/1 or database://.",
+)
+STORAGE_URL = env.setting(
+    "STORAGE_URL",
+    read.storage_url,
+    default=lambda: f"file://{quote(str(DATA_DIR / 'images'))}",
+    default_in_words="`images` in the data folder",
+    meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
+)
+LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
+HASHED_STATIC = env.setting(
+    "WINRATE_HASHED_STATIC",
+    read.flag,
+    default="off" if DEBUG else "on",
+    default_in_words="on, off with DEBUG",
+    meaning="Style sheets and scripts under names with a hash, compressed; needs collectstatic, which `up` does.",
+)
+env.refuse_unknown()
+SETTINGS_TABLE = env.table
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "generation",
+    "arena",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "evalsite.urls"
+WSGI_APPLICATION = "evalsite.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGIN_URL = "arena:login"
+LOGIN_REDIRECT_URL = "arena:home"
+LOGOUT_REDIRECT_URL = "arena:home"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database() -> dict[str, Any]:
+    database: dict[str, Any] = dict(Env.db_url_config(DATABASE_URL))
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE, because under WAL a transaction that reads and then writes fails at once with "database is locked",
+        # whatever the timeout. FULL, because NORMAL may lose acknowledged votes at a power cut.
+        database["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+        # A file, not memory: tests then meet the locks of production, and worker processes can join in.
+        database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+    else:
+        database["ENGINE"] = "django.db.backends.postgresql"
+        database["CONN_MAX_AGE"] = 60
+        database["CONN_HEALTH_CHECKS"] = True
+        database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    return database
+
+
+def _cache() -> dict[str, Any]:
+    parts = urlsplit(CACHE_URL)
+    backend = {
+        "file": "filebased.FileBasedCache",
+        "redis": "redis.RedisCache",
+        "rediss": "redis.RedisCache",
+        "database": "db.DatabaseCache",
+        "memory": "locmem.LocMemCache",
+    }[parts.scheme]
+    location = {"file": unquote(parts.path), "database": "cache", "memory": ""}.get(parts.scheme, CACHE_URL)
+    return {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
+
+
+def _image_storage() -> dict[str, Any]:
+    parts = urlsplit(STORAGE_URL)
+    if parts.scheme == "file":
+        location = {"location": unquote(parts.path)}
+        return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
+    # s3v4, because boto3 still presigns with version 2 for some endpoints. Overwriting is safe: names are hashes.
+    options = {"bucket_name": parts.netloc, "signature_version": "s3v4", "file_overwrite": True, "default_acl": None}
+    return {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": options | {"location": parts.path.strip("/")} | dict(parse_qsl(parts.query)),
+    }
+
+
+DATABASES = {"default": _database()}
+CACHES = {"default": _cache()}
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "images": _image_storage(),
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if HASHED_STATIC
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- security ---------------------------------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+# Sessions bind raters to their ballots, so they live in the database: neither a restart nor a lost cache costs a rater.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = 60 * 24 * 60 * 60
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Django's own handlers would send mail to nobody and print each line twice.
+    "loggers": {
+        "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
+        # Periodic tasks would fill the logs with three lines every few seconds.
+        **dict.fromkeys(
+            ("celery.app.trace", "celery.beat", "celery.worker.strategy"),
+            {"level": LOG_LEVEL if LOG_LEVEL in ("DEBUG", "ERROR") else "WARNING"},
+        ),
+    },
+}
+
+# --- Celery -----------------------------------------------------------------------------------------------------------
+# A message is a hint ("come and work"); the rows are the truth and a periodic task re-sends what is due. Remote control
+# stays on: without it a busy worker falls silent for good when Redis restarts.
+CELERY_BROKER_TRANSPORT_OPTIONS = broker_options(CELERY_BROKER_URL, data_folder=DATA_DIR)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # attempts are counted in the job row, so a poison task ends
+CELERY_TASK_TIME_LIMIT = LONGEST_TASK_SECONDS  # well below the visibility timeout, or a slow task is delivered twice
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = CELERY_BROKER_URL.startswith("redis")  # elsewhere it only brings a warning
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = generation_timetable.DEFAULT_QUEUE
+CELERY_TASK_ROUTES = {
+    f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
+    for task in ("generate_next", "resolve_drafts")
+}
+CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

@@ -1,0 +1,34 @@
+"""Messages that say "come and work". The database is the truth: a hint that is lost costs seconds, never work."""
+
+import logging
+from typing import Final
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from generation.timetable import GENERATION_QUEUE
+
+logger = logging.getLogger(__name__)
+
+# A hint that nobody took in a minute is dropped; `reconcile` sends new ones while work is due. So hints cannot pile up.
+SECONDS_A_HINT_LIVES: Final = 60
+
+
+def hint_workers(count: int = 1) -> None:
+    """After the commit, tell up to `count` image workers that there may be work. Never raises for a dead broker."""
+    transaction.on_commit(lambda: _send("generation.tasks.generate_next", count))
+
+
+def hint_resolver() -> None:
+    """After the commit, ask an image worker to look at drafts of checkpoints and recipes."""
+    transaction.on_commit(lambda: _send("generation.tasks.resolve_drafts", 1))
+
+
+def _send(task: str, count: int) -> None:
+    # By name: act modules do not import tasks. A dead broker must not turn a committed request into an error.
+    try:
+        for _ in range(count):
+            current_app.send_task(task, queue=GENERATION_QUEUE, expires=SECONDS_A_HINT_LIVES, ignore_result=True)
+    except OperationalError as error:
+        logger.warning("The broker is away (%s); %s waits for the next reconcile.", error, task)

@@ -1,0 +1,51 @@
+"""`manage.py add_checkpoint NAME FOLDER`: register a folder of weights and check it here and now."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from generation.checkpoints import check_again, register_checkpoint, resolve_checkpoint
+from generation.errors import GenerationError
+from generation.models import Checkpoint
+
+
+class Command(BaseCommand):
+    help = "Register a diffusers folder below the models root as a checkpoint, check it, and say whether it is ready."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="what the checkpoint is called: letters, digits, - and _")
+        parser.add_argument("folder", help="the folder, relative to the models root (WINRATE_MODELS_ROOT)")
+        parser.add_argument("--licence", default="", help="wins over checkpoint.json, as the next three do")
+        parser.add_argument("--loss-family", default="", help="losses compare only within one family")
+        parser.add_argument("--validation-loss", type=float)
+        parser.add_argument("--training-step", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            checkpoint = resolve_checkpoint(self._registered(options))
+        except GenerationError as error:
+            raise CommandError(str(error)) from error
+        if checkpoint.state == Checkpoint.State.REFUSED:
+            raise CommandError(f"{checkpoint.name} is refused: {checkpoint.refusal}")
+        weights = {path: sha256 for path, sha256 in checkpoint.file_hashes.items() if path.endswith(".safetensors")}
+        self.stdout.write(
+            f"{checkpoint.name} is ready: {checkpoint.pipeline_class},"
+            f" {(checkpoint.parameters or 0) / 1e6:,.1f} million parameters,"
+            f" {(checkpoint.size_bytes or 0) / 1e6:,.1f} MB."
+        )
+        for path, sha256 in weights.items():
+            self.stdout.write(f"  sha256 {sha256}  {path}")
+
+    def _registered(self, options: dict[str, Any]) -> Checkpoint:
+        known = Checkpoint.objects.filter(name=options["name"], source=options["folder"]).first()
+        if known is not None and known.state != Checkpoint.State.READY:
+            # The folder was mended, and the same command is given again.
+            return check_again(known)
+        return register_checkpoint(
+            name=options["name"],
+            source=options["folder"],
+            licence=options["licence"],
+            loss_family=options["loss_family"],
+            validation_loss=options["validation_loss"],
+            training_step=options["training_step"],
+        )

@@ -1,0 +1,127 @@
+"""`manage.py generate_images`: images of a prompt set by checkpoints at several step counts, without a study."""
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from generation import model_folders
+from generation.checkpoints import resolve_checkpoint, told_call_options
+from generation.errors import GenerationError
+from generation.foreground import make_with_bar
+from generation.models import Checkpoint, ImageJob, PromptSet, Recipe, Run
+from generation.pipelines.sizes import size_rule
+from generation.planning import RunProgress, add_to_run, retry_failed, start_run
+from generation.recipes import get_recipe
+from generation.schedules import few_step_sigmas, get_schedule
+
+INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    help = "Make the images of a prompt set. Images that exist are not made again; give the same command to go on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--prompts", required=True, help="name of a prompt set; its latest version is taken")
+        parser.add_argument("--checkpoint", required=True, help="name of a checkpoint, or several: early,final")
+        parser.add_argument("--steps", required=True, help="such as 1,4,28; sigmas are linspace(1, 1/N, N)")
+        parser.add_argument("--shift", type=float, help="shift of the sigmas; without it the checkpoint's own")
+        parser.add_argument("--guidance", type=float, default=4.0, help="guidance (default %(default)s; 1 is none)")
+        parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
+        parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
+        parser.add_argument("--limit", type=int, help="only the first prompts of the set")
+        parser.add_argument("--retry-failed", action="store_true", help="give images that failed new attempts")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            progress, run = self._generate(options)
+        except GenerationError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt as interrupt:
+            raise CommandError(
+                "Stopped. Everything finished is kept; give the same command to go on.", returncode=INTERRUPTED
+            ) from interrupt
+        if progress.failed:
+            first = ImageJob.objects.filter(runs=run).exclude(reason="").filter(state=ImageJob.State.FAILED).first()
+            why = f" The first: {first.reason}" if first else ""
+            raise CommandError(
+                f"{progress.failed} of {progress.total} images failed.{why} Add --retry-failed to try them again."
+            )
+        self.stdout.write(f"{progress.done} images are there.")
+
+    def _generate(self, options: dict[str, Any]) -> tuple[RunProgress, Run]:
+        prompt_set, texts = _prompts(options["prompts"], options["limit"])
+        recipes = [
+            recipe
+            for name in options["checkpoint"].split(",")
+            for recipe in _recipes(_ready_checkpoint(name.strip()), options)
+        ]
+        name = f"{prompt_set}: {', '.join(recipe.name for recipe in recipes)}"[:200]
+        run = Run.objects.filter(name=name, owner=None, cancelled_at=None).first()
+        if run is None:
+            run = start_run(name=name, owner=None, recipes=recipes, prompt_texts=texts, samples=options["samples"])
+        else:
+            add_to_run(run, recipes=recipes, prompt_texts=texts, samples=options["samples"])
+        if options["retry_failed"]:
+            retry_failed(run)
+        self.stdout.write(f"{len(texts)} prompts x {len(recipes)} recipes x {options['samples']} samples.")
+        return make_with_bar(run, stream=sys.stderr), run
+
+
+def _prompts(name: str, limit: int | None) -> tuple[PromptSet, list[str]]:
+    prompt_set = PromptSet.objects.filter(name=name).order_by("-version").first()
+    if prompt_set is None:
+        known = ", ".join(PromptSet.objects.values_list("name", flat=True).distinct().order_by("name")) or "none yet"
+        raise GenerationError(f"There is no prompt set {name!r}. Known: {known}. import_prompts adds one.")
+    if limit is not None and limit < 1:
+        raise GenerationError(f"--limit must be at least 1, not {limit}.")
+    return prompt_set, list(prompt_set.prompts.values_list("text", flat=True)[:limit])
+
+
+def _ready_checkpoint(name: str) -> Checkpoint:
+    checkpoint = Checkpoint.objects.filter(name=name).first()
+    if checkpoint is None:
+        known = ", ".join(Checkpoint.objects.values_list("name", flat=True)) or "none yet"
+        raise GenerationError(f"There is no checkpoint {name!r}. Known: {known}. add_checkpoint adds one.")
+    if checkpoint.state in (Checkpoint.State.DRAFT, Checkpoint.State.CHECKING):
+        checkpoint = resolve_checkpoint(checkpoint)
+    if checkpoint.state == Checkpoint.State.REFUSED:
+        raise GenerationError(f"The checkpoint {name} is refused: {checkpoint.refusal}")
+    return checkpoint
+
+
+def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
+    width, height = _size(options["size"], checkpoint)
+    shift = options["shift"]
+    recipes = []
+    for steps in _step_counts(options["steps"]):
+        schedule = get_schedule(steps=steps, shift=shift, sigmas=few_step_sigmas(steps))
+        recipe = get_recipe(
+            name=f"{checkpoint.name}, {steps} steps" + ("" if shift is None else f", shift {shift:g}"),
+            checkpoint=checkpoint,
+            schedule=schedule,
+            guidance=options["guidance"],
+            width=width,
+            height=height,
+            call_options=told_call_options(checkpoint),
+        )
+        recipes.append(recipe)
+    return recipes
+
+
+def _step_counts(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise GenerationError(f"--steps must be whole numbers such as 1,4,28, not {text!r}.") from error
+
+
+def _size(text: str | None, checkpoint: Checkpoint) -> tuple[int, int]:
+    if text is None:
+        usual = size_rule(model_folders.folder_of(checkpoint.source), checkpoint.pipeline_class).usual
+        return usual, usual
+    width, _, height = text.partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError as error:
+        raise GenerationError(f"--size must be such as 64 or 1024x768, not {text!r}.") from error

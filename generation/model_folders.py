@@ -1,0 +1,179 @@
+"""Looking at a diffusers folder without loading it: is it safe, what is in it, how large is it. No torch."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+
+from generation.errors import GenerationError
+from generation.families import COMPONENT_LIBRARIES, FAMILIES
+
+# An allow-list: a suffix that nobody thought of is refused, not loaded.
+DECIDING_SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt", ".model"})
+ALLOWED_SUFFIXES: Final = DECIDING_SUFFIXES | {".md", ".png", ".jpg", ".webp", ".svg"}
+ALLOWED_NAMES: Final = frozenset({"LICENSE", "LICENCE", "NOTICE", ".gitattributes", ".gitignore"})
+CHANGED = "is not what it was when the checkpoint was checked; put it back, or register the folder under a new name."
+LARGEST_JSON = 50_000_000
+_CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIANT = re.compile(r"^(model|diffusion_pytorch_model)\.(?!safetensors$|safetensors\.index\.json$)")
+
+
+@dataclass(frozen=True)
+class FolderFacts:
+    """What a safe folder holds."""
+
+    pipeline_class: str
+    file_hashes: dict[str, str]
+    size_bytes: int
+    parameters: int
+
+
+def folder_of(source: str) -> Path:
+    """The folder of a source below the models root; anything that leads out of the root is refused."""
+    root = Path(settings.MODELS_ROOT).resolve()
+    asked = Path(source)
+    if not source or asked.is_absolute() or ".." in asked.parts or "\\" in source or "\0" in source:
+        raise GenerationError(f"{source!r} is no folder below the models root; give a relative path such as my-model.")
+    folder = (root / asked).resolve()
+    if folder == root or not folder.is_relative_to(root):
+        raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
+    if not folder.is_dir():
+        raise GenerationError(f"There is no folder {source!r} below the models root {root} on this machine.")
+    return folder
+
+
+def inspect(source: str) -> FolderFacts:
+    """Refuse what is not plainly safe, hash every file, count parameters.
+
+    Raises GenerationError with one sentence. Reading only: nothing of the folder is imported or unpickled.
+    """
+    folder = folder_of(source)
+    files = dict(_files(folder))
+    for relative, path in files.items():
+        _check_file(relative, path)
+    pipeline_class = _check_index(folder, files)
+    parameters = sum(
+        count_parameters(path)
+        for relative, path in files.items()
+        if path.suffix == ".safetensors" and not _VARIANT.match(Path(relative).name)
+    )
+    return FolderFacts(
+        pipeline_class=pipeline_class,
+        file_hashes={relative: hash_file(path) for relative, path in files.items()},
+        size_bytes=sum(path.stat().st_size for path in files.values()),
+        parameters=parameters,
+    )
+
+
+def verify(source: str, file_hashes: dict[str, str]) -> None:
+    """Refuse a folder whose weights or configuration are no longer exactly those that were checked."""
+    folder = folder_of(source)
+    files = {relative: path for relative, path in _files(folder) if _decides_pixels(relative)}
+    if changed := sorted(set(files) ^ {relative for relative in file_hashes if _decides_pixels(relative)}):
+        raise GenerationError(f"{changed[0]} in {source!r} {CHANGED}")
+    for relative, path in files.items():
+        if hash_file(path) != file_hashes[relative]:
+            raise GenerationError(f"{relative} in {source!r} {CHANGED}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of a model folder."""
+    if path.stat().st_size > LARGEST_JSON:
+        raise GenerationError(f"{path.name} is larger than {LARGEST_JSON // 1_000_000} MB, which no configuration is.")
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise GenerationError(f"{path.name} in {path.parent.name!r} is not valid JSON.") from error
+    if not isinstance(value, dict):
+        raise GenerationError(f"{path.name} in {path.parent.name!r} is not a JSON object.")
+    return value
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file, without reading it into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def count_parameters(path: Path) -> int:
+    """Numbers in a safetensors file, from its header alone."""
+    refusal = GenerationError(f"{path.name} in {path.parent.name!r} is not a whole safetensors file; copy it again.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, LARGEST_JSON):
+            raise refusal
+        try:
+            header = json.loads(file.read(length))
+            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+            count = sum(int(math.prod(entry["shape"])) for entry in tensors.values())
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            raise refusal from error
+    if 8 + length + end != size:
+        raise refusal
+    return count
+
+
+def _decides_pixels(relative: str) -> bool:
+    # Model cards and training facts may be mended at any time.
+    return relative != "checkpoint.json" and Path(relative).suffix.lower() in DECIDING_SUFFIXES
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(relative name, path) of every file, sorted; links may stay inside the models root only (hub caches use them)."""
+    root = Path(settings.MODELS_ROOT).resolve()
+    for path in sorted(folder.rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise GenerationError(f"{path.relative_to(folder)} is a link out of the models root; copy the file itself.")
+        if path.is_symlink() and path.is_dir():
+            raise GenerationError(f"{path.relative_to(folder)} is a link to a folder; copy the folder itself.")
+        if not path.is_dir():
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _check_file(relative: str, path: Path) -> None:
+    if not path.is_file():
+        raise GenerationError(f"{relative} is not a plain file; remove it.")
+    if path.suffix.lower() not in ALLOWED_SUFFIXES and path.name not in ALLOWED_NAMES:
+        raise GenerationError(
+            f"{relative} is refused: only safetensors weights and their configuration are loaded, no pickles, no code."
+            " Convert the weights to safetensors and remove the file."
+        )
+    if path.suffix == ".json" and path.name != "checkpoint.json" and "auto_map" in read_json(path):
+        raise GenerationError(f"{relative} asks for code of its own (auto_map), which is never run.")
+
+
+def _check_index(folder: Path, files: dict[str, Path]) -> str:
+    if "model_index.json" not in files:
+        raise GenerationError("There is no model_index.json; give a folder that a pipeline's save_pretrained() wrote.")
+    index = read_json(files["model_index.json"])
+    pipeline_class = index.get("_class_name")
+    if not isinstance(pipeline_class, str) or pipeline_class not in FAMILIES:
+        raise GenerationError(f"The pipeline class {pipeline_class!r} is not supported; choose {', '.join(FAMILIES)}.")
+    for name, entry in index.items():
+        if isinstance(entry, list) and not name.startswith("_") and entry != [None, None]:
+            _check_component(folder, files, name, entry)
+    return pipeline_class
+
+
+def _check_component(folder: Path, files: dict[str, Path], name: str, entry: list[Any]) -> None:
+    if len(entry) != 2 or not all(isinstance(part, str) for part in entry):
+        raise GenerationError(f"model_index.json gives {name} as {entry!r}; it must be a library and a class.")
+    library, class_name = entry
+    if library not in COMPONENT_LIBRARIES or not _CLASS_NAME.fullmatch(class_name):
+        raise GenerationError(
+            f"model_index.json takes {name} from {library!r}; only classes of"
+            f" {' and '.join(sorted(COMPONENT_LIBRARIES))} are loaded."
+        )
+    inside = [relative for relative in files if relative.startswith(f"{name}/")]
+    if not inside:
+        raise GenerationError(f"model_index.json names {name}, but the folder has no {name}/; copy the whole model.")
+    if f"{name}/config.json" in inside and not any(relative.endswith(".safetensors") for relative in inside):
+        raise GenerationError(f"{name}/ has no safetensors weights; convert them to safetensors.")

@@ -1,0 +1,40 @@
+"""Pipelines kept in memory, least recently used out first, within a budget of bytes."""
+
+import gc
+from collections import OrderedDict
+
+import torch
+
+from generation.pipelines.loading import LoadedPipeline, Source, load
+
+
+class PipelineCache:
+    """One per process and thread: pipelines hold state while they sample, so they are never shared between threads."""
+
+    def __init__(self, *, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self._held: OrderedDict[Source, LoadedPipeline] = OrderedDict()
+
+    def get(self, source: Source) -> LoadedPipeline:
+        """The pipeline, loaded at first use. One that is larger than the whole budget is kept alone."""
+        if source in self._held:
+            self._held.move_to_end(source)
+            return self._held[source]
+        loaded = load(source)
+        self._held[source] = loaded
+        self._evict()
+        return loaded
+
+    def sources(self) -> list[Source]:
+        """What is in memory now, least recently used first."""
+        return list(self._held)
+
+    def _evict(self) -> None:
+        evicted = False
+        while len(self._held) > 1 and sum(held.size_bytes for held in self._held.values()) > self.budget_bytes:
+            self._held.popitem(last=False)
+            evicted = True
+        if evicted:
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()

@@ -1,0 +1,103 @@
+"""A micro-batch of pictures from the stock pipeline: one CPU generator for each image; sigmas recorded as used."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from generation.errors import GenerationError
+from generation.pipelines.loading import LoadedPipeline
+from generation.pipelines.schedules import ResolvedSchedule, ScheduleSpec, build_scheduler, taken_from
+
+OnStep = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """One call of the pipeline: prompts with their seeds, and what they share."""
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    spec: ScheduleSpec
+    guidance: float
+    width: int
+    height: int
+    negative_prompt: str
+    call_options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """uint8 pictures (height, width, 3) in the order of the prompts, and what the scheduler really did."""
+
+    pictures: list[np.ndarray]
+    schedule: ResolvedSchedule
+    scheduler_class: str
+    scheduler_config: dict[str, Any]
+
+
+def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | None = None) -> Sampled:
+    """Draw the pictures of a batch.
+
+    Equal requests give bit-equal pictures on one machine. Another batch size may change single values by one level,
+    because the matrix kernels differ, so equality across batch sizes is not promised and the size is recorded.
+    """
+    pipe = loaded.pipe
+    pipe.scheduler = build_scheduler(request.spec, loaded.scheduler_config)
+
+    def after_step(_pipe: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if on_step is not None:
+            on_step()
+        return tensors
+
+    extra: dict[str, Any] = {} if request.spec.sigmas is None else {"sigmas": list(request.spec.sigmas)}
+    with torch.inference_mode():
+        # Floats, not pictures: the conversion to 8 bits would hide NaN as black.
+        floats = pipe(
+            prompt=list(request.prompts),
+            negative_prompt=[request.negative_prompt] * len(request.prompts),
+            num_inference_steps=request.spec.steps,
+            guidance_scale=request.guidance,
+            width=request.width,
+            height=request.height,
+            # On the CPU always: the same noise on every device.
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in request.seeds],
+            output_type="np",
+            callback_on_step_end=after_step,
+            **extra,
+            **request.call_options,
+        ).images
+    for prompt, picture in zip(request.prompts, floats, strict=True):
+        if not np.isfinite(picture).all():
+            raise GenerationError(
+                f"The picture for {prompt[:60]!r} holds values that are not numbers; use a wider dtype.",
+                is_retryable=True,  # alone: the other pictures of the batch may be good
+            )
+    return Sampled(
+        pictures=list((floats * 255).round().astype(np.uint8)),
+        schedule=taken_from(pipe.scheduler),
+        scheduler_class=type(pipe.scheduler).__name__,
+        scheduler_config={k: _plain(value) for k, value in pipe.scheduler.config.items() if not k.startswith("_")},
+    )
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """A lossless PNG of the pixels and nothing else: no text, no time, no colour profile."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """JSON values only; NumPy numbers and tuples sit in some configurations."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,214 @@
+"""Planning: which wanted images do not exist, as jobs in the order in which people can use them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Avg, Count, F
+from django.db.models.functions import Now
+
+from generation.errors import GenerationError
+from generation.hints import hint_workers
+from generation.models import Image, ImageJob, Recipe, Run, RunItem
+from generation.provenance import request_digest, text_digest
+
+PROMPTS_IN_A_BLOCK = 8
+ROWS_IN_A_CHUNK = 1000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One wanted image."""
+
+    recipe_id: int
+    prompt_text: str
+    sample: int
+    request_digest: str
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Counted from the jobs. `seconds_left` is None until something was measured."""
+
+    total: int
+    done: int
+    failed: int
+    seconds_left: float | None
+
+    @property
+    def left(self) -> int:
+        """Images still to be made."""
+        return self.total - self.done - self.failed
+
+
+def start_run(
+    *,
+    name: str,
+    owner: User | None,
+    recipes: Sequence[Recipe],
+    prompt_texts: Sequence[str],
+    samples: int = 1,
+    priority: int = 0,
+) -> Run:
+    """A run that wants `samples` images of every prompt by every recipe; images that exist are not made again."""
+    _check(recipes, prompt_texts, samples)
+    run = Run.objects.create(name=name, owner=owner, priority=priority)
+    add_to_run(run, recipes=recipes, prompt_texts=prompt_texts, samples=samples)
+    return run
+
+
+def add_to_run(run: Run, *, recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int = 1) -> None:
+    """Let a run want more; repeating it changes nothing, so a planning that was cut off is simply done again."""
+    _check(recipes, prompt_texts, samples)
+    cells = cells_in_order(recipes=recipes, prompt_texts=prompt_texts, samples=samples)
+    for chunk in in_chunks(cells, size=ROWS_IN_A_CHUNK):
+        # One short transaction for each chunk: voters on the same SQLite file wait for none of them for long.
+        with transaction.atomic():
+            _plan(run, chunk)
+    hint_workers()
+
+
+def cells_in_order(*, recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int) -> Iterator[Cell]:
+    """Blocks of 8 prompts, recipe by recipe inside a block: comparisons are whole early, micro-batches are full."""
+    in_order = sorted(dict.fromkeys(recipes), key=lambda recipe: (recipe.checkpoint_id or 0, recipe.pk))
+    for sample in range(samples):
+        for block in in_chunks(dict.fromkeys(prompt_texts), size=PROMPTS_IN_A_BLOCK):
+            for recipe in in_order:
+                for text in block:
+                    digest = request_digest(recipe_digest=recipe.digest, prompt_text=text, sample=sample)
+                    yield Cell(recipe.pk, text, sample, digest)
+
+
+def missing(cells: Iterable[Cell]) -> list[Cell]:
+    """Those cells that have no image yet, whoever made it and with whatever versions."""
+    cells = list(cells)
+    existing: set[str] = set()
+    for chunk in in_chunks(cells, size=ROWS_IN_A_CHUNK):
+        digests = [cell.request_digest for cell in chunk]
+        existing |= set(Image.objects.filter(request_digest__in=digests).values_list("request_digest", flat=True))
+    return [cell for cell in cells if cell.request_digest not in existing]
+
+
+def progress_of(run: Run) -> RunProgress:
+    """How far a run is, and how long the rest takes at the measured pace with the workers that are busy now."""
+    states = ImageJob.State
+    counts = dict(run.jobs.values_list("state").annotate(Count("pk")).order_by())
+    total = sum(counts.values())
+    return RunProgress(
+        total=total,
+        done=counts.get(states.DONE, 0),
+        failed=counts.get(states.FAILED, 0) + counts.get(states.CANCELLED, 0),
+        seconds_left=_seconds_left(run),
+    )
+
+
+def retry_failed(run: Run) -> int:
+    """Give the failed jobs of a run new attempts; how many there were."""
+    failed = ImageJob.objects.filter(runs=run, state=ImageJob.State.FAILED).exclude(recipe__state=Recipe.State.REFUSED)
+    count = reopen(failed.values_list("pk", flat=True))
+    hint_workers()
+    return count
+
+
+def reopen(job_ids: Iterable[int]) -> int:
+    """Jobs that are neither pending nor running become pending with fresh attempts; how many were changed."""
+    unfinished = [ImageJob.State.PENDING, ImageJob.State.RUNNING]
+    changed = 0
+    for chunk in in_chunks(list(job_ids), size=ROWS_IN_A_CHUNK):
+        changed += (
+            ImageJob.objects.filter(pk__in=chunk)
+            .exclude(state__in=unfinished)
+            .update(state=ImageJob.State.PENDING, attempts=0, reason="", worker="", lease_until=None, finished_at=None)
+        )
+    return changed
+
+
+def pause_run(run: Run) -> None:
+    """No new batch begins for this run; batches in work are finished."""
+    Run.objects.filter(pk=run.pk, paused_at__isnull=True).update(paused_at=Now())
+
+
+def resume_run(run: Run) -> None:
+    """Let a paused run go on."""
+    Run.objects.filter(pk=run.pk).update(paused_at=None)
+    hint_workers()
+
+
+def cancel_run(run: Run) -> int:
+    """End a run; how many pending jobs that no other run wants were cancelled with it. Images that exist stay."""
+    with transaction.atomic():
+        Run.objects.filter(pk=run.pk, cancelled_at__isnull=True).update(cancelled_at=Now())
+        wanted = RunItem.objects.filter(run__cancelled_at__isnull=True).values("job")
+        alone = ImageJob.objects.filter(runs=run, state=ImageJob.State.PENDING).exclude(pk__in=wanted)
+        return ImageJob.objects.filter(pk__in=alone.values("pk")).update(state=ImageJob.State.CANCELLED)
+
+
+def in_chunks(items: Iterable[T], *, size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items in their order."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _check(recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int) -> None:
+    if not recipes or not prompt_texts:
+        raise GenerationError("A run needs at least one recipe and one prompt.")
+    if not 1 <= samples <= 1000:
+        raise GenerationError(f"samples must lie between 1 and 1000, not {samples}.")
+    for recipe in recipes:
+        if recipe.kind == Recipe.Kind.EXTERNAL:
+            raise GenerationError(f"The recipe {recipe.name!r} stands for a service; upload its images instead.")
+        if recipe.state == Recipe.State.REFUSED:
+            raise GenerationError(f"The recipe {recipe.name!r} was refused: {recipe.refusal}")
+
+
+def _plan(run: Run, cells: Sequence[Cell]) -> None:
+    lacking = {cell.request_digest for cell in missing(cells)}
+    states = ImageJob.State
+    ImageJob.objects.bulk_create(
+        [
+            ImageJob(
+                recipe_id=cell.recipe_id,
+                prompt_text=cell.prompt_text,
+                prompt_digest=text_digest(cell.prompt_text),
+                sample=cell.sample,
+                request_digest=cell.request_digest,
+                priority=run.priority,
+                state=states.PENDING if cell.request_digest in lacking else states.DONE,
+            )
+            for cell in cells
+        ],
+        ignore_conflicts=True,
+    )
+    jobs = ImageJob.objects.filter(request_digest__in=[cell.request_digest for cell in cells])
+    in_order = dict(jobs.values_list("request_digest", "pk"))
+    RunItem.objects.bulk_create(
+        [RunItem(run=run, job_id=in_order[cell.request_digest]) for cell in cells], ignore_conflicts=True
+    )
+    reopen(job_id for digest, job_id in in_order.items() if digest in lacking)
+    jobs.filter(priority__lt=run.priority).update(priority=run.priority)
+
+
+def _seconds_left(run: Run) -> float | None:
+    unfinished = ImageJob.objects.filter(runs=run).unfinished()
+    waiting = list(unfinished.values_list("recipe", "recipe__evaluations").annotate(Count("pk")).order_by())
+    if not waiting:
+        return 0.0
+    made = Image.objects.filter(job__runs=run, seconds__isnull=False)
+    measured = dict(made.values_list("recipe").annotate(Avg("seconds")).order_by())
+    with_evaluations = made.filter(recipe__evaluations__gt=0)
+    each = with_evaluations.aggregate(mean=Avg(F("seconds") / F("recipe__evaluations")))["mean"]
+    seconds = 0.0
+    for recipe, evaluations, count in waiting:
+        # A recipe without a finished image is judged by the evaluations it takes.
+        guess = each * evaluations if each is not None and evaluations else None
+        pace = measured.get(recipe, guess)
+        if pace is None:
+            return None
+        seconds += pace * count
+    busy = ImageJob.objects.filter(state=ImageJob.State.RUNNING, lease_until__gt=Now())
+    return seconds / max(1, busy.values("worker").distinct().count())

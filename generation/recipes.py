@@ -1,0 +1,154 @@
+"""Recipes: everything that decides the pixels of an image. Created unresolved; a worker stores sigmas or a refusal."""
+
+import math
+from typing import Any
+
+from django.db.models import QuerySet
+
+from generation import model_folders
+from generation.errors import GenerationError
+from generation.families import DTYPES, FAMILIES
+from generation.hints import hint_resolver, hint_workers
+from generation.models import Checkpoint, ImageJob, Recipe, Schedule
+from generation.provenance import digest_of
+
+LARGEST_SIDE = 8192
+
+
+def get_recipe(
+    *,
+    name: str,
+    checkpoint: Checkpoint,
+    schedule: Schedule,
+    guidance: float,
+    width: int,
+    height: int,
+    dtype: str = "float32",
+    negative_prompt: str = "",
+    call_options: dict[str, Any] | None = None,
+    batch_mode: str = "fast",
+    notes: str = "",
+) -> Recipe:
+    """The recipe with exactly these settings, made at first use; an existing one keeps its name and notes.
+
+    A refused recipe is sent to the workers when it is asked for again, because a mended folder changes the answer.
+    """
+    _check(guidance=guidance, width=width, height=height, dtype=dtype, batch_mode=batch_mode)
+    sampling: dict[str, Any] = {
+        "guidance": float(guidance),
+        "width": width,
+        "height": height,
+        "dtype": dtype,
+        "negative_prompt": negative_prompt,
+        "call_options": call_options or {},
+        "batch_mode": batch_mode,
+    }
+    digest = digest_of(
+        {
+            # The name stands for the weights: they are hashed once and never change under a name.
+            "checkpoint": [checkpoint.name, checkpoint.source, checkpoint.revision, checkpoint.adapters],
+            "schedule": schedule.digest,
+            **sampling,
+        }
+    )
+    recipe, is_new = Recipe.objects.get_or_create(
+        digest=digest,
+        defaults={
+            "name": name,
+            "kind": Recipe.Kind.GENERATED,
+            "checkpoint": checkpoint,
+            "schedule": schedule,
+            "notes": notes,
+            **sampling,
+        },
+    )
+    if recipe.state == Recipe.State.REFUSED:
+        recipe.state, recipe.refusal = Recipe.State.CHECKING, ""
+        recipe.save(update_fields=["state", "refusal"])
+    if recipe.state == Recipe.State.CHECKING:
+        hint_resolver()
+    return recipe
+
+
+def resolve_recipe(recipe: Recipe) -> Recipe:
+    """Build the scheduler for this checkpoint and size, store what comes out; ready or refused. Run in a worker."""
+    checkpoint, schedule = recipe.checkpoint, recipe.schedule
+    if checkpoint is None or schedule is None:
+        raise GenerationError(f"{recipe} stands for a service; there is nothing to resolve.")
+    if checkpoint.state == Checkpoint.State.REFUSED:
+        return _refuse(recipe, f"The checkpoint {checkpoint.name} was refused: {checkpoint.refusal}")
+    if checkpoint.state != Checkpoint.State.READY:
+        return recipe
+    from generation.pipelines import schedules as scheduling  # torch, so only where a worker runs this
+
+    try:
+        _check_call_options(recipe, checkpoint)
+        resolved = scheduling.resolve(
+            folder=model_folders.folder_of(checkpoint.source),
+            spec=scheduling.ScheduleSpec.of(schedule),
+            pipeline_class=checkpoint.pipeline_class,
+            width=recipe.width,
+            height=recipe.height,
+        )
+    except GenerationError as error:
+        return _refuse(recipe, str(error))
+    recipe.resolved_sigmas = resolved.sigmas
+    recipe.resolved_timesteps = resolved.timesteps
+    recipe.evaluations = len(resolved.timesteps)
+    recipe.state, recipe.refusal = Recipe.State.READY, ""
+    recipe.save(update_fields=["resolved_sigmas", "resolved_timesteps", "evaluations", "state", "refusal"])
+    hint_workers()
+    return recipe
+
+
+def has_drafts() -> bool:
+    """Whether a checkpoint or recipe waits for a worker's decision."""
+    undecided = Checkpoint.objects.filter(state__in=[Checkpoint.State.DRAFT, Checkpoint.State.CHECKING])
+    return undecided.exists() or _decidable().exists()
+
+
+def unresolved_recipes() -> list[Recipe]:
+    """Recipes a worker can decide on now: their checkpoint is decided."""
+    return list(_decidable().select_related("checkpoint", "schedule").order_by("id"))
+
+
+def _decidable() -> QuerySet[Recipe]:
+    decided = [Checkpoint.State.READY, Checkpoint.State.REFUSED]
+    return Recipe.objects.filter(kind=Recipe.Kind.GENERATED, state=Recipe.State.CHECKING, checkpoint__state__in=decided)
+
+
+def fail_jobs_of_refused_recipes() -> int:
+    """Jobs planned while their recipe was being refused would wait for ever without a reason; how many failed."""
+    waiting = ImageJob.objects.filter(state=ImageJob.State.PENDING)
+    refused = Recipe.objects.filter(state=Recipe.State.REFUSED, pk__in=waiting.values("recipe"))
+    return sum(
+        waiting.filter(recipe=recipe).update(state=ImageJob.State.FAILED, reason=recipe.refusal) for recipe in refused
+    )
+
+
+def _refuse(recipe: Recipe, sentence: str) -> Recipe:
+    recipe.state, recipe.refusal = Recipe.State.REFUSED, sentence
+    recipe.save(update_fields=["state", "refusal"])
+    fail_jobs_of_refused_recipes()
+    return recipe
+
+
+def _check(*, guidance: float, width: int, height: int, dtype: str, batch_mode: str) -> None:
+    if not (math.isfinite(guidance) and 0 <= guidance <= 100):
+        raise GenerationError(f"guidance must be a number between 0 and 100, not {guidance}.")
+    for side, pixels in (("width", width), ("height", height)):
+        if not 8 <= pixels <= LARGEST_SIDE:
+            raise GenerationError(f"{side} must lie between 8 and {LARGEST_SIDE} pixels, not {pixels}.")
+    if dtype not in DTYPES:
+        raise GenerationError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
+    if batch_mode != "fast":
+        raise GenerationError(f"batch_mode must be 'fast', not {batch_mode!r}.")
+
+
+def _check_call_options(recipe: Recipe, checkpoint: Checkpoint) -> None:
+    family = FAMILIES[checkpoint.pipeline_class]
+    if unknown := sorted(set(recipe.call_options) - family.call_options):
+        raise GenerationError(
+            f"{checkpoint.pipeline_class} has no call option {unknown[0]!r} here;"
+            f" options: {', '.join(sorted(family.call_options))}."
+        )

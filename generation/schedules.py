@@ -1,0 +1,68 @@
+"""Schedules: how to sample, checked as far as is possible without a scheduler, one row for equal data."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from generation.errors import GenerationError
+from generation.families import SCHEDULERS
+from generation.models import Schedule
+from generation.provenance import digest_of
+
+MOST_STEPS = 1000
+
+
+def few_step_sigmas(steps: int) -> list[float]:
+    """linspace(1, 1/N, N). The schedulers' own run from 1 to nearly 0, so their 2 steps draw what 1 step draws."""
+    if steps < 1:
+        raise GenerationError(f"A schedule needs at least one step, not {steps}.")
+    return [(steps - k) / steps for k in range(steps)]
+
+
+def get_schedule(
+    *,
+    scheduler_class: str = "FlowMatchEulerDiscreteScheduler",
+    steps: int,
+    shift: float | None = None,
+    sigmas: Sequence[float] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Schedule:
+    """The schedule with exactly this data, made at first use.
+
+    `shift` is applied once to explicit sigmas (1 leaves them as they are); without it the checkpoint's own shift holds.
+    """
+    kind = SCHEDULERS.get(scheduler_class)
+    if kind is None:
+        raise GenerationError(f"The scheduler {scheduler_class!r} is not known; choose one of {', '.join(SCHEDULERS)}.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise GenerationError(f"steps must lie between 1 and {MOST_STEPS}, not {steps}.")
+    if shift is not None and not (math.isfinite(shift) and 0 < shift <= 100):
+        raise GenerationError(f"shift must be a number above 0 and at most 100, not {shift}.")
+    if sigmas is not None:
+        if not kind.takes_sigmas:
+            raise GenerationError(f"{scheduler_class} takes no explicit sigmas; leave them out.")
+        _check_sigmas(sigmas, steps)
+    if unknown := sorted(set(options or {}) - kind.options):
+        raise GenerationError(f"{scheduler_class} has no option {unknown[0]!r} here; options: {_listed(kind.options)}.")
+    content = {
+        "scheduler_class": scheduler_class,
+        "options": options or {},
+        "steps": steps,
+        "shift": None if shift is None else float(shift),
+        "sigmas": None if sigmas is None else [float(sigma) for sigma in sigmas],
+    }
+    schedule, _ = Schedule.objects.get_or_create(digest=digest_of(content), defaults=content)
+    return schedule
+
+
+def _check_sigmas(sigmas: Sequence[float], steps: int) -> None:
+    if len(sigmas) != steps:
+        raise GenerationError(f"{steps} steps need {steps} sigmas, not {len(sigmas)}; the final 0 is added by itself.")
+    if not all(math.isfinite(sigma) and 0 < sigma <= 1 for sigma in sigmas):
+        raise GenerationError("Every sigma of a flow schedule lies above 0 and at most at 1.")
+    if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:], strict=False)):
+        raise GenerationError("Sigmas must fall from one step to the next.")
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,114 @@
+"""Pictures of a running site for the documentation, taken in a real Chromium.
+
+python -m tests.browser.shots http://127.0.0.1:8000 --rater-link LINK --admin-password WORD --out docs/images
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.servers.chromium import find_chromium, flags
+
+DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
+RATER_WINDOWS: dict[str, dict[str, Any]] = {
+    "vote": DESK,
+    "vote-dark": {**DESK, "color_scheme": "dark"},
+    "vote-phone": PHONE,
+}
+MOST_TRIES = 8
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take all pictures; says which file each is in."""
+    options = _options().parse_args(arguments)
+    if (path := find_chromium()) is None:
+        print("No Chromium on PATH: install one (Debian: apt install chromium) and try again.", file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags(), headless=True)
+        if options.rater_link:
+            _rater_pictures(browser, link=options.rater_link, out=options.out)
+        if options.admin_password:
+            _researcher_pictures(browser, options)
+        browser.close()
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Pictures of a running site for the documentation.")
+    parser.add_argument("address", help="where the site runs, such as http://127.0.0.1:8000")
+    parser.add_argument("--rater-link", help="an invitation link that can be used several times")
+    parser.add_argument("--admin-name", default="admin")
+    parser.add_argument("--admin-password")
+    parser.add_argument("--study", help="short name of the study to show; the first on the home page if left out")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    return parser
+
+
+def _rater_pictures(browser: Browser, *, link: str, out: Path) -> None:
+    for name, window in RATER_WINDOWS.items():
+        page = _page_with_text_to_spell(browser, link=link, window=window)
+        page.keyboard.press("ArrowLeft")  # the first question answered and the second lit shows how it goes
+        _take(page, out / f"{name}.png")
+        page.context.close()
+    page = browser.new_context(**PHONE).new_page()
+    page.goto(link)
+    _take(page, out / "join-phone.png")
+    page.context.close()
+
+
+def _page_with_text_to_spell(browser: Browser, *, link: str, window: dict[str, Any]) -> Page:
+    """A rater's first ballot is drawn by chance: join anew until it has text to spell, which shows all questions."""
+    for attempt in range(MOST_TRIES):
+        page = browser.new_context(**window).new_page()
+        page.goto(link)
+        page.get_by_role("button", name="I agree, begin").click()
+        expect(page.locator("[data-pair]")).to_have_attribute("data-state", "ready", timeout=30_000)
+        if page.locator("#prompt mark").count() or attempt == MOST_TRIES - 1:
+            return page
+        page.context.close()
+    raise AssertionError("the last try returns")
+
+
+def _researcher_pictures(browser: Browser, options: argparse.Namespace) -> None:
+    page = browser.new_context(base_url=options.address, **DESK).new_page()
+    page.goto("/accounts/login/")
+    page.get_by_label("Name").fill(options.admin_name)
+    page.get_by_label("Password").fill(options.admin_password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Studies")).to_be_visible()
+    _take(page, options.out / "home.png")
+    if options.study:
+        page.goto(f"/studies/{options.study}/")
+    else:
+        page.get_by_role("link", name="Open results").first.click()
+    page.wait_for_load_state("networkidle")
+    page.set_viewport_size({"width": 1440, "height": 1200})
+    _take(page, options.out / "study.png")
+    page.emulate_media(color_scheme="dark")
+    _take(page, options.out / "study-dark.png")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESK["viewport"])
+    page.get_by_role("link", name="Settings").click()
+    page.wait_for_load_state("networkidle")
+    _take(page, options.out / "admin.png")
+    page.context.close()
+
+
+def _take(page: Page, file: Path) -> None:
+    page.screenshot(path=file)
+    print(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

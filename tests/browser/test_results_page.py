@@ -1,0 +1,96 @@
+"""The results page in a real Chromium: it follows the votes, keeps what one has folded open, and draws its charts."""
+
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from arena import fitting
+from arena.models import Rater, Study
+from tests.arena.bulk_votes import bulk_votes
+from tests.arena.factories import make_study, make_user
+from tests.browser.conftest import PHONE, OpenWindow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STRENGTHS = [0, 0.4, 0.8, 1.0, 1.1, 1.1, 0.2, 0.5]
+
+
+@pytest.fixture
+def study() -> Study:
+    study = make_study(contenders=8, prompts=12, with_text=4, images=False, copies=False)
+    for number, criterion in enumerate(study.criteria.all()):
+        bulk_votes(study, criterion=criterion, raters=5, strengths=STRENGTHS, seed=number)
+    fitting.refit(study)
+    return study
+
+
+def sign_in(page: Page) -> None:
+    """As the owner of the study."""
+    client = Client()
+    client.force_login(make_user())
+    page.goto(reverse("arena:login"))
+    site = page.evaluate("location.origin")
+    page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": f"{site}/"}])
+
+
+def pictures_drawn(page: Page) -> int:
+    """Charts in sight that have arrived and could be decoded."""
+    page.evaluate("document.querySelectorAll('figure img').forEach((each) => (each.loading = 'eager'))")
+    page.wait_for_load_state("networkidle")
+    return int(page.locator("figure img").evaluate_all("all => all.filter((each) => each.naturalWidth > 0).length"))
+
+
+def test_new_votes_move_the_numbers_and_what_was_open_stays_open(study: Study, open_window: OpenWindow) -> None:
+    page = open_window()
+    sign_in(page)
+    page.clock.install()
+    page.goto(reverse("arena:study", args=[study.slug]))
+    caption = page.locator("#prompt-following caption").first
+    expect(caption).to_contain_text("150 votes")
+    fold = page.locator("#aesthetics-matrix")
+    fold.locator("summary").click()
+    expect(fold).to_have_attribute("open", "")
+
+    bulk_votes(study, raters=3, ballots_per_rater=10, strengths=STRENGTHS, seed=8)
+    fitting.refit_changed_studies()
+    page.clock.fast_forward(11_000)
+
+    expect(caption).to_contain_text("180 votes")
+    expect(fold).to_have_attribute("open", "")
+    expect(page.locator("#prompt-following-matrix")).not_to_have_attribute("open", "")
+
+
+def test_all_charts_are_drawn_and_nothing_is_wider_than_the_window(study: Study, open_window: OpenWindow) -> None:
+    for options in ({}, {"color_scheme": "dark"}, PHONE):
+        page = open_window(**options)
+        sign_in(page)
+        page.goto(reverse("arena:study", args=[study.slug]))
+        for summary in page.locator("details > summary").all():
+            summary.click()
+        assert pictures_drawn(page) == 9
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_switch_for_simulated_raters_works_by_a_click(
+    study: Study, open_window: OpenWindow, pictures: Path
+) -> None:
+    for number, criterion in enumerate(study.criteria.all()):
+        bulk_votes(
+            study, criterion=criterion, raters=12, strengths=STRENGTHS, seed=20 + number, kind=Rater.Kind.SIMULATED
+        )
+    fitting.refit(study)
+    page = open_window()
+    sign_in(page)
+    page.goto(reverse("arena:study", args=[study.slug]))
+    pictures_drawn(page)
+    page.screenshot(path=pictures / "results.png")
+    caption = page.locator("#prompt-following caption").first
+    expect(caption).to_contain_text("510 votes, 360 of them simulated")
+    page.get_by_role("button", name="Leave simulated raters out").click()
+    expect(page.get_by_role("status")).to_have_text("Simulated raters are now left out.")
+    expect(caption).to_contain_text("150 votes")
+    page.get_by_role("button", name="Count simulated raters").click()
+    expect(caption).to_contain_text("510 votes, 360 of them simulated")

@@ -1,0 +1,47 @@
+"""What a rater does on the vote page, for tests: join, see the open ballot, answer it."""
+
+from django.urls import reverse
+from playwright.sync_api import Locator, Page, expect
+
+from arena import raters
+from arena.models import Study
+
+
+def join(page: Page, study: Study) -> None:
+    """Open a new invitation link and agree, by keyboard alone."""
+    _, token = raters.invite(study=study)
+    page.goto(reverse("arena:join", args=[token]))
+    agree = page.get_by_role("button", name="I agree, begin")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        if agree.evaluate("button => button === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{page.url.split('/join/')[0]}{reverse('arena:vote', args=[study.slug])}")
+
+
+def wait_until_ready(page: Page) -> str:
+    """Wait until the open ballot can be answered; returns its token."""
+    expect(page.locator("[data-pair]")).to_have_attribute("data-state", "ready")
+    return page.locator("form.ballot").get_attribute("data-ballot") or ""
+
+
+def questions(page: Page) -> list[str]:
+    """Keys of the criteria asked on the open ballot, from top to bottom."""
+    return [row.get_attribute("data-criterion") or "" for row in page.locator("[data-criterion]").all()]
+
+
+def saved_line(page: Page) -> Locator:
+    return page.locator("[data-saved]")
+
+
+def answer_by_keys(page: Page, keys: str | list[str] = "ArrowLeft") -> dict[str, str]:
+    """Answer the open ballot with one key, or with one for each question, and send it; returns question -> key."""
+    token = wait_until_ready(page)
+    asked = questions(page)
+    pressed = dict(zip(asked, [keys] * len(asked) if isinstance(keys, str) else keys, strict=False))
+    for key in pressed.values():
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    expect(page.locator(f'form.ballot[data-ballot="{token}"]')).to_have_count(0)
+    return pressed

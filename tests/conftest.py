@@ -1,0 +1,148 @@
+"""Fixtures for all tests: real servers where their programs can be had, and a test database that may be emptied."""
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db.backends.sqlite3.base import DatabaseWrapper
+from playwright.sync_api import Browser, sync_playwright
+
+from evalsite.celery import app as celery_app
+from evalsite.places import broker_options
+from tests import plugin
+from tests.servers import s3_server as s3
+from tests.servers.celery_worker import CeleryWorker
+from tests.servers.chromium import find_chromium, flags
+from tests.servers.missing import say_missing
+from tests.servers.postgres import PostgresServer, find_postgres
+from tests.servers.redis_server import RedisServer
+
+StartWorker = Callable[..., CeleryWorker]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Quick passwords: the real hasher takes most of a test that signs in."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptying_lets_append_only_tables_go() -> Iterator[None]:
+    """Take SQLite's triggers away while the database is emptied after a test.
+
+    Votes and audit events refuse DELETE, which is how Django empties SQLite; PostgreSQL is emptied by TRUNCATE.
+    """
+    operations = DatabaseWrapper.ops_class
+    flush = operations.sql_flush
+
+    def flush_without_triggers(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+        statements = flush(self, style, tables, **options)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+            triggers = cursor.fetchall()
+        return [f'DROP TRIGGER "{name}"' for name, _ in triggers] + statements + [sql for _, sql in triggers]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "sql_flush", flush_without_triggers)
+        yield
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis shared by all tests that leave it running; emptied by `broker` before each."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, to be killed, hung and started again."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def broker(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """The shared Redis, empty, as this process's broker too."""
+    with redis_server.client() as client:
+        client.flushall()
+    with as_broker(redis_server.url):
+        yield redis_server
+
+
+@contextlib.contextmanager
+def as_broker(url: str) -> Generator[None]:
+    """Point this process's Celery and health check at another broker for a while."""
+    before = {"broker_url": settings.CELERY_BROKER_URL, "transport": settings.CELERY_BROKER_TRANSPORT_OPTIONS}
+    _use_broker(url, broker_options(url, data_folder=settings.DATA_DIR))
+    try:
+        yield
+    finally:
+        _use_broker(str(before["broker_url"]), before["transport"])
+
+
+def _use_broker(url: str, options: Any) -> None:
+    settings.CELERY_BROKER_URL = url
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = options
+    celery_app.conf.update(broker_url=url, broker_transport_options=options)
+    celery_app._after_fork()  # forgets pooled connections to the broker before
+
+
+@pytest.fixture
+def start_worker(transactional_db: None, redis_server: RedisServer, tmp_path: Path) -> Iterator[StartWorker]:
+    """A function that starts real workers; they see what the test has committed and end with it."""
+    workers: list[CeleryWorker] = []
+
+    def start(
+        queues: str = "gen.cpu", *, broker_url: str = redis_server.url, has_beat: bool = False, **environment: str
+    ) -> CeleryWorker:
+        log = tmp_path / f"worker-{len(workers)}.log"
+        worker = CeleryWorker(queues=queues, broker_url=broker_url, has_beat=has_beat, environment=environment, log=log)
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresServer]:
+    """A PostgreSQL: the one that holds the test database where that is PostgreSQL, else one of its own."""
+    if running := request.config.stash.get(plugin.postgres_server, None):
+        yield running
+        return
+    binaries = find_postgres() or say_missing("PostgreSQL")
+    place = request.config.stash[plugin.data_folder] / "postgres"
+    place.mkdir()
+    server = PostgresServer(binaries, place)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[s3.S3Server]:
+    """An S3 service with no buckets."""
+    with pytest.MonkeyPatch.context() as patch, s3.RunningS3() as server:
+        for name, value in s3.CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser; open a new context in each test."""
+    path = find_chromium() or say_missing("Chromium")
+    # Playwright runs an event loop in this thread, and Django then refuses the database calls of the test itself.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags(), headless=True)
+        yield browser
+        browser.close()

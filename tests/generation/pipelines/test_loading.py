@@ -1,0 +1,100 @@
+"""Loading and keeping pipelines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from generation.errors import GenerationError
+from generation.pipelines.cache import PipelineCache
+from generation.pipelines.loading import Source, load
+from generation.pipelines.schedules import ScheduleSpec, build_scheduler
+
+
+def source(folder: Path, *, dtype: str = "float32") -> Source:
+    return Source(folder=folder, pipeline_class="StableDiffusion3Pipeline", dtype=dtype, device="cpu")
+
+
+def test_components_that_the_folder_leaves_out_are_none(tiny_model: Path) -> None:
+    loaded = load(source(tiny_model))
+    assert (loaded.pipe.text_encoder_3, loaded.pipe.tokenizer_3) == (None, None)
+    assert loaded.scheduler_config["shift"] == 1.0
+
+
+def test_the_dtype_is_the_recipes_not_the_files(tiny_model: Path) -> None:
+    half, full = load(source(tiny_model, dtype="bfloat16")), load(source(tiny_model))
+    for loaded, dtype in ((half, torch.bfloat16), (full, torch.float32)):
+        pipe = loaded.pipe
+        parts = (pipe.transformer, pipe.vae, pipe.text_encoder, pipe.text_encoder_2)
+        assert {parameter.dtype for part in parts for parameter in part.parameters()} == {dtype}
+        in_parameters = sum(parameter.nbytes for part in parts for parameter in part.parameters())
+        assert in_parameters <= loaded.size_bytes < 1.2 * in_parameters
+
+
+def test_a_folder_that_is_not_whole_is_one_sentence(own_models_root: Path) -> None:
+    (own_models_root / "tiny" / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(GenerationError, match="StableDiffusion3Pipeline cannot load the folder tiny: "):
+        load(source(own_models_root / "tiny"))
+
+
+def test_the_cache_keeps_what_was_used_last_within_its_budget(tiny_model: Path) -> None:
+    size = load(source(tiny_model)).size_bytes
+    cache = PipelineCache(budget_bytes=int(1.6 * size))
+    full, half = source(tiny_model), source(tiny_model, dtype="bfloat16")
+    first = cache.get(full)
+    cache.get(half)
+    assert cache.get(full) is first
+    assert cache.sources() == [half, full]
+    other = source(tiny_model, dtype="float16")
+    cache.get(other)
+    assert cache.sources() == [full, other]
+
+
+def test_a_pipeline_larger_than_the_budget_is_kept_alone(tiny_model: Path) -> None:
+    cache = PipelineCache(budget_bytes=1)
+    cache.get(source(tiny_model))
+    cache.get(source(tiny_model, dtype="bfloat16"))
+    assert cache.sources() == [source(tiny_model, dtype="bfloat16")]
+
+
+def test_schedulers_are_built_from_the_pristine_configuration() -> None:
+    pristine = {
+        "shift": 3.0,
+        "use_dynamic_shifting": True,
+        "num_train_timesteps": 1000,
+        "_class_name": "x",
+        "unknown": 1,
+    }
+    spec = ScheduleSpec("FlowMatchEulerDiscreteScheduler", 4, 2.0, None, (("use_beta_sigmas", True),))
+    changed = build_scheduler(spec, pristine)
+    assert (changed.config.shift, changed.config.use_dynamic_shifting, changed.config.use_beta_sigmas) == (
+        2.0,
+        False,
+        True,
+    )
+    plain = build_scheduler(ScheduleSpec("FlowMatchEulerDiscreteScheduler", 4, None, None, ()), pristine)
+    assert (plain.config.shift, plain.config.use_dynamic_shifting, plain.config.use_beta_sigmas) == (3.0, True, False)
+
+
+def test_schedulers_that_draw_random_numbers_are_refused() -> None:
+    with pytest.raises(GenerationError, match="stochastic_sampling"):
+        build_scheduler(
+            ScheduleSpec("FlowMatchEulerDiscreteScheduler", 4, None, None, ()), {"stochastic_sampling": True}
+        )
+
+
+def test_threads_wait_passively_and_leave_a_core() -> None:
+    told = """
+import os
+from generation.pipelines import loading
+loading.use_few_threads()
+print(os.environ["OMP_WAIT_POLICY"], os.environ["HF_HUB_OFFLINE"], loading.torch.get_num_threads())
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    free = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True
+    )
+    assert free.stdout.split() == ["passive", "1", str(max(1, len(os.sched_getaffinity(0)) - 1))]

@@ -1,0 +1,93 @@
+"""A pytest plugin that acts before Django's settings are read: a temporary data folder, `--postgres`, `--outcomes`."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.missing import is_ci
+
+DATABASE_FIXTURES = frozenset(("db", "transactional_db"))
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "deselected")
+ROOM_FOR_TESTS = 512 * 1024 * 1024
+data_folder = pytest.StashKey[Path]()
+postgres_server = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our own options."""
+    group = parser.getgroup("winrate")
+    group.addoption("--postgres", action="store_true", help="run the tests that use a database, on a real PostgreSQL")
+    group.addoption("--outcomes", metavar="FILE", help="write every test that did not plainly pass to this JSON file")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Set the environment; a wrapper, because pytest-django reads the settings in this same hook."""
+    folder = early_config.stash[data_folder] = Path(tempfile.mkdtemp(prefix="winrate-tests-", dir=_fast_folder()))
+    atexit.register(_clean_up, early_config)  # also where pytest gives up before it is configured
+    # Other users (PostgreSQL's, where we are root) must be able to pass through to their own folder.
+    folder.chmod(0o711)
+    (folder / "data" / "static").mkdir(parents=True, mode=0o700)
+    os.environ["WINRATE_DATA_DIR"] = str(folder / "data")
+    os.environ["WINRATE_HASHED_STATIC"] = "off"  # the live server finds static files by their own names
+    os.environ["CELERY_BROKER_URL"] = "memory://"  # tests about a real broker ask for one
+    for name in ("DATABASE_URL", "STORAGE_URL", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
+        os.environ.pop(name, None)
+    if early_config.known_args_namespace.postgres:
+        os.environ["DATABASE_URL"] = _start_postgres(early_config, folder)
+    yield
+
+
+def _fast_folder() -> str | None:
+    memory = Path("/dev/shm")  # noqa: S108 - a unique folder is made below it
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_FOR_TESTS:
+        return str(memory)
+    return None
+
+
+def _start_postgres(config: pytest.Config, folder: Path) -> str:
+    from tests.servers.postgres import PostgresServer, find_postgres
+
+    if (binaries := find_postgres()) is None:
+        pytest.exit("PostgreSQL cannot be had on this machine: its pass is left out.", returncode=1 if is_ci() else 0)
+    place = folder / "postgres"
+    place.mkdir()
+    server = config.stash[postgres_server] = PostgresServer(binaries, place)
+    return server.url
+
+
+def _clean_up(config: pytest.Config) -> None:
+    if server := config.stash.get(postgres_server, None):
+        server.stop()
+    shutil.rmtree(config.stash[data_folder], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL only tests that use the database count as collected: the others have run on SQLite already."""
+    if config.getoption("--postgres"):
+        items[:] = [item for item in items if _uses_database(item) and not item.get_closest_marker("once")]
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    return bool(DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))) or bool(
+        item.get_closest_marker("django_db")
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the outcomes, so that a skipped or deselected test cannot hide in a green run."""
+    if not (path := config.getoption("--outcomes")):
+        return
+    reports = {outcome: terminalreporter.stats.get(outcome, []) for outcome in OUTCOMES}
+    counts = {outcome: len(found) for outcome, found in reports.items()}
+    named = {outcome: sorted(report.nodeid for report in reports[outcome]) for outcome in OUTCOMES[1:]}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps({"counts": counts, "tests": named}, indent=2))

@@ -1,0 +1,84 @@
+"""A real PostgreSQL in a temporary folder, by whatever server binaries the machine has."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from evalsite.box.children import dies_with
+from tests.servers.addresses import free_port, wait_until
+
+NAME = "winrate"
+
+
+def find_postgres() -> Path | None:
+    """The folder that holds `initdb` and `postgres`: one on PATH, else the newest of Debian's."""
+    if (found := shutil.which("initdb")) and (Path(found).resolve().parent / "postgres").exists():
+        return Path(found).resolve().parent
+    installed = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    newest = max(installed, key=lambda initdb: int(initdb.parts[-3]), default=None)
+    return newest.parent if newest else None
+
+
+class PostgresServer:
+    """One server with an empty database; `url` is what DATABASE_URL takes."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        """Make a cluster in a folder and start it."""
+        data, port = folder / "data", free_port()
+        server = f"postgres://{NAME}@127.0.0.1:{port}"
+        self.url, self._first_database = f"{server}/{NAME}", f"{server}/postgres"
+        person = _unprivileged(folder)
+        subprocess.run(  # noqa: S603 - the binary was found by us
+            [binaries / "initdb", "-D", data, "-U", NAME, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=folder,
+            **person,
+        )
+        # Nothing here has to outlive a power cut, and fsync is most of a test's time.
+        options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
+        options["dynamic_shared_memory_type"] = "mmap"  # files in our folder, not segments that outlive a kill
+        options |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder)}
+        self._log = folder / "postgres.log"
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - as above
+                [
+                    *(binaries / "postgres", "-D", data, "-p", str(port)),
+                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                preexec_fn=dies_with(os.getpid()),
+                **person,
+            )
+        wait_until(self._is_answering, seconds=30, what=f"PostgreSQL answers (its log: {self._log})")
+        with psycopg.connect(self._first_database, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {NAME}")
+
+    def _is_answering(self) -> bool:
+        try:
+            psycopg.connect(self._first_database, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it, not waiting for its clients."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(20)
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """Arguments for `subprocess` that give up root, which PostgreSQL refuses to run as."""
+    if os.getuid() != 0:
+        return {}
+    person = pwd.getpwnam("nobody")
+    os.chown(folder, person.pw_uid, person.pw_gid)
+    return {"user": person.pw_uid, "group": person.pw_gid, "extra_groups": []}

@@ -1,0 +1,40 @@
+"""The README is held to the code: its settings table, its commands, its pictures."""
+
+import re
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import get_commands
+
+from evalsite.environment import as_markdown
+
+ROOT = Path(settings.BASE_DIR)
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_settings_table_is_the_one_in_the_code() -> None:
+    shown = [line for line in README.splitlines() if re.match(r"\| (variable|`[A-Z_]+`) \|", line)]
+    wanted = [line for line in as_markdown(settings.SETTINGS_TABLE).splitlines() if not line.startswith("|---")]
+    assert shown == wanted, f"paste this into README.md:\n{as_markdown(settings.SETTINGS_TABLE)}"
+
+
+def test_every_command_it_names_exists() -> None:
+    named = set(re.findall(r"manage\.py ([a-z_]+)", README))
+    assert named and named - set(get_commands()) == set()
+
+
+def test_every_command_of_ours_is_named() -> None:
+    ours = {name for name, app in get_commands().items() if app in ("generation", "arena")}
+    assert ours - set(re.findall(r"manage\.py ([a-z_]+)", README)) == set()
+
+
+def test_every_make_target_it_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)`", README)) | set(re.findall(r"^\$ make ([a-z-]+)", README, re.MULTILINE))
+    assert {"up", "test"} <= named
+    assert named - targets == set()
+
+
+def test_every_file_it_links_to_exists() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in link]
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
