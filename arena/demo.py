@@ -1,4 +1,4 @@
-"""The demo study: how many steps do people prefer, and does a longer trained model win? Ready to vote on after a first start."""
+"""The demo study: how many steps do people prefer, and does longer training win? Ready after a first start."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ BALLOTS_PER_RATER = 40
 DESCRIPTION = (
     "Two checkpoints of one small model, each sampled with 1 to 28 steps, on the same prompts and the same noise. "
     "Which number of steps do people prefer, and does the checkpoint that was trained longer win? "
-    f"The first {SIMULATED_RATERS * BALLOTS_PER_RATER} ballots come from {SIMULATED_RATERS} simulated raters: a program that "
-    "looks at the pixels of both images and compares them with the caption. They are marked wherever they count and can be "
-    "left out of every result with one switch."
+    f"The first {SIMULATED_RATERS * BALLOTS_PER_RATER} ballots come from {SIMULATED_RATERS} simulated raters: "
+    "a program that looks at the pixels of both images and compares them with the caption. They are marked wherever "
+    "they count and can be left out of every result with one switch."
 )
 
 
@@ -84,7 +84,9 @@ def _prompt_row(scene: Scene) -> PromptRow:
 def _contenders() -> list[studies.ContenderSpec]:
     specs = []
     for name, word in CHECKPOINTS.items():
-        checkpoint = Checkpoint.objects.filter(name=name).first() or checkpoints.register_checkpoint(name=name, source=name)
+        checkpoint = Checkpoint.objects.filter(name=name).first() or checkpoints.register_checkpoint(
+            name=name, source=name
+        )
         for steps in STEP_COUNTS:
             schedule = schedules.get_schedule(steps=steps, shift=1.0, sigmas=schedules.few_step_sigmas(steps))
             recipe = recipes.get_recipe(
@@ -97,13 +99,13 @@ def _contenders() -> list[studies.ContenderSpec]:
                 call_options={"max_sequence_length": 1},
             )
             is_baseline = name == "tiny-sd3" and steps == max(STEP_COUNTS)
-            label = f"{word}, {steps} step{'s' if steps > 1 else ''}"
+            label = f"{word} · {steps} step{'s' if steps > 1 else ''}"
             specs.append(studies.ContenderSpec(label=label, recipe=recipe, is_baseline=is_baseline))
     return specs
 
 
 def _rater_link_token(study: Study) -> str:
-    """The invitation's token: the database keeps only its hash, so this machine keeps the token itself, readable by its owner."""
+    """The invitation's token. The database keeps only a hash, so this machine keeps the token, for its owner."""
     kept = Path(settings.DATA_DIR) / "demo_rater_link"
     if kept.exists():
         token = kept.read_text().strip()

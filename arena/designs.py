@@ -10,7 +10,7 @@ from generation.provenance import digest_of
 PAIR_RULE = "prompt_then_least_seen"
 DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
 # ballots_wanted is what the study hopes for in all; sampling says how its prompts were drawn from a larger set.
-KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling"}
+KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
 MOST_SAMPLES = 16
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from arena import display
 from arena.designs import PAIR_RULE
 from arena.models import Ballot, Rater, RuleTie, Study
 from arena.ranking.design import choose_balanced
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
+from generation.models import Image
 
 ImagePair = tuple[int, int]
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
@@ -51,12 +52,8 @@ class Pairing:
         self.study = study
         self.rater = rater
         self._contender_of: dict[int, int] = dict(live_contenders(self.study).values_list("recipe", "pk"))
-        self._least_pairs = _least_pairs_by_text(self.study)
-        self._text_of: dict[int, str] = {
-            prompt: digest
-            for prompt, digest in asked_prompts(self.study).values_list("pk", "prompt__text_digest")
-            if digest in self._least_pairs
-        }
+        self._text_of = self._prompts_with_something_to_compare()
+        self._least_pairs: dict[str, int] = {}
         self._looks: dict[str, list[Look]] = {}
         self._had: dict[str, set[ImagePair]] = defaultdict(set)
         self._random = np.random.default_rng(secrets.randbits(128))
@@ -70,6 +67,7 @@ class Pairing:
         ):
             if left is not None and right is not None:
                 self._had[digest].add(_in_order(left, right))
+        self._least_pairs = self._count_least_pairs()
 
     def choose(self) -> PairChoice | None:
         """A pair this rater has not had, or None when there is none left."""
@@ -98,6 +96,37 @@ class Pairing:
             probability=prompt_probability * chosen.probability,
         )
 
+    def _showable(self) -> QuerySet[Image]:
+        """Images of live contenders, of any prompt, that raters can be shown."""
+        images = Image.objects.filter(recipe__in=list(self._contender_of), sample__lt=samples_of(self.study))
+        return display.with_copies(images, study=self.study)
+
+    def _prompts_with_something_to_compare(self) -> dict[int, str]:
+        """Study prompt -> text digest, where two different pictures of one sample can be shown.
+
+        One existence check for each prompt stops at the first pair; counting all images takes several times as long.
+        """
+        other = self._showable().filter(prompt_digest=OuterRef("prompt_digest"), sample=OuterRef("sample"))
+        one = self._showable().filter(
+            Exists(other.exclude(pixels_sha256=OuterRef("pixels_sha256"))),
+            prompt_digest=OuterRef("prompt__text_digest"),
+        )
+        return dict(asked_prompts(self.study).filter(Exists(one)).values_list("pk", "prompt__text_digest"))
+
+    def _count_least_pairs(self) -> dict[str, int]:
+        """For each prompt text this rater knows: a number of pairs that it surely holds.
+
+        With d different pictures of a sample there are at least d(d-1)/2 pairs, exactly so where no two are identical.
+        """
+        if not self._had:
+            return {}
+        images = self._showable().filter(prompt_digest__in=list(self._had)).order_by()
+        cells = images.values_list("prompt_digest", "sample").annotate(different=Count("pixels_sha256", distinct=True))
+        least: Counter[str] = Counter()
+        for digest, _, different in cells:
+            least[digest] += different * (different - 1) // 2
+        return dict(least)
+
     def _prompts_with_a_pair(self) -> list[int]:
         # A prompt can only be exhausted once the rater has had at least as many pairs as it surely holds, so that the
         # images of most prompts need not be read.
@@ -114,7 +143,7 @@ class Pairing:
         if not missing:
             return
         self._looks.update({digest: [] for digest in missing})
-        images = display.with_copies(images_of(self.study).filter(prompt_digest__in=missing), study=self.study)
+        images = self._showable().filter(prompt_digest__in=missing)
         cells: dict[tuple[str, int], list[tuple[int, str, int]]] = defaultdict(list)
         for digest, sample, pk, pixels, recipe in images.order_by("pk").values_list(
             "prompt_digest", "sample", "pk", "pixels_sha256", "recipe"
@@ -185,19 +214,6 @@ def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
         for low, high in itertools.combinations(sorted(members), 2):
             same[digest, low, high] += 1
     return same
-
-
-def _least_pairs_by_text(study: Study) -> dict[str, int]:
-    """For each prompt text with something to compare: a number of pairs that it surely holds.
-
-    With d different pictures of a sample there are at least d(d-1)/2 pairs, exactly so where no two are identical.
-    """
-    images = display.with_copies(images_of(study), study=study).order_by()
-    cells = images.values_list("prompt_digest", "sample").annotate(different=Count("pixels_sha256", distinct=True))
-    least: Counter[str] = Counter()
-    for digest, _, different in cells.filter(different__gte=2):
-        least[digest] += different * (different - 1) // 2
-    return dict(least)
 
 
 def _in_order(left: int, right: int) -> ImagePair:

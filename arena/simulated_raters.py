@@ -153,7 +153,7 @@ def answer_next(rater: Rater) -> bool:
 
 
 def answers_to(ballot: Ballot) -> dict[str, str]:
-    """What the ballot's simulated rater says to each of its criteria, from the two pictures and the prompt's text alone."""
+    """What the ballot's rater says to each of its criteria, from the two pictures and the prompt's text alone."""
     if ballot.left_image is None or ballot.right_image is None:
         raise Refusal("This ballot was imported without images: there is nothing to look at.", code="no_images")
     traits = ballot.rater.traits

@@ -1,5 +1,6 @@
 """Ballots go out and votes come in: each answer is one short transaction on a ballot that can be used once."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ __all__ = [
 LEASE = timedelta(hours=2)
 MOST_OPEN = 3  # one before the rater and two prefetched
 ANSWERS = (Vote.Choice.LEFT, Vote.Choice.RIGHT, Vote.Choice.TIE, Vote.Choice.BOTH_BAD)
+TOKEN = re.compile(r"[0-9a-f]{32}")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
 
 SKIP_REASONS: dict[str, str] = {
@@ -194,7 +196,8 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
 def _ballot_of(rater: Rater, token: str) -> Ballot:
     """The rater's own ballot. Someone else's and an invented one get the same answer, which confirms nothing."""
     own = Ballot.objects.filter(rater=rater, study=rater.study_id, origin=Ballot.Origin.ISSUED)
-    ballot = own.select_related("study_prompt", "study").filter(token=token).first() if isinstance(token, str) else None
+    is_token = isinstance(token, str) and TOKEN.fullmatch(token) is not None
+    ballot = own.select_related("study_prompt").filter(token=token).first() if is_token else None
     if ballot is None:
         raise VotingError(
             "This pair is not one of yours: reload the page to see yours.", code="unknown_ballot", field="ballot"
@@ -238,7 +241,7 @@ def _checked_choice(criterion: Criterion, choice: object) -> str:
 
 
 def _skips(criteria: list[Criterion], reason: str) -> dict[int, str]:
-    if reason not in SKIP_REASONS:
+    if not isinstance(reason, str) or reason not in SKIP_REASONS:
         raise VotingError(
             "Choose one of the listed reasons for skipping.", code="unknown_skip_reason", field="skip_reason"
         )

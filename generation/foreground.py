@@ -12,6 +12,7 @@ from generation.models import Checkpoint, Recipe, Run
 from generation.planning import RunProgress, progress_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
+LONGEST_TITLE = 40
 
 
 def make_with_bar(run: Run, *, stream: IO[str]) -> RunProgress:
@@ -20,8 +21,11 @@ def make_with_bar(run: Run, *, stream: IO[str]) -> RunProgress:
     An interrupted call leaves a clean state: the batch in work is given back, and the same call goes on from there.
     """
     start = progress_of(run)
+    if not start.left:
+        return start
     layout = "{l_bar}{bar}| {n_fmt} of {total_fmt} images, {elapsed} gone, {remaining} left"
-    with tqdm(total=start.total, initial=start.done, desc=run.name, file=stream, bar_format=layout) as bar:
+    title = run.name[:LONGEST_TITLE]
+    with tqdm(total=start.total, initial=start.done, desc=title, file=stream, bar_format=layout) as bar:
 
         def draw(progress: RunProgress) -> None:
             bar.total = progress.total

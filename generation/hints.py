@@ -1,6 +1,7 @@
 """Messages that say "come and work". The database is the truth: a hint that is lost costs seconds, never work."""
 
 import logging
+import time
 from typing import Final
 
 from celery import current_app
@@ -13,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 # A hint that nobody took in a minute is dropped; `reconcile` sends new ones while work is due. So hints cannot pile up.
 SECONDS_A_HINT_LIVES: Final = 60
+SECONDS_BETWEEN_WARNINGS: Final = 60.0
+_said_at = [float("-inf")]
 
 
 def hint_workers(count: int = 1) -> None:
@@ -31,4 +34,7 @@ def _send(task: str, count: int) -> None:
         for _ in range(count):
             current_app.send_task(task, queue=GENERATION_QUEUE, expires=SECONDS_A_HINT_LIVES, ignore_result=True)
     except OperationalError as error:
-        logger.warning("The broker is away (%s); %s waits for the next reconcile.", error, task)
+        # Once a minute is enough: without a broker, every planned chunk of images would say so.
+        level = logging.WARNING if time.monotonic() - _said_at[0] > SECONDS_BETWEEN_WARNINGS else logging.DEBUG
+        _said_at[0] = time.monotonic()
+        logger.log(level, "The broker is away (%s); %s waits for the next reconcile.", error, task)

@@ -14,7 +14,9 @@ class PromptSet(models.Model):
     name = models.CharField(max_length=200)
     version = models.PositiveIntegerField(default=1)
     licence = models.CharField(max_length=200, blank=True)
-    source = models.CharField(max_length=500, blank=True, help_text="Where the prompts come from: a file name or a citation.")
+    source = models.CharField(
+        max_length=500, blank=True, help_text="Where the prompts come from: a file name or a citation."
+    )
     digest = models.CharField(max_length=64, help_text="sha256 over the prompts in their order.")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -36,12 +38,17 @@ class Prompt(models.Model):
     text_digest = models.CharField(max_length=64, db_index=True, help_text="sha256 of the text, UTF-8.")
     category = models.CharField(max_length=200, blank=True)
     challenge = models.CharField(max_length=200, blank=True)
-    target_text = models.TextField(null=True, blank=True, help_text="What the picture must spell; empty where nothing is to be read.")  # noqa: DJ001 - null means "not a typography prompt"
+    # Null, not an empty text, says that nothing is to be read: the criteria rule asks for exactly that.
+    target_text = models.TextField(  # noqa: DJ001
+        null=True, blank=True, help_text="What the picture must spell; empty where nothing is to be read."
+    )
     tags = models.JSONField(default=list, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["prompt_set", "position"], name="one_prompt_per_set_and_position")]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt_set", "position"], name="one_prompt_per_set_and_position")
+        ]
         ordering = ["prompt_set", "position"]
 
     def __str__(self) -> str:
@@ -58,14 +65,20 @@ class Checkpoint(models.Model):
         REFUSED = "refused"
 
     name = models.SlugField(max_length=100, unique=True)
-    source = models.CharField(max_length=500, help_text="Folder below the models root, or a hub repository (owner/name).")
-    revision = models.CharField(max_length=40, blank=True, help_text="40-hex commit of a hub repository; empty for a folder.")
+    source = models.CharField(
+        max_length=500, help_text="Folder below the models root, or a hub repository (owner/name)."
+    )
+    revision = models.CharField(
+        max_length=40, blank=True, help_text="40-hex commit of a hub repository; empty for a folder."
+    )
     pipeline_class = models.CharField(max_length=100, blank=True)
     adapters = models.JSONField(default=list, blank=True, help_text='[{"path": ..., "weight": ...}]')
     file_hashes = models.JSONField(default=dict, blank=True, help_text="sha256 of every file, by relative path.")
     size_bytes = models.BigIntegerField(null=True, blank=True)
     licence = models.CharField(max_length=200, blank=True)
-    loss_family = models.CharField(max_length=100, blank=True, help_text="Formulation; losses compare only within one family.")
+    loss_family = models.CharField(
+        max_length=100, blank=True, help_text="Formulation; losses compare only within one family."
+    )
     validation_loss = models.FloatField(null=True, blank=True)
     training_step = models.PositiveBigIntegerField(null=True, blank=True)
     parameters = models.PositiveBigIntegerField(null=True, blank=True)
@@ -125,7 +138,9 @@ class Recipe(models.Model):
     height = models.PositiveIntegerField()
     dtype = models.CharField(max_length=10, default="float32")
     negative_prompt = models.TextField(blank=True)
-    call_options = models.JSONField(default=dict, blank=True, help_text="Further pipeline arguments, such as max_sequence_length.")
+    call_options = models.JSONField(
+        default=dict, blank=True, help_text="Further pipeline arguments, such as max_sequence_length."
+    )
     batch_mode = models.CharField(max_length=10, default="fast")
     resolved_sigmas = models.JSONField(null=True, blank=True)
     resolved_timesteps = models.JSONField(null=True, blank=True)
@@ -210,13 +225,17 @@ class Image(models.Model):
     prompt_digest = models.CharField(max_length=64)
     sample = models.PositiveIntegerField(default=0)
     request_digest = models.CharField(max_length=64, unique=True)
-    seed = models.BigIntegerField(null=True, blank=True, help_text="hash(prompt text, sample); null for images made elsewhere.")
+    seed = models.BigIntegerField(
+        null=True, blank=True, help_text="hash(prompt text, sample); null for images made elsewhere."
+    )
     file_sha256 = models.CharField(max_length=64, db_index=True)
     pixels_sha256 = models.CharField(max_length=64, db_index=True)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     size_bytes = models.PositiveBigIntegerField()
-    seconds = models.FloatField(null=True, blank=True, help_text="Wall seconds of the micro-batch divided by its images.")
+    seconds = models.FloatField(
+        null=True, blank=True, help_text="Wall seconds of the micro-batch divided by its images."
+    )
     provenance = models.JSONField(default=dict)
     provenance_digest = models.CharField(max_length=64, db_index=True)
     is_quarantined = models.BooleanField(default=False)
@@ -240,7 +259,9 @@ class Run(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    jobs: "models.ManyToManyField[ImageJob, RunItem]" = models.ManyToManyField(ImageJob, through="RunItem", related_name="runs")
+    jobs: "models.ManyToManyField[ImageJob, RunItem]" = models.ManyToManyField(
+        ImageJob, through="RunItem", related_name="runs"
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -278,5 +299,3 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
-
-

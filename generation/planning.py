@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Counted from the jobs. `seconds_left` is None until something was measured."""
+    """Counted from the jobs; cancelled ones count as failed. `seconds_left` is None until something was measured."""
 
     total: int
     done: int

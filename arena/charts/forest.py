@@ -7,12 +7,12 @@ from arena.charts.words import described, evidence
 from arena.leaderboard import CriterionResults, Row
 
 _VERDICTS = {
-    1: "preferred to the baseline",
-    0: "cannot be told apart from it",
+    1: "preferred",
+    0: "cannot be told apart",
     -1: "less preferred",
     None: "no interval yet",
 }
-_BASELINE = "the baseline"
+_BASELINE = "baseline"
 _SHAPES = {
     _VERDICTS[1]: "triangle-right",
     _VERDICTS[0]: "circle",

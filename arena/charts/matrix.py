@@ -62,7 +62,11 @@ def _draw(results: CriterionResults, theme: Theme, size: Size) -> Spec:
             "x": {**place, "field": "column", "axis": {**axis, **slant, "orient": "top"}},
             "y": {**place, "field": "row", "axis": axis},
         },
-        "layer": [{"mark": "rect", "encoding": {"color": _shade(theme)}}, _hatching(side, theme), _numbers(side, theme)],
+        "layer": [
+            {"mark": "rect", "encoding": {"color": _shade(theme)}},
+            _hatching(side, theme),
+            _numbers(side, theme),
+        ],
     }
 
 

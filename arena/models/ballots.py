@@ -40,18 +40,24 @@ class Ballot(models.Model):
     right_contender = models.ForeignKey(Contender, on_delete=models.PROTECT, related_name="+")
     left_image = models.ForeignKey(Image, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     right_image = models.ForeignKey(Image, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    stratum = models.CharField(max_length=20, help_text="Copy of the rater's stratum, for counting exposure without a join.")
+    stratum = models.CharField(
+        max_length=20, help_text="Copy of the rater's stratum, for counting exposure without a join."
+    )
     purpose = models.CharField(max_length=15, choices=Purpose, default=Purpose.ORDINARY)
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.ISSUED)
     rule = models.CharField(max_length=30, help_text="The pair rule that chose this pair.")
     probability = models.FloatField(null=True, blank=True, help_text="With which probability the rule chose it.")
-    position = models.PositiveIntegerField(help_text="Place in this rater's queue; the open ballot is the lowest open one.")
+    position = models.PositiveIntegerField(
+        help_text="Place in this rater's queue; the open ballot is the lowest open one."
+    )
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     lease_until = models.DateTimeField(null=True, blank=True)
     issued_at = models.DateTimeField(auto_now_add=True)
     shown_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
-    supersedes = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by")
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
 
     class Meta:
         ordering = ["rater", "position"]
@@ -73,7 +79,9 @@ class Ballot(models.Model):
                 condition=Q(origin="imported") | Q(left_image__isnull=False, right_image__isnull=False),
                 name="only_imported_ballots_lack_images",
             ),
-            models.CheckConstraint(condition=~Q(left_contender=F("right_contender")), name="a_ballot_compares_two_contenders"),
+            models.CheckConstraint(
+                condition=~Q(left_contender=F("right_contender")), name="a_ballot_compares_two_contenders"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="answered") | Q(answered_at__isnull=False), name="an_answered_ballot_has_its_time"
             ),
@@ -90,8 +98,11 @@ class VoteQuerySet(models.QuerySet["Vote"]):
 
     def counted(self) -> Self:
         """Votes that fits and targets may count: answers on ordinary ballots not superseded and not excluded."""
-        return self.answers().filter(is_ordinary=True).exclude(ballot__state=Ballot.State.SUPERSEDED).exclude(
-            pk__in=Exclusion.objects.excluded_vote_ids()
+        return (
+            self.answers()
+            .filter(is_ordinary=True)
+            .exclude(ballot__state=Ballot.State.SUPERSEDED)
+            .exclude(pk__in=Exclusion.objects.excluded_vote_ids())
         )
 
 
@@ -121,7 +132,9 @@ class Vote(models.Model):
     stratum = models.CharField(max_length=20)
     is_ordinary = models.BooleanField(default=True, help_text="False for gold, repeat and qualification ballots.")
     cast_at = models.DateTimeField(help_text="Server time.")
-    page_milliseconds = models.PositiveIntegerField(null=True, blank=True, help_text="Time to answer, as the page measured it.")
+    page_milliseconds = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Time to answer, as the page measured it."
+    )
     sequence = models.PositiveIntegerField()
     chain_hash = models.CharField(max_length=64)
 
@@ -135,7 +148,9 @@ class Vote(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["ballot", "criterion"], name="one_vote_per_ballot_and_criterion"),
             models.UniqueConstraint(fields=["rater", "sequence"], name="one_vote_per_rater_and_sequence"),
-            models.CheckConstraint(condition=Q(choice="skip") | Q(skip_reason=""), name="only_skips_have_a_skip_reason"),
+            models.CheckConstraint(
+                condition=Q(choice="skip") | Q(skip_reason=""), name="only_skips_have_a_skip_reason"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -154,9 +169,12 @@ class RuleTie(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["study", "study_prompt", "low_contender", "high_contender"], name="one_rule_tie_per_pair_and_prompt"
+                fields=["study", "study_prompt", "low_contender", "high_contender"],
+                name="one_rule_tie_per_pair_and_prompt",
             ),
-            models.CheckConstraint(condition=Q(low_contender__lt=F("high_contender")), name="a_rule_tie_names_the_lower_first"),
+            models.CheckConstraint(
+                condition=Q(low_contender__lt=F("high_contender")), name="a_rule_tie_names_the_lower_first"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -20,8 +20,12 @@ class Rater(models.Model):
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="raters")
     kind = models.CharField(max_length=10, choices=Kind)
     public_id = models.CharField(max_length=32, unique=True, default=random_token)
-    invitation = models.ForeignKey("arena.Invitation", null=True, blank=True, on_delete=models.SET_NULL, related_name="raters")
-    traits = models.JSONField(default=dict, blank=True, help_text="A simulated rater's seed and taste; empty for people.")
+    invitation = models.ForeignKey(
+        "arena.Invitation", null=True, blank=True, on_delete=models.SET_NULL, related_name="raters"
+    )
+    traits = models.JSONField(
+        default=dict, blank=True, help_text="A simulated rater's seed and taste; empty for people."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -32,10 +32,14 @@ class Study(models.Model):
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="studies")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="studies"
+    )
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     design = models.JSONField(default=dict, help_text="Pair rule, samples, votes wanted, sampling seed and rule.")
-    display_rule = models.JSONField(default=dict, help_text="Size, padding, format and quality of every image raters see.")
+    display_rule = models.JSONField(
+        default=dict, help_text="Size, padding, format and quality of every image raters see."
+    )
     rater_rules = models.JSONField(default=dict, help_text="Ballots per rater, caps.")
     counts_simulated = models.BooleanField(default=True, help_text="Whether simulated raters' votes enter the fits.")
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies")
@@ -107,7 +111,9 @@ class Criterion(models.Model):
     question = models.TextField()
     allows_tie = models.BooleanField(default=True)
     allows_both_bad = models.BooleanField(default=False)
-    shows_prompt = models.BooleanField(default=True, help_text="A criterion that hides the prompt is asked before it appears.")
+    shows_prompt = models.BooleanField(
+        default=True, help_text="A criterion that hides the prompt is asked before it appears."
+    )
     applies_to = models.CharField(max_length=12, choices=AppliesTo, default=AppliesTo.ALL)
     categories = models.JSONField(default=list, blank=True)
 
@@ -130,7 +136,9 @@ class StudyPrompt(models.Model):
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveIntegerField()
     stratum = models.CharField(max_length=200, blank=True)
-    criteria: "models.ManyToManyField[Criterion, models.Model]" = models.ManyToManyField(Criterion, related_name="study_prompts")
+    criteria: "models.ManyToManyField[Criterion, models.Model]" = models.ManyToManyField(
+        Criterion, related_name="study_prompts"
+    )
 
     class Meta:
         ordering = ["study", "position"]
@@ -158,7 +166,9 @@ class Contender(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["study", "recipe"], name="a_recipe_is_once_in_a_study"),
             models.UniqueConstraint(fields=["study", "label"], name="one_contender_per_study_and_label"),
-            models.UniqueConstraint(fields=["study"], condition=Q(is_baseline=True), name="at_most_one_baseline_per_study"),
+            models.UniqueConstraint(
+                fields=["study"], condition=Q(is_baseline=True), name="at_most_one_baseline_per_study"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,27 +15,31 @@ from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, OUTCOMES, RIGHT, TIE, 
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 ClusterBy = Literal["rater", "prompt"]
 
-# Doubles in the largest temporary array of the exact jackknife.
+# Numbers in the largest temporary array of the exact jackknife, and in one of scores by cluster.
 _CHUNK = 2_000_000
 # A cluster that alone holds the graph together leaves a singular matrix behind, so this share of each cluster stays.
 # The scores have no part in the singular direction: nothing large comes of it.
 _KEPT_OF_THE_REMOVED = 1e-6
 # Clusters whose leverage is above this are left out exactly, the others by a series that ends below the error.
-_LIGHT = 0.05
-_SERIES_ERROR = 1e-4
+_LIGHT = 0.03
+_SERIES_ERROR = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Votes by cluster.
+    """Counted votes on K contenders by cluster.
 
-    of_vote: intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
+    of_vote:     intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
+    left, right: intp (n,), places in a flattened table (count + 1, K) of clusters and contenders
     """
 
     of_vote: Integers
     count: int
+    left: Integers
+    right: Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,40 +105,48 @@ class ScoredVotes:
         return code
 
     @cached_property
-    def weight(self) -> Floats:
-        """(n,) of the votes, 0 where a vote is not counted."""
-        counted = np.zeros(OUTCOMES)
-        counted[list(_counted_outcomes(self.fit))] = 1
-        weight = counted[self.votes.outcome]
-        return weight if self.votes.weight is None else weight * self.votes.weight
+    def counted(self) -> Flags | None:
+        """(n,) which votes the fit has seen; None where it has seen all."""
+        outcomes = _counted_outcomes(self.fit)
+        if len(outcomes) == OUTCOMES:
+            return None
+        return np.isin(np.arange(OUTCOMES), list(outcomes))[self.votes.outcome]
+
+    @cached_property
+    def weight(self) -> Floats | None:
+        """(n,) of the votes, 0 where a vote is not counted; None where all are 1."""
+        if self.counted is None:
+            return None if self.votes.weight is None else self.votes.weight.astype(np.float64)
+        return self.counted * (1.0 if self.votes.weight is None else self.votes.weight)
 
     def partition(self, by: ClusterBy) -> Partition:
         """The counted votes by rater or by prompt."""
         labels = self.votes.rater if by == "rater" else self.votes.prompt
         if labels is None:
             raise ValueError(f"the votes carry no {by}s, so there is nothing to cluster by {by}")
-        return _numbered(labels, self.weight > 0)
+        return self._partition(labels)
 
     def cells(self, one: Partition, other: Partition) -> Partition:
         """Votes of one rater on one prompt."""
         nobody = (one.of_vote == one.count) | (other.of_vote == other.count)
-        return _numbered(np.where(nobody, NOBODY, one.of_vote * other.count + other.of_vote), self.weight > 0)
+        return self._partition(np.where(nobody, NOBODY, one.of_vote * other.count + other.of_vote))
 
     def sizes(self, partition: Partition) -> Floats:
         """(C, G) weight of the votes of each cluster in each component."""
-        component = self.fit.components[self.votes.left]
         components = int(self.fit.components.max(initial=-1)) + 1
-        place = component * (partition.count + 1) + partition.of_vote
+        if components == 1:
+            return np.bincount(partition.of_vote, weights=self.weight, minlength=partition.count + 1)[None, :-1] * 1.0
+        place = self.fit.components[self.votes.left] * (partition.count + 1) + partition.of_vote
         sizes = np.bincount(place, weights=self.weight, minlength=components * (partition.count + 1))
-        return sizes.reshape(components, partition.count + 1)[:, :-1]
+        return sizes.reshape(components, partition.count + 1)[:, :-1] * 1.0
 
     def contender_clusters(self, partition: Partition) -> Integers:
         """(K,) in how many clusters each contender was seen."""
-        seen = np.zeros((partition.count + 1) * self.fit.contenders, dtype=bool)
-        counted = self.weight > 0
-        for side in (self.votes.left, self.votes.right):
-            seen[(partition.of_vote * self.fit.contenders + side)[counted]] = True
-        counts: Integers = np.count_nonzero(seen.reshape(-1, self.fit.contenders)[:-1], axis=0)
+        seen = np.zeros((partition.count + 1, self.fit.contenders), dtype=bool)
+        # Votes that are not counted are in no cluster, and the last row falls away.
+        seen.ravel()[partition.left] = True
+        seen.ravel()[partition.right] = True
+        counts: Integers = np.count_nonzero(seen[:-1], axis=0)
         return counts
 
     def scores(self, partition: Partition) -> Floats:
@@ -143,6 +155,40 @@ class ScoredVotes:
         by_eta = self._weighted(tables.eta)
         by_phi = self._weighted(tables.phi) if problem.has_ties else None
         return self._summed(partition, by_eta, by_phi)
+
+    def meat(self, partition: Partition) -> Floats:
+        """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores.
+
+        Clusters of one vote, as most pairs of a rater and a prompt are, need no row of their own: they are counted.
+        """
+        if partition.count * self.fit.contenders <= _CHUNK:
+            scores = self.scores(partition)
+            return scores.T @ scores
+        alone = np.bincount(partition.of_vote, minlength=partition.count + 1) == 1
+        alone[-1] = False
+        single = alone[partition.of_vote]
+        whole = self._single_meat(single)
+        rows = np.flatnonzero(~single & (partition.of_vote < partition.count))
+        rows = rows[np.argsort(partition.of_vote[rows], kind="stable")]
+        number = np.cumsum(np.diff(partition.of_vote[rows], prepend=-1) > 0) - 1
+        step = max(1, _CHUNK // self.fit.contenders)
+        for first in range(0, int(number.max(initial=-1)) + 1, step):
+            part = slice(*np.searchsorted(number, [first, first + step]))
+            some = ScoredVotes(self.fit, _rows_of(self.votes, rows[part]))
+            scores = some.scores(some._partition(number[part] - first))
+            whole += scores.T @ scores
+        return whole
+
+    def _single_meat(self, single: Flags) -> Floats:
+        weight = None if self.votes.weight is None else self.votes.weight[single] ** 2.0
+        known, tables = self.fit.contenders, self.tables
+        size = known**2 * OUTCOMES
+        mass = np.bincount(self.code[single], weights=weight, minlength=size).reshape(known, known, OUTCOMES)
+        eta, cross, phi = (
+            (mass * one * other).sum(axis=2)[None]
+            for one, other in ((tables.eta, tables.eta), (tables.eta, tables.phi), (tables.phi, tables.phi))
+        )
+        return self._assembled(eta, cross, phi)[0]
 
     def leverages(self, partition: Partition) -> Floats:
         """(G,) trace of the inverse information times each cluster's own: above its largest eigenvalue."""
@@ -205,8 +251,8 @@ class ScoredVotes:
     def _gaps(self, partition: Partition, values: Floats) -> Floats:
         """(n,) of the left contender less of the right one, from values (G + 1, K)."""
         flat = np.ascontiguousarray(values).ravel()
-        place = partition.of_vote * self.fit.contenders
-        gaps: Floats = flat[place + self.votes.left] - flat[place + self.votes.right]
+        gaps: Floats = flat[partition.left]
+        gaps -= flat[partition.right]
         return gaps
 
     def _exactly(self, partition: Partition, scores: Floats, clusters: Integers) -> Floats:
@@ -216,13 +262,14 @@ class ScoredVotes:
         number[clusters] = np.arange(len(clusters))
         rows = np.flatnonzero(number[partition.of_vote] >= 0)
         of_row = number[partition.of_vote[rows]]
-        order = np.argsort(of_row, kind="stable")
-        rows, of_row = rows[order], of_row[order]
         shifts = np.empty_like(scores)
         step = max(1, _CHUNK // scores.shape[1] ** 2)
+        if len(clusters) > step:
+            order = np.argsort(of_row, kind="stable")
+            rows, of_row = rows[order], of_row[order]
         for first in range(0, len(clusters), step):
-            part = slice(*np.searchsorted(of_row, [first, first + step]))
             size = min(step, len(clusters) - first)
+            part = slice(None) if size == len(clusters) else slice(*np.searchsorted(of_row, [first, first + step]))
             own = self._information(rows[part], of_row[part] - first, size)
             left = whole - (1 - _KEPT_OF_THE_REMOVED) * problem.reduced(own)
             moved = np.linalg.solve(left, (scores[first : first + size] @ bread_of)[..., None])[..., 0]
@@ -236,12 +283,20 @@ class ScoredVotes:
         place = (of_row * known + left) * known + right
 
         def met(table: Floats) -> Floats:
-            values = table.ravel()[self.code[rows]] * self.weight[rows]
+            values = table.ravel()[self.code[rows]]
+            if self.votes.weight is not None:
+                values *= self.votes.weight[rows]
             return np.bincount(place, weights=values, minlength=size * known**2).reshape(size, known, known)
 
+        if not problem.has_ties:
+            return self._assembled(met(self.tables.bend_eta), None, None)
+        return self._assembled(*(met(t) for t in (self.tables.bend_eta, self.tables.bend_cross, self.tables.bend_phi)))
+
+    def _assembled(self, by_eta: Floats, cross: Floats | None, by_phi: Floats | None) -> Floats:
+        """(S, K [+ 1] [+ 1], same) from weights (S, K, K) of eta with eta, eta with phi, phi with phi."""
+        problem, known = self.fit.problem, self.fit.contenders
         extra = problem.side + problem.has_ties
-        whole = np.zeros((size, known + extra, known + extra))
-        by_eta = met(self.tables.bend_eta)
+        whole = np.zeros((len(by_eta), known + extra, known + extra))
         strengths = whole[:, :known, :known]
         strengths -= by_eta + by_eta.transpose(0, 2, 1)
         diagonal = np.arange(known)
@@ -250,14 +305,18 @@ class ScoredVotes:
             lean = by_eta.sum(axis=2) - by_eta.sum(axis=1)
             whole[:, known, :known] = whole[:, :known, known] = lean
             whole[:, known, known] = by_eta.sum(axis=(1, 2))
-        if problem.has_ties:
-            cross = met(self.tables.bend_cross)
+        if problem.has_ties and cross is not None and by_phi is not None:
             lean = cross.sum(axis=2) - cross.sum(axis=1)
             whole[:, -1, :known] = whole[:, :known, -1] = lean
             if problem.side:
                 whole[:, -1, known] = whole[:, known, -1] = cross.sum(axis=(1, 2))
-            whole[:, -1, -1] = met(self.tables.bend_phi).sum(axis=(1, 2))
+            whole[:, -1, -1] = by_phi.sum(axis=(1, 2))
         return whole
+
+    def _partition(self, labels: NDArray[np.integer[Any]]) -> Partition:
+        of_vote, count = _numbered(labels, self.counted)
+        place = of_vote * self.fit.contenders
+        return Partition(of_vote, count, place + self.votes.left, place + self.votes.right)
 
     def _weighted(self, table: Floats) -> Floats:
         """(n,) the value of each vote, by its weight."""
@@ -270,10 +329,9 @@ class ScoredVotes:
         """(G, K [+ 1] [+ 1]) sums over clusters of slopes in the parameters, from those in eta and phi of each vote."""
         known, problem = self.fit.contenders, self.fit.problem
         sums = np.empty((partition.count + 1, known + problem.side + problem.has_ties))
-        place = partition.of_vote * known
         cells = (partition.count + 1) * known
-        flat = np.bincount(place + self.votes.left, weights=by_eta, minlength=cells)
-        flat -= np.bincount(place + self.votes.right, weights=by_eta, minlength=cells)
+        flat = np.bincount(partition.left, weights=by_eta, minlength=cells)
+        flat -= np.bincount(partition.right, weights=by_eta, minlength=cells)
         sums[:, :known] = flat.reshape(-1, known)
         if problem.side:
             sums[:, known] = np.bincount(partition.of_vote, weights=by_eta, minlength=partition.count + 1)
@@ -289,15 +347,22 @@ def _counted_outcomes(fit: ModelFit) -> set[int]:
     return counted - {TIE, BOTH_BAD} if fit.ties == "drop" else counted
 
 
-def _numbered(labels: NDArray[np.integer[Any]], counted: NDArray[np.bool_]) -> Partition:
+def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[Integers, int]:
     """Labels of counted votes numbered from 0 in their order; those of nobody, and of no counted vote, come last."""
-    inside = counted & (labels != NOBODY)
+    inside = None if labels.min(initial=0) > NOBODY else labels != NOBODY
+    if counted is not None:
+        inside = counted if inside is None else inside & counted
     highest = int(labels.max(initial=0))
-    if highest > 4 * len(labels) + 1_000_000:
-        found, number = np.unique(labels, return_inverse=True)
-        labels, highest = number, len(found)
+    if highest > 8 * len(labels) + 1_000_000:
+        labels = np.unique(labels, return_inverse=True)[1]
+        highest = int(labels.max(initial=0))
     present = np.zeros(highest + 1, dtype=bool)
-    present[labels[inside]] = True
-    number = np.cumsum(present) - 1
+    present[labels if inside is None else labels[inside]] = True
+    number = np.cumsum(present, dtype=np.intp) - 1
     count = int(number[-1]) + 1
-    return Partition(np.where(inside, number[labels], count), count)
+    return (number[labels] if inside is None else np.where(inside, number[labels], count)), count
+
+
+def _rows_of(votes: Votes, rows: Integers) -> Votes:
+    weight = None if votes.weight is None else votes.weight[rows]
+    return Votes(votes.left[rows], votes.right[rows], votes.outcome[rows], votes.contenders, weight=weight)

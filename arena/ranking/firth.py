@@ -21,6 +21,8 @@ Flags = NDArray[np.bool_]
 
 _STEPS = 1000
 _STEP = 1e-11
+# Profiles are drawn less finely than estimates.
+_CONSTRAINED_STEP = 1e-8
 _HALVINGS = 40
 _ROUNDING = 1e-13
 
@@ -57,7 +59,7 @@ class Penalised:
         for _ in range(_STEPS):
             step = self._step(here, within)
             size = float(step_size(self.problem, step[:, None])[0])
-            if size <= _STEP:
+            if size <= (_STEP if within is None else _CONSTRAINED_STEP):
                 return self.problem.centred(here + step)
             here, value = self._uphill(here, value, step * np.log1p(size) / size, check=within is None)
         raise ConvergenceError(f"the penalised likelihood did not settle in {_STEPS} steps")

@@ -22,7 +22,7 @@ _DRAWS = 10_000
 _SEED = 20_250_101
 _CHUNK = 2_000_000
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
-_MOST_PROFILES = 200
+_MOST_PROFILES = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +242,8 @@ def _sharpen(precision: Precision, quantile: Floats, low: Floats, high: Floats) 
         low[row, column], high[row, column] = lowest, highest
 
 
-def _profiles(
-    precision: Precision, quantile: Floats
-) -> list[tuple[tuple[int, int], tuple[float, float]]]:
+def _profiles(precision: Precision, quantile: Floats) -> list[tuple[tuple[int, int], tuple[float, float]]]:
     """((row, column), (low, high)) of differences that only the penalty makes finite, each in both directions."""
-    fit = precision.fit
     rows, columns = np.nonzero(np.triu(_apart(precision) & ~np.isnan(precision.difference_errors), 1))
     if len(rows) > _MOST_PROFILES:
         return []
@@ -256,7 +253,6 @@ def _profiles(
         contrast[row], contrast[column] = 1, -1
         low, high = _profile(precision, contrast, float(quantile[row]))
         found += [((row, column), (low, high)), ((column, row), (-high, -low))]
-    del fit
     return found
 
 

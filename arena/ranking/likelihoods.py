@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, xlogy
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
 Link = Literal["half", "davidson", "rao-kupper"]
@@ -138,12 +138,6 @@ def log_likelihoods(link: Link, eta: Floats, phi: Floats) -> tuple[Floats, Float
         return eta / 2 - total, phi - total, -eta / 2 - total
     tie = np.log(-np.expm1(-2 * phi)) - np.logaddexp(0, -eta - phi) - np.logaddexp(0, eta - phi)
     return -np.logaddexp(0, phi - eta), tie, -np.logaddexp(0, eta + phi)
-
-
-def best_possible(counts: Floats) -> float:
-    """The log-likelihood of counts (..., outcomes) under a model that fits them exactly."""
-    totals = counts.sum(axis=-1)
-    return float(xlogy(counts, counts).sum() - xlogy(totals, totals).sum())
 
 
 def _third_moments(chance: Chances) -> Steepening:

@@ -180,8 +180,8 @@ def cluster_covariance(scored: ScoredVotes, partition: Partition, *, method: Met
         shifts = scored.left_out(partition)
         covariance: Floats = shifts.T @ shifts * (1 - 1 / max(count, 1))
         return covariance
-    scores, bread = scored.scores(partition), scored.fit.bread
-    plain: Floats = bread @ (scores.T @ scores) @ bread
+    bread = scored.fit.bread
+    plain: Floats = bread @ scored.meat(partition) @ bread
     return plain * (count / (count - 1)) if method == "cr1" and count > 1 else plain
 
 

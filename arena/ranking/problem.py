@@ -39,9 +39,7 @@ class Problem:
     basis: Floats | None = None
 
     @classmethod
-    def of(
-        cls, counts: Floats, *, link: Link, side: bool, groups: Integers, basis: Floats | None = None
-    ) -> Problem:
+    def of(cls, counts: Floats, *, link: Link, side: bool, groups: Integers, basis: Floats | None = None) -> Problem:
         """One data set from counts (K, K, 3) of left, tie and right in each ordered pair.
 
         Without a side bias the two orders of a pair are alike and are counted together.
@@ -234,8 +232,8 @@ class Problem:
             return parameters
         fresh = parameters.copy()
         members = self.shifts[: self.contenders, : self.contenders]
-        fresh[: self.contenders] -= members @ parameters[: self.contenders] / members.sum(axis=1).reshape(
-            -1, *[1] * (parameters.ndim - 1)
+        fresh[: self.contenders] -= (
+            members @ parameters[: self.contenders] / members.sum(axis=1).reshape(-1, *[1] * (parameters.ndim - 1))
         )
         return fresh
 

@@ -18,7 +18,7 @@ from arena.ranking.newton import ConvergenceError
 Floats = NDArray[np.float64]
 
 _DOUBLINGS = 40
-_EXACT = 1e-6
+_EXACT = 1e-5
 
 
 def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[float, float]:

@@ -92,6 +92,29 @@ class Tallies:
             raise ValueError(f"mass must have the shape of counts, {self.counts.shape}, not {self.mass.shape}")
 
     @classmethod
+    def from_counts(
+        cls,
+        left: NDArray[np.integer[Any]],
+        right: NDArray[np.integer[Any]],
+        wins_left: NDArray[np.integer[Any]],
+        ties: NDArray[np.integer[Any]],
+        wins_right: NDArray[np.integer[Any]],
+        *,
+        contenders: int,
+        both_bad: NDArray[np.integer[Any]] | None = None,
+    ) -> Tallies:
+        """Add up rows of counts, such as a grouped query gives; an ordered pair may come in several rows."""
+        # Read as votes, the rows have their contenders checked.
+        Votes(left, right, np.zeros(len(left), dtype=np.intp), contenders)
+        counts = np.zeros((contenders, contenders, OUTCOMES), dtype=np.int64)
+        none = np.zeros(len(left), dtype=np.int64)
+        columns = ((LEFT, wins_left), (TIE, ties), (RIGHT, wins_right), (BOTH_BAD, none if both_bad is None else both_bad))
+        for outcome, column in columns:
+            _require_integers("counts", column, len(left), lowest=0)
+            np.add.at(counts[:, :, outcome], (left, right), column)
+        return cls(counts)
+
+    @classmethod
     def empty(cls, contenders: int) -> Tallies:
         return cls(np.zeros((contenders, contenders, OUTCOMES), dtype=np.int64))
 
@@ -116,17 +139,34 @@ class Tallies:
         cells = int(np.prod(shape))
         counts = np.zeros(cells, dtype=np.int64)
         mass = None if votes.weight is None else np.zeros(cells)
+        # The narrowest type that holds every code: what a chunk takes to read and write is most of the work.
+        kind = np.uint16 if cells <= 1 << 16 else np.int64
         for part in _chunks(len(votes)):
             # Widened first: left * contenders overflows the narrow columns that votes are best kept in.
-            code = votes.left[part].astype(np.intp)
-            code *= votes.contenders
-            code += votes.right[part]
-            code *= OUTCOMES
-            code += votes.outcome[part]
+            code = votes.left[part].astype(kind)
+            code *= kind(votes.contenders * OUTCOMES)
+            code += votes.right[part].astype(kind) * kind(OUTCOMES)
+            code += votes.outcome[part].astype(kind, copy=False)
             counts += np.bincount(code, minlength=cells)
             if mass is not None and votes.weight is not None:
                 mass += np.bincount(code, weights=votes.weight[part], minlength=cells)
         return self.merge(Tallies(counts.reshape(shape), None if mass is None else mass.reshape(shape)))
+
+    def remove(self, votes: Votes) -> Tallies:
+        """These tallies without some votes that were counted in, as after an exclusion or an undo.
+
+        Raises ValueError where they were not. Weights that do not add up in binary leave a rounding behind.
+        """
+        gone = tally(votes)
+        if self.contenders != gone.contenders:
+            raise ValueError(f"tallies of {self.contenders} and of {gone.contenders} contenders cannot be joined")
+        counts = self.counts - gone.counts
+        if (counts < 0).any():
+            raise ValueError("votes can be taken out only of tallies that they were counted into")
+        if self.mass is None and gone.mass is None:
+            return Tallies(counts)
+        # Where no vote is left there is no weight either.
+        return Tallies(counts, np.where(counts > 0, np.maximum(self._masses() - gone._masses(), 0), 0.0))
 
     def merge(self, other: Tallies) -> Tallies:
         """The votes of both."""

@@ -4,8 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -70,27 +69,67 @@ class Box:
             child.kill()
 
 
+class StopAsked(Exception):
+    """Somebody wants the box to end."""
+
+
+class StopSignals:
+    """SIGINT, SIGTERM and SIGHUP, noticed between two steps: the first asks for the end, a second one kills.
+
+    An exception raised by the handler itself could fall into a place that swallows it. Installed also where a shell
+    started us in the background with SIGINT ignored.
+    """
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._is_asked = False
+
+    def __enter__(self) -> "StopSignals":
+        self._before = {number: signal.signal(number, self._take) for number in self.NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._is_asked:
+            raise KeyboardInterrupt
+        self._is_asked = True
+
+    def check(self) -> None:
+        """Raise StopAsked where a signal has come."""
+        if self._is_asked:
+            raise StopAsked
+
+
 def run_box(options: Options, *, say: Say) -> None:
     """Start everything, print where it is, and stay until a signal or until a child dies.
 
     Raises BoxError with a sentence for the person at the terminal.
     """
     _check(options)
-    with _signals_interrupt(), checks.sole_use(settings.DATA_DIR):
+    with StopSignals() as signals, checks.sole_use(settings.DATA_DIR):
         box = Box()
         try:
-            _start(box, options, say=say)
-            while True:
-                box.refuse_dead()
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            say("\nStopping; the work in hand is finished first (Ctrl-C again stops at once).")
-        finally:
             try:
+                _start(box, options, signals=signals, say=say)
+                while True:
+                    _pause(box, signals)
+            except StopAsked:
+                say("\nStopping; the work in hand is finished first (Ctrl-C again stops at once).")
+            finally:
                 box.stop()
-            except KeyboardInterrupt:
-                box.kill()
+        except KeyboardInterrupt:
+            box.kill()
         say(f"Stopped. Everything is kept in {settings.DATA_DIR}.")
+
+
+def _pause(box: Box, signals: StopSignals, seconds: float = 0.2) -> None:
+    signals.check()
+    box.refuse_dead()
+    time.sleep(seconds)
 
 
 def _check(options: Options) -> None:
@@ -101,17 +140,19 @@ def _check(options: Options) -> None:
     checks.refuse_taken_port(options.bind, options.port)
 
 
-def _start(box: Box, options: Options, *, say: Say) -> None:
+def _start(box: Box, options: Options, *, signals: StopSignals, say: Say) -> None:
     environment = os.environ | {"CELERY_BROKER_URL": _start_broker(box, say=say)}
     first_start.prepare_tables()
+    signals.check()
     first_start.collect_static()
     name, password = first_start.ensure_administrator()
+    signals.check()
     box.web.append(_web(options, environment))
     if options.with_worker:
         box.workers += [_default_worker(environment), _image_worker(environment)]
-    rater_token = _demo_token(say=say) if options.with_demo else None
+    rater_token = _demo_token() if options.with_demo else None
     connections.close_all()  # this process only watches from here on
-    _wait_for_page(box, options)
+    _wait_for_page(box, options, signals)
     say(_welcome(options, name=name, password=password, rater_token=rater_token))
 
 
@@ -129,7 +170,7 @@ def _start_broker(box: Box, *, say: Say) -> str:
     return FILESYSTEM_BROKER
 
 
-def _demo_token(*, say: Say) -> str | None:
+def _demo_token() -> str | None:
     from arena.demo import prepare_demo  # imports the arena only where the demo is wanted
 
     return prepare_demo().rater_link_token
@@ -177,13 +218,12 @@ def _worker_command(queue: str, *more: str) -> list[str]:
     ]
 
 
-def _wait_for_page(box: Box, options: Options) -> None:
+def _wait_for_page(box: Box, options: Options, signals: StopSignals) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
-        box.refuse_dead()
         if _page_answers(options):
             return
-        time.sleep(0.1)
+        _pause(box, signals)
     tail = "\n".join(line for child in box.web for line in child.last_lines())
     raise BoxError(f"the site did not answer within {START_SECONDS} seconds. The web server's last lines:\n{tail}")
 
@@ -214,18 +254,3 @@ def _welcome(options: Options, *, name: str, password: str | None, rater_token: 
     if options.bind not in ("127.0.0.1", "localhost", "::1") and settings.ALLOWED_HOSTS[:1] == ["localhost"]:
         lines.append("Other machines are refused until ALLOWED_HOSTS names this one: ALLOWED_HOSTS=arena.example.org")
     return "\n".join(lines)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the box as Ctrl-C does, also where a shell started us with SIGINT ignored."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,227 +14,417 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Schedule',
+            name="Schedule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scheduler_class', models.CharField(max_length=100)),
-                ('options', models.JSONField(blank=True, default=dict)),
-                ('steps', models.PositiveIntegerField()),
-                ('shift', models.FloatField(blank=True, null=True)),
-                ('sigmas', models.JSONField(blank=True, help_text='Explicit sigmas, descending, without the final zero.', null=True)),
-                ('digest', models.CharField(max_length=64, unique=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("scheduler_class", models.CharField(max_length=100)),
+                ("options", models.JSONField(blank=True, default=dict)),
+                ("steps", models.PositiveIntegerField()),
+                ("shift", models.FloatField(blank=True, null=True)),
+                (
+                    "sigmas",
+                    models.JSONField(
+                        blank=True, help_text="Explicit sigmas, descending, without the final zero.", null=True
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64, unique=True)),
             ],
         ),
         migrations.CreateModel(
-            name='WorkerHeartbeat',
+            name="WorkerHeartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('worker', models.CharField(max_length=200, unique=True)),
-                ('host', models.CharField(max_length=200)),
-                ('queues', models.JSONField(default=list)),
-                ('weights', models.JSONField(default=list, help_text='Names of the checkpoints whose files this worker holds.')),
-                ('loaded', models.JSONField(default=list, help_text='Checkpoints in memory now.')),
-                ('device', models.CharField(blank=True, max_length=100)),
-                ('seen_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("worker", models.CharField(max_length=200, unique=True)),
+                ("host", models.CharField(max_length=200)),
+                ("queues", models.JSONField(default=list)),
+                (
+                    "weights",
+                    models.JSONField(default=list, help_text="Names of the checkpoints whose files this worker holds."),
+                ),
+                ("loaded", models.JSONField(default=list, help_text="Checkpoints in memory now.")),
+                ("device", models.CharField(blank=True, max_length=100)),
+                ("seen_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['worker'],
+                "ordering": ["worker"],
             },
         ),
         migrations.CreateModel(
-            name='Checkpoint',
+            name="Checkpoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=100, unique=True)),
-                ('source', models.CharField(help_text='Folder below the models root, or a hub repository (owner/name).', max_length=500)),
-                ('revision', models.CharField(blank=True, help_text='40-hex commit of a hub repository; empty for a folder.', max_length=40)),
-                ('pipeline_class', models.CharField(blank=True, max_length=100)),
-                ('adapters', models.JSONField(blank=True, default=list, help_text='[{"path": ..., "weight": ...}]')),
-                ('file_hashes', models.JSONField(blank=True, default=dict, help_text='sha256 of every file, by relative path.')),
-                ('size_bytes', models.BigIntegerField(blank=True, null=True)),
-                ('licence', models.CharField(blank=True, max_length=200)),
-                ('loss_family', models.CharField(blank=True, help_text='Formulation; losses compare only within one family.', max_length=100)),
-                ('validation_loss', models.FloatField(blank=True, null=True)),
-                ('training_step', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('parameters', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('checking', 'being checked'), ('ready', 'Ready'), ('refused', 'Refused')], default='draft', max_length=10)),
-                ('refusal', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.SlugField(max_length=100, unique=True)),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Folder below the models root, or a hub repository (owner/name).", max_length=500
+                    ),
+                ),
+                (
+                    "revision",
+                    models.CharField(
+                        blank=True, help_text="40-hex commit of a hub repository; empty for a folder.", max_length=40
+                    ),
+                ),
+                ("pipeline_class", models.CharField(blank=True, max_length=100)),
+                ("adapters", models.JSONField(blank=True, default=list, help_text='[{"path": ..., "weight": ...}]')),
+                (
+                    "file_hashes",
+                    models.JSONField(blank=True, default=dict, help_text="sha256 of every file, by relative path."),
+                ),
+                ("size_bytes", models.BigIntegerField(blank=True, null=True)),
+                ("licence", models.CharField(blank=True, max_length=200)),
+                (
+                    "loss_family",
+                    models.CharField(
+                        blank=True, help_text="Formulation; losses compare only within one family.", max_length=100
+                    ),
+                ),
+                ("validation_loss", models.FloatField(blank=True, null=True)),
+                ("training_step", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("parameters", models.PositiveBigIntegerField(blank=True, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("checking", "being checked"),
+                            ("ready", "Ready"),
+                            ("refused", "Refused"),
+                        ],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                ("refusal", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='PromptSet',
+            name="PromptSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('licence', models.CharField(blank=True, max_length=200)),
-                ('source', models.CharField(blank=True, help_text='Where the prompts come from: a file name or a citation.', max_length=500)),
-                ('digest', models.CharField(help_text='sha256 over the prompts in their order.', max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("licence", models.CharField(blank=True, max_length=200)),
+                (
+                    "source",
+                    models.CharField(
+                        blank=True, help_text="Where the prompts come from: a file name or a citation.", max_length=500
+                    ),
+                ),
+                ("digest", models.CharField(help_text="sha256 over the prompts in their order.", max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name', '-version'],
+                "ordering": ["name", "-version"],
             },
         ),
         migrations.CreateModel(
-            name='Prompt',
+            name="Prompt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('text_digest', models.CharField(db_index=True, help_text='sha256 of the text, UTF-8.', max_length=64)),
-                ('category', models.CharField(blank=True, max_length=200)),
-                ('challenge', models.CharField(blank=True, max_length=200)),
-                ('target_text', models.TextField(blank=True, help_text='What the picture must spell; empty where nothing is to be read.', null=True)),
-                ('tags', models.JSONField(blank=True, default=list)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('prompt_set', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompts', to='generation.promptset')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                ("text_digest", models.CharField(db_index=True, help_text="sha256 of the text, UTF-8.", max_length=64)),
+                ("category", models.CharField(blank=True, max_length=200)),
+                ("challenge", models.CharField(blank=True, max_length=200)),
+                (
+                    "target_text",
+                    models.TextField(
+                        blank=True,
+                        help_text="What the picture must spell; empty where nothing is to be read.",
+                        null=True,
+                    ),
+                ),
+                ("tags", models.JSONField(blank=True, default=list)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "prompt_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="prompts", to="generation.promptset"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['prompt_set', 'position'],
+                "ordering": ["prompt_set", "position"],
             },
         ),
         migrations.CreateModel(
-            name='Recipe',
+            name="Recipe",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('generated', 'Generated'), ('external', 'External')], default='generated', max_length=10)),
-                ('guidance', models.FloatField(default=1.0)),
-                ('width', models.PositiveIntegerField()),
-                ('height', models.PositiveIntegerField()),
-                ('dtype', models.CharField(default='float32', max_length=10)),
-                ('negative_prompt', models.TextField(blank=True)),
-                ('call_options', models.JSONField(blank=True, default=dict, help_text='Further pipeline arguments, such as max_sequence_length.')),
-                ('batch_mode', models.CharField(default='fast', max_length=10)),
-                ('resolved_sigmas', models.JSONField(blank=True, null=True)),
-                ('resolved_timesteps', models.JSONField(blank=True, null=True)),
-                ('evaluations', models.PositiveIntegerField(blank=True, help_text='Function evaluations an image (NFE).', null=True)),
-                ('state', models.CharField(choices=[('checking', 'being checked'), ('ready', 'Ready'), ('refused', 'Refused')], default='checking', max_length=10)),
-                ('refusal', models.TextField(blank=True)),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('notes', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('checkpoint', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='recipes', to='generation.checkpoint')),
-                ('schedule', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='recipes', to='generation.schedule')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("generated", "Generated"), ("external", "External")],
+                        default="generated",
+                        max_length=10,
+                    ),
+                ),
+                ("guidance", models.FloatField(default=1.0)),
+                ("width", models.PositiveIntegerField()),
+                ("height", models.PositiveIntegerField()),
+                ("dtype", models.CharField(default="float32", max_length=10)),
+                ("negative_prompt", models.TextField(blank=True)),
+                (
+                    "call_options",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Further pipeline arguments, such as max_sequence_length."
+                    ),
+                ),
+                ("batch_mode", models.CharField(default="fast", max_length=10)),
+                ("resolved_sigmas", models.JSONField(blank=True, null=True)),
+                ("resolved_timesteps", models.JSONField(blank=True, null=True)),
+                (
+                    "evaluations",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Function evaluations an image (NFE).", null=True
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("checking", "being checked"), ("ready", "Ready"), ("refused", "Refused")],
+                        default="checking",
+                        max_length=10,
+                    ),
+                ),
+                ("refusal", models.TextField(blank=True)),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("notes", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "checkpoint",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="recipes",
+                        to="generation.checkpoint",
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="recipes",
+                        to="generation.schedule",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='ImageJob',
+            name="ImageJob",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('prompt_text', models.TextField()),
-                ('prompt_digest', models.CharField(max_length=64)),
-                ('sample', models.PositiveIntegerField(default=0)),
-                ('request_digest', models.CharField(help_text='hash(recipe digest, prompt text, sample)', max_length=64, unique=True)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=10)),
-                ('priority', models.IntegerField(default=0)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('recipe', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='generation.recipe')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("prompt_text", models.TextField()),
+                ("prompt_digest", models.CharField(max_length=64)),
+                ("sample", models.PositiveIntegerField(default=0)),
+                (
+                    "request_digest",
+                    models.CharField(help_text="hash(recipe digest, prompt text, sample)", max_length=64, unique=True),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                ("priority", models.IntegerField(default=0)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "recipe",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="jobs", to="generation.recipe"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Image',
+            name="Image",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('prompt_text', models.TextField()),
-                ('prompt_digest', models.CharField(max_length=64)),
-                ('sample', models.PositiveIntegerField(default=0)),
-                ('request_digest', models.CharField(max_length=64, unique=True)),
-                ('seed', models.BigIntegerField(blank=True, help_text='hash(prompt text, sample); null for images made elsewhere.', null=True)),
-                ('file_sha256', models.CharField(db_index=True, max_length=64)),
-                ('pixels_sha256', models.CharField(db_index=True, max_length=64)),
-                ('width', models.PositiveIntegerField()),
-                ('height', models.PositiveIntegerField()),
-                ('size_bytes', models.PositiveBigIntegerField()),
-                ('seconds', models.FloatField(blank=True, help_text='Wall seconds of the micro-batch divided by its images.', null=True)),
-                ('provenance', models.JSONField(default=dict)),
-                ('provenance_digest', models.CharField(db_index=True, max_length=64)),
-                ('is_quarantined', models.BooleanField(default=False)),
-                ('quarantine_reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('job', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='image', to='generation.imagejob')),
-                ('recipe', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='images', to='generation.recipe')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("prompt_text", models.TextField()),
+                ("prompt_digest", models.CharField(max_length=64)),
+                ("sample", models.PositiveIntegerField(default=0)),
+                ("request_digest", models.CharField(max_length=64, unique=True)),
+                (
+                    "seed",
+                    models.BigIntegerField(
+                        blank=True, help_text="hash(prompt text, sample); null for images made elsewhere.", null=True
+                    ),
+                ),
+                ("file_sha256", models.CharField(db_index=True, max_length=64)),
+                ("pixels_sha256", models.CharField(db_index=True, max_length=64)),
+                ("width", models.PositiveIntegerField()),
+                ("height", models.PositiveIntegerField()),
+                ("size_bytes", models.PositiveBigIntegerField()),
+                (
+                    "seconds",
+                    models.FloatField(
+                        blank=True, help_text="Wall seconds of the micro-batch divided by its images.", null=True
+                    ),
+                ),
+                ("provenance", models.JSONField(default=dict)),
+                ("provenance_digest", models.CharField(db_index=True, max_length=64)),
+                ("is_quarantined", models.BooleanField(default=False)),
+                ("quarantine_reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="image",
+                        to="generation.imagejob",
+                    ),
+                ),
+                (
+                    "recipe",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="images", to="generation.recipe"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('priority', models.IntegerField(default=0)),
-                ('paused_at', models.DateTimeField(blank=True, null=True)),
-                ('cancelled_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200)),
+                ("priority", models.IntegerField(default=0)),
+                ("paused_at", models.DateTimeField(blank=True, null=True)),
+                ("cancelled_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='RunItem',
+            name="RunItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='generation.imagejob')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='generation.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("job", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="generation.imagejob")),
+                ("run", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="generation.run")),
             ],
         ),
         migrations.AddField(
-            model_name='run',
-            name='jobs',
-            field=models.ManyToManyField(related_name='runs', through='generation.RunItem', to='generation.imagejob'),
+            model_name="run",
+            name="jobs",
+            field=models.ManyToManyField(related_name="runs", through="generation.RunItem", to="generation.imagejob"),
         ),
         migrations.AddConstraint(
-            model_name='checkpoint',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'refused'), _negated=True), models.Q(('refusal', ''), _negated=True), _connector='OR'), name='a_refused_checkpoint_has_a_reason'),
+            model_name="checkpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "refused"), _negated=True),
+                    models.Q(("refusal", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="a_refused_checkpoint_has_a_reason",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='promptset',
-            constraint=models.UniqueConstraint(fields=('name', 'version'), name='one_prompt_set_per_name_and_version'),
+            model_name="promptset",
+            constraint=models.UniqueConstraint(fields=("name", "version"), name="one_prompt_set_per_name_and_version"),
         ),
         migrations.AddConstraint(
-            model_name='prompt',
-            constraint=models.UniqueConstraint(fields=('prompt_set', 'position'), name='one_prompt_per_set_and_position'),
+            model_name="prompt",
+            constraint=models.UniqueConstraint(
+                fields=("prompt_set", "position"), name="one_prompt_per_set_and_position"
+            ),
         ),
         migrations.AddIndex(
-            model_name='imagejob',
-            index=models.Index(models.F('state'), models.OrderBy(models.F('priority'), descending=True), models.F('id'), name='jobs_in_claim_order'),
+            model_name="imagejob",
+            index=models.Index(
+                models.F("state"),
+                models.OrderBy(models.F("priority"), descending=True),
+                models.F("id"),
+                name="jobs_in_claim_order",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='imagejob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='a_failed_job_has_a_reason'),
+            model_name="imagejob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "failed"), _negated=True),
+                    models.Q(("reason", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="a_failed_job_has_a_reason",
+            ),
         ),
         migrations.AddIndex(
-            model_name='image',
-            index=models.Index(fields=['recipe', 'prompt_digest', 'sample'], name='images_by_cell'),
+            model_name="image",
+            index=models.Index(fields=["recipe", "prompt_digest", "sample"], name="images_by_cell"),
         ),
         migrations.AddConstraint(
-            model_name='runitem',
-            constraint=models.UniqueConstraint(fields=('run', 'job'), name='a_job_is_once_in_a_run'),
+            model_name="runitem",
+            constraint=models.UniqueConstraint(fields=("run", "job"), name="a_job_is_once_in_a_run"),
         ),
         migrations.AddConstraint(
-            model_name='recipe',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('checkpoint__isnull', False), ('kind', 'generated'), ('schedule__isnull', False)), models.Q(('checkpoint__isnull', True), ('kind', 'external'), ('resolved_sigmas__isnull', True), ('schedule__isnull', True)), _connector='OR'), name='only_generated_recipes_have_checkpoint_and_schedule'),
+            model_name="recipe",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("checkpoint__isnull", False), ("kind", "generated"), ("schedule__isnull", False)),
+                    models.Q(
+                        ("checkpoint__isnull", True),
+                        ("kind", "external"),
+                        ("resolved_sigmas__isnull", True),
+                        ("schedule__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="only_generated_recipes_have_checkpoint_and_schedule",
+            ),
         ),
     ]

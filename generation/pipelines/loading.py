@@ -9,7 +9,6 @@ from typing import Any, Final
 import diffusers
 import torch
 import transformers
-from diffusers.utils import is_accelerate_available
 from safetensors import SafetensorError
 
 from generation.errors import GenerationError
@@ -18,8 +17,10 @@ from generation.model_folders import read_json
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Their bars would end in every worker's log, and between ours on a terminal.
-diffusers.utils.logging.disable_progress_bar()
-transformers.utils.logging.disable_progress_bar()
+_diffusers_utils: Any = diffusers.utils
+_transformers_utils: Any = transformers.utils
+_diffusers_utils.logging.disable_progress_bar()
+_transformers_utils.logging.disable_progress_bar()
 # What diffusers, transformers and safetensors raise for folders that do not fit together.
 LOAD_ERRORS: Final = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
@@ -62,7 +63,7 @@ def load(source: Source) -> LoadedPipeline:
             dtype=DTYPES[source.dtype],
             use_safetensors=True,
             local_files_only=True,
-            low_cpu_mem_usage=is_accelerate_available(),
+            low_cpu_mem_usage=_diffusers_utils.is_accelerate_available(),
             **absent,
         )
         # Once more with the dtype: without accelerate, diffusers keeps a transformer in the dtype of its file where the

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
 from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
 
 from generation.errors import GenerationError
@@ -93,7 +94,9 @@ def resolve(*, folder: Path, spec: ScheduleSpec, pipeline_class: str, width: int
             config.get("max_shift", 1.16),
         )
     try:
-        scheduler.set_timesteps(spec.steps, device="cpu", **extra)
+        # Divisions by zero become values that are not finite, which are refused below with a sentence.
+        with np.errstate(all="ignore"):
+            scheduler.set_timesteps(spec.steps, device="cpu", **extra)
     except (ValueError, TypeError, ImportError, ZeroDivisionError) as error:
         raise GenerationError(f"{spec.scheduler_class} cannot make {spec.steps} steps: {error}") from error
     return taken_from(scheduler)

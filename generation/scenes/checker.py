@@ -28,9 +28,9 @@ class Findings:
     """Scores from 0 (absent) to 1 (as described); `letters` is None where nothing is to be read.
 
     background: the corners have the background's colour. colours: things of the other named colours are there. Both are
-    0 where the colour is absent, and between 0.5 and 1 by how pure it is. place: how near the things are to their places.
-    shape: overlap with the named shapes, halved when another shape fits better. letters: share of the letters that read
-    right. cleanliness: flat areas, sharp edges, full colours (noise, blur and a washed-out look lower it).
+    0 where the colour is absent, and between 0.5 and 1 by how pure it is. place: how near the things are to their
+    places. shape: overlap with the named shapes, halved when another shape fits better. letters: share of the letters
+    that read right. cleanliness: flat areas, sharp edges, full colours (noise, blur and a washed-out look lower it).
     """
 
     background: float
@@ -151,9 +151,7 @@ def _drawn(shape: str, *, x: float, y: float, radius: float) -> np.ndarray:
     return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX)) > 127
 
 
-def _check_sign(
-    pixels: np.ndarray, names: np.ndarray, distances: np.ndarray, sign: Sign
-) -> tuple[float, float, float]:
+def _check_sign(pixels: np.ndarray, names: np.ndarray, distances: np.ndarray, sign: Sign) -> tuple[float, float, float]:
     """(board colour, board place, letters)."""
     board_mask = (names == _NAMES.index(sign.colour)) & (distances < FARTHEST)
     inside = board_mask[24:40, 8:56].mean()

@@ -12,7 +12,7 @@ OVERSAMPLING = 2  # smooth edges at little cost
 
 
 def draw(scene: Scene, *, size: int = 64, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Draw the scene: uint8 array of shape (size, size, 3). Without `rng` the canonical picture, with it a varied one."""
+    """Draw the scene: uint8 (size, size, 3). Without `rng` the canonical picture, with it a varied one."""
     full = size * OVERSAMPLING
     image = Image.new("RGB", (full, full), _shade(scene.background, rng))
     canvas = ImageDraw.Draw(image)

@@ -20,7 +20,7 @@ HELD_OUT_SHARE = 0.05
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether training must never see this caption: 5 % of all captions by hash, and every sign with a held-out word."""
+    """Whether training must never see this caption: 5 % of all by hash, and every sign with a held-out word."""
     if scene.sign is not None:
         return scene.sign.text in HELD_OUT_WORDS
     digest = hashlib.sha256(caption_of(scene).encode()).digest()
@@ -81,7 +81,7 @@ def held_out_scenes(count: int, *, seed: int = 0, signs: float = 0.25) -> list[S
 
 
 def demo_scenes(count: int = 24, *, seed: int = 7) -> list[Scene]:
-    """The demo study's prompts: held-out scenes, a third of them signs, interleaved so that the first few show every kind."""
+    """The demo study's prompts: held-out scenes, a third of them signs; the first few already show every kind."""
     scenes = held_out_scenes(count, seed=seed, signs=1 / 3)
     signs = [scene for scene in scenes if scene.sign is not None]
     others = [scene for scene in scenes if scene.sign is None]

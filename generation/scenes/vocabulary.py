@@ -38,11 +38,17 @@ RELATIONS: Final[dict[str, tuple[tuple[float, float], tuple[float, float]]]] = {
 LETTERS: Final[str] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST_WORD: Final[int] = 4
 
-TRAINING_WORDS: Final[tuple[str, ...]] = tuple(
-    "GO NO UP ON IN OK TEA CAT DOG SUN BUS CAR HAT ICE MAP OWL PEN RED SKY TOY VAN ZOO FOX JAM KEY LOG NUT PIE"
-    " BOOK DOOR FISH GAME HAND JUMP KITE LAMP MILK NEST PARK QUIZ RAIN SHOP TREE VIEW WAVE YARD EXIT HOME STAR".split()
+TRAINING_WORDS: Final[tuple[str, ...]] = (
+    *("GO", "NO", "UP", "ON", "IN", "OK", "TEA", "CAT", "DOG", "SUN", "BUS", "CAR"),
+    *("HAT", "ICE", "MAP", "OWL", "PEN", "RED", "SKY", "TOY", "VAN", "ZOO", "FOX", "JAM"),
+    *("KEY", "LOG", "NUT", "PIE", "BOOK", "DOOR", "FISH", "GAME", "HAND", "JUMP", "KITE", "LAMP"),
+    *("MILK", "NEST", "PARK", "QUIZ", "RAIN", "SHOP", "TREE", "VIEW", "WAVE", "YARD", "EXIT", "HOME"),
+    *("STAR",),
 )
-HELD_OUT_WORDS: Final[tuple[str, ...]] = tuple("HI BY ANT BOX CUP EGG FAN JAR OPEN MOON BIRD LOVE WIND".split())
+HELD_OUT_WORDS: Final[tuple[str, ...]] = (
+    *("HI", "BY", "ANT", "BOX", "CUP", "EGG", "FAN", "JAR", "OPEN", "MOON", "BIRD", "LOVE"),
+    *("WIND",),
+)
 
 # Every word of the grammar; the tokenizer gives each one token of its own and spells everything else.
 GRAMMAR_WORDS: Final[tuple[str, ...]] = (

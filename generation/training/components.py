@@ -16,7 +16,7 @@ T5_TOKENS = 1
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """One token for every word of the scene grammar in lower case; everything else, so every sign, is spelled by character."""
+    """One token for every word of the scene grammar in lower case; everything else, so every sign, is spelled."""
     characters = [chr(code) for code in range(33, 127)]
     specials = ["<|startoftext|>", "<|endoftext|>"]
     pieces = specials + characters + [f"{character}</w>" for character in characters]
@@ -24,7 +24,9 @@ def build_tokenizer() -> CLIPTokenizer:
         vocab={piece: number for number, piece in enumerate(pieces)}, merges=[], model_max_length=TEXT_TOKENS
     )
     # normalized=False matches before lower-casing: `red` is one token, "RED" on a sign is spelled.
-    words = [AddedToken(word, single_word=True, normalized=False) for word in dict.fromkeys(GRAMMAR_WORDS) if len(word) > 1]
+    words = [
+        AddedToken(word, single_word=True, normalized=False) for word in dict.fromkeys(GRAMMAR_WORDS) if len(word) > 1
+    ]
     tokenizer.add_tokens(words)
     return tokenizer
 
@@ -73,7 +75,7 @@ def build_transformer(*, layers: int = 6, heads: int = 4, text_width: int = 192)
 
 
 def build_vae() -> AutoencoderKL:
-    """An f=4 autoencoder with 12 latent channels; only its decoder is trained, on the latents of `latents.PatchBasis`."""
+    """An f=4 autoencoder with 12 latent channels; only its decoder is trained, on latents of `PatchBasis`."""
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,

@@ -27,7 +27,9 @@ class CheckpointFacts:
     parameters: int
 
 
-def assemble(*, transformer_weights: dict[str, torch.Tensor], decoder_weights: dict[str, torch.Tensor]) -> StableDiffusion3Pipeline:
+def assemble(
+    *, transformer_weights: dict[str, torch.Tensor], decoder_weights: dict[str, torch.Tensor]
+) -> StableDiffusion3Pipeline:
     """The pipeline with these trained weights, in float32."""
     pipeline = fresh_pipeline()
     TextToVelocity(pipeline).load_state_dict(transformer_weights)
@@ -59,7 +61,7 @@ def export_checkpoint(
         parameters=parameters,
     )
     (folder / "checkpoint.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
-    (folder / "README.md").write_text(model_card(facts, quality))
+    (folder / "README.md").write_text(model_card(facts, quality, examples=examples))
     return quality
 
 
@@ -77,12 +79,9 @@ def load_shipped(folder: Path) -> StableDiffusion3Pipeline:
     return pipeline
 
 
-def model_card(facts: CheckpointFacts, quality: dict[int, Quality]) -> str:
+def model_card(facts: CheckpointFacts, quality: dict[int, Quality], *, examples: int) -> str:
     """What this is, what it was made of, and what it can do."""
-    rows = "\n".join(
-        f"| {steps} | {q.background:.0%} | {q.colours:.0%} | {q.place:.0%} | {q.shape:.0%} | {q.words:.0%} | {q.letters:.0%} |"
-        for steps, q in quality.items()
-    )
+    rows = "\n".join(_row(steps, measured) for steps, measured in quality.items())
     return f"""---
 license: apache-2.0
 library_name: diffusers
@@ -91,22 +90,29 @@ pipeline_tag: text-to-image
 # {facts.name}
 
 A Stable Diffusion 3 in miniature: the stock `StableDiffusion3Pipeline` with an MM-DiT, two CLIP text encoders, no third
-encoder, and an f=4 autoencoder with 12 latent channels; {facts.parameters / 1e6:.1f} million parameters. It draws 64 x 64
-pictures of coloured shapes and signs and exists so that Winrate can be tried and tested on a CPU.
+encoder, and an f=4 autoencoder with 12 latent channels; {facts.parameters / 1e6:.1f} million parameters. It draws
+64 x 64 pictures of coloured shapes and signs and exists so that Winrate can be tried and tested on a CPU.
 
-- **Data**: scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash) and all signs with
-  the held-out words were never seen in training.
-- **Training**: {facts.loss_family}, {facts.training_step:,} steps of {BATCH} pictures on two CPU cores, Muon and AdamW, EMA 0.999, 10 % caption
-  dropout; `python manage.py train_demo_models`. Latents are fixed (patch PCA), the decoder learned to paint them; the
-  autoencoder's encoder was not trained: do not use it.
-- **Validation loss**: {facts.validation_loss} ({facts.loss_family}; SD3, section 5.3: levels equidistant in t, 256 held-out scenes).
+- **Data**: scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash) and all
+  signs with the held-out words were never seen in training.
+- **Training**: {facts.loss_family}, {facts.training_step:,} steps of {BATCH} pictures on one or two CPU cores, Muon and
+  AdamW, EMA 0.999, 10 % caption dropout; `python manage.py train_demo_models`. Latents are fixed (patch PCA), the
+  decoder learned to paint them; the autoencoder's encoder was not trained: do not use it.
+- **Validation loss**: {facts.validation_loss} ({facts.loss_family}; noise levels equidistant in t, averaged, on 256
+  held-out scenes, after SD3, arXiv 2403.03206, section 5.3).
 - **Sampling**: `max_sequence_length={T5_TOKENS}`, guidance 3, explicit sigmas `linspace(1, 1/N, N)`.
 - **Licence**: Apache-2.0, weights and data.
 
-What the picture checker (`generation/scenes/checker.py`) sees on 200 held-out captions, guidance 3. Words and letters: share of
-signs spelled exactly, and of letters read right.
+What the picture checker (`generation/scenes/checker.py`) sees on {examples} held-out captions, a quarter of them signs,
+guidance 3. Background, colours, place and shape: share of captions where they are right; words: share of signs spelled
+exactly; letters: share of letters that read right.
 
 | steps | background | colours | place | shape | words | letters |
 |---|---|---|---|---|---|---|
 {rows}
 """
+
+
+def _row(steps: int, q: Quality) -> str:
+    shares = (q.background, q.colours, q.place, q.shape, q.words, q.letters)
+    return f"| {steps} | " + " | ".join(f"{share:.0%}" for share in shares) + " |"

@@ -14,7 +14,7 @@ PATCH = 4
 
 @dataclass(frozen=True)
 class PatchBasis:
-    """A linear encoder: mean (48,), directions (48, 12). Latents have a standard deviation of about 1 over all channels.
+    """A linear encoder: mean (48,), directions (48, 12). Latents have a standard deviation of about 1.
 
     Weak directions (edges) are lifted to the fourth root of their variance, between plain PCA (they would drown in
     noise) and whitening (they would dominate the loss).

@@ -50,7 +50,9 @@ class Trainer:
         if state_file.exists():
             self._load()
 
-    def run(self, loss_of: StepLoss, *, steps: int, save_average_at: dict[int, Path] | None = None) -> Iterator[Progress]:
+    def run(
+        self, loss_of: StepLoss, *, steps: int, save_average_at: dict[int, Path] | None = None
+    ) -> Iterator[Progress]:
         """Train until `steps` steps are done, yielding about every ten seconds; saves as it goes and when closed."""
         wanted = save_average_at or {}
         started, first, saved, reported, recent = time.monotonic(), self.step, time.monotonic(), 0.0, float("nan")

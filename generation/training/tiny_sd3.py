@@ -42,9 +42,10 @@ class TextToVelocity(nn.Module):
     def forward(self, noisy: torch.Tensor, t: torch.Tensor, captions: list[str]) -> torch.Tensor:
         """Velocity (n, 12, 16, 16) at noise levels t (n,)."""
         tokens, pooled = self.encode(captions)
-        return self.transformer(
+        velocity: torch.Tensor = self.transformer(
             hidden_states=noisy, timestep=1000 * t, encoder_hidden_states=tokens, pooled_projections=pooled
         ).sample
+        return velocity
 
 
 def _scenes_batch(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, list[str]]:
@@ -74,13 +75,14 @@ def train_decoder(folder: Path, *, steps: int) -> Iterator[Progress]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             painted = decoder(noisy)
         error = painted.float() - pictures
-        return error.abs().mean() + 2 * error.pow(2).mean()
+        loss: torch.Tensor = error.abs().mean() + 2 * error.pow(2).mean()
+        return loss
 
     yield from trainer.run(loss_of, steps=steps)
 
 
 def train_transformer(folder: Path, *, steps: int, early_at: int) -> Iterator[Progress]:
-    """rf/lognorm(0, 1) with 10 % caption dropout; the averaged weights at step `early_at` are kept as the early checkpoint."""
+    """rf/lognorm(0, 1) with caption dropout; the averaged weights at step `early_at` are the early checkpoint."""
     basis = fit_patch_basis()
     model = TextToVelocity(fresh_pipeline())
     trainer = Trainer(model, state_file=folder / "transformer.pt", learning_rate=1.5e-3, seed=SEED)

@@ -58,9 +58,7 @@ def _ballots(
     return ballots
 
 
-def _vote(
-    ballot: Ballot, criterion: Criterion, worth: np.ndarray, tie_share: float, rng: np.random.Generator
-) -> Vote:
+def _vote(ballot: Ballot, criterion: Criterion, worth: np.ndarray, tie_share: float, rng: np.random.Generator) -> Vote:
     gap = worth[ballot.left_contender.position] - worth[ballot.right_contender.position]
     choice = Vote.Choice.LEFT if rng.random() < 1 / (1 + np.exp(-gap)) else Vote.Choice.RIGHT
     return Vote(

@@ -71,8 +71,10 @@ def test_the_forest_draws_each_contender_at_its_win_probability() -> None:
     shown = results(study)
     chart = forest_chart(shown)
     assert chart is not None
-    drawn = {value["label"]: (value["value"], value.get("low"), value.get("high")) for value in
-             chart.spec(LIGHT, WIDE)["data"]["values"]}
+    drawn = {
+        value["label"]: (value["value"], value.get("low"), value.get("high"))
+        for value in chart.spec(LIGHT, WIDE)["data"]["values"]
+    }
     expected = {
         row.label: (row.against_baseline.value, row.against_baseline.low, row.against_baseline.high)
         for row in shown.rows

@@ -93,9 +93,7 @@ def test_explicit_sigmas_of_the_same_rule_belong_together() -> None:
 @pytest.mark.django_db
 def test_external_recipes_have_no_curve() -> None:
     study = make_study(contenders=3, images=False, copies=False)
-    Recipe.objects.filter(contenders__study=study).update(
-        kind=Recipe.Kind.EXTERNAL, checkpoint=None, schedule=None
-    )
+    Recipe.objects.filter(contenders__study=study).update(kind=Recipe.Kind.EXTERNAL, checkpoint=None, schedule=None)
     bulk_votes(study)
     fitting.refit(study)
     assert step_curves(results_of(study)[0], seconds={}) == ()

@@ -177,9 +177,7 @@ def test_one_rater_gives_an_estimate_without_interval() -> None:
     assert results["win_probability"]["estimate"][0][1] == pytest.approx(2.5 / 4)
     assert results["win_probability"]["low"][0][1] is None
     assert [results["contenders"][0][name] for name in ("standard_error", "low", "high", "rank_low")] == [None] * 4
-    assert results["warnings"] == [
-        "No intervals yet: nearly all votes come from one rater, and raters differ."
-    ]
+    assert results["warnings"] == ["No intervals yet: nearly all votes come from one rater, and raters differ."]
 
 
 def test_the_same_votes_give_the_same_row() -> None:

@@ -136,7 +136,7 @@ def test_identical_pixels_are_never_shown_but_become_a_rule_tie() -> None:
     prompt = study.study_prompts.get()
     one, two, three = study.contenders.all()
     same = factories.png_of((10, 20, 30))
-    for contender, data in ((one, same), (two, same), (three, factories.png_of((200, 20, 30)))):
+    for contender, data in ((two, same), (one, same), (three, factories.png_of((200, 20, 30)))):
         factories.make_image(recipe=contender.recipe, prompt_text=prompt.prompt.text, data=data)
     display.prepare_copies(study=study)
     assert pairing.record_rule_ties(study=study) == 1

@@ -148,7 +148,9 @@ def test_renaming_everything_that_has_a_name_changes_no_answer() -> None:
     after = [answers_to(ballot) for ballot in Ballot.objects.filter(study=study)]
     assert before == after
     stored = {(v.ballot_id, v.criterion.key): v.choice for v in Vote.objects.select_related("criterion")}
-    assert stored == {(b.pk, key): choice for b, said in zip(ballots, before, strict=True) for key, choice in said.items()}
+    assert stored == {
+        (b.pk, key): choice for b, said in zip(ballots, before, strict=True) for key, choice in said.items()
+    }
 
 
 @pytest.mark.django_db

@@ -8,6 +8,7 @@ from django.db import connection
 
 from arena.models import Ballot, Rater, Study, Vote
 from arena.vote_chain import GENESIS, ChainProblem, check_chain
+from generation.models import Image
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db
@@ -79,9 +80,11 @@ def test_a_changed_vote_is_named(rater: Rater, change: Callable[[Vote], dict[str
     assert check_chain(rater) == [ChainProblem(3, f"Vote 3 of {rater} (row {vote.pk}) is not as it was cast.")]
 
 
-def test_a_ballot_that_shows_other_images_afterwards_is_noticed(rater: Rater) -> None:
+@pytest.mark.parametrize("side", ["left_image", "right_image"])
+def test_a_ballot_that_shows_another_image_afterwards_is_noticed(rater: Rater, side: str) -> None:
     ballot = Ballot.objects.get(votes__sequence=3, rater=rater)
-    Ballot.objects.filter(pk=ballot.pk).update(left_image=ballot.right_image_id, right_image=ballot.left_image_id)
+    other = Image.objects.exclude(prompt_text=ballot.study_prompt.prompt.text).earliest("pk")
+    Ballot.objects.filter(pk=ballot.pk).update(**{side: other})
     assert [problem.sequence for problem in check_chain(rater)] == [3, 4]
 
 

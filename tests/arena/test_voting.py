@@ -215,7 +215,15 @@ def _another_studys(ballot: Ballot) -> str:
 
 @pytest.mark.parametrize(
     "token_of",
-    [_another_raters, _another_studys, lambda _: "0" * 32, lambda _: "", lambda _: ["a", "list"], lambda _: 7],
+    [
+        _another_raters,
+        _another_studys,
+        lambda _: "0" * 32,
+        lambda _: "",
+        lambda _: ["a", "list"],
+        lambda _: 7,
+        lambda _: "\x00" * 32,
+    ],
 )
 def test_a_ballot_that_is_not_the_raters_own_is_refused(
     rater: Rater, ballot: Ballot, token_of: Callable[[Ballot], str]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -18,13 +18,15 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 
+PATIENCE = 15_000  # milliseconds; a test machine may be busy with ten other things
+
 OpenWindow = Callable[..., Page]
 
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Where screenshots go: into the documentation where that is asked for, else nowhere that stays."""
-    folder = REPOSITORY / "docs" / "images" if os.environ.get("WINRATE_SCREENSHOTS") == "1" else tmp_path / "pictures"
+    folder = REPOSITORY / "docs" / "images" if os.environ.get("SCREENSHOTS") == "1" else tmp_path / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -32,6 +34,7 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWindow]:
     """A function that opens a fresh window (no cookies). At the end: no script error, no refused or foreign request."""
+    expect.set_options(timeout=PATIENCE)
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -46,7 +49,7 @@ def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWind
 
     def open_one(**options: Any) -> Page:
         context = chromium.new_context(base_url=live_server.url, **{"viewport": DESK, **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", watch_console)

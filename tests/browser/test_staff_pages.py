@@ -28,6 +28,7 @@ def study() -> Study:
 
 def sign_in(page: Page) -> None:
     page.goto(reverse("arena:login"))
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("ada")
     page.keyboard.press("Tab")
     page.keyboard.type("correct horse battery")

@@ -315,7 +315,7 @@ def test_an_image_that_does_not_load_is_said_and_cannot_be_answered(study: Study
     page = open_window()
     page.route("**/right.webp", lambda route: route.abort())
     join(page, study)
-    expect(page.locator("[data-problem]")).to_contain_text("An image did not load", timeout=15_000)
+    expect(page.locator("[data-problem]")).to_contain_text("An image did not load")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("input:checked")).to_have_count(0)
 

@@ -8,6 +8,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 
+@pytest.fixture(autouse=True)
+def _the_broker_is_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Celery prefers this variable to its own configuration, so a test could not choose another broker.
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved pipeline whose picture depends on prompt, noise and every step. Read it, never change it."""
@@ -17,7 +23,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(7)
     pipeline: Any = build_pipeline(layers=1, heads=2)
     for parameter in pipeline.transformer.parameters():
-        # The builder sets modulation and output to zero, where training begins; an untrained copy would draw plain noise.
+        # The builder sets modulation and output to zero, where training begins; untrained, it would draw plain noise.
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.2)
     folder = tmp_path_factory.mktemp("models") / "tiny"

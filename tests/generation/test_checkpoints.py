@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_a_good_folder_becomes_ready_with_its_hashes(models_root: Path) -> None:
     }
     from generation.training.components import build_pipeline
 
-    pipeline = build_pipeline(layers=1, heads=2)
+    pipeline: Any = build_pipeline(layers=1, heads=2)
     modules = (pipeline.transformer, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2)
     saved = sum(tensor.numel() for module in modules for tensor in module.state_dict().values())
     assert checkpoint.parameters == saved

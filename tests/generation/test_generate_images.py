@@ -1,7 +1,6 @@
 """The command that makes images without a study: it resumes, it stops cleanly, and its errors are sentences."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest

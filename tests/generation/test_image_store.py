@@ -4,12 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from pytest_django.fixtures import Settings
 
 from generation import image_store
 from generation.errors import GenerationError
 from generation.provenance import bytes_digest
+from tests.servers.s3_server import S3Server
 
 
 def all_files(folder: Path) -> list[str]:
@@ -82,3 +87,30 @@ image_store.put(b"picture", suffix=".png")
     assert result.returncode == -9
     assert [name for name in all_files(image_folder) if name.endswith(".png")] == []
     assert not image_store.exists(bytes_digest(b"picture"), suffix=".png")
+
+
+def use_s3(server: S3Server, settings: Settings, *, bucket: str, file_overwrite: bool = True) -> None:
+    place = urlsplit(server.storage_url(bucket))
+    options = {"bucket_name": bucket, "file_overwrite": file_overwrite, **dict(parse_qsl(place.query))}
+    backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+    settings.STORAGES = settings.STORAGES | {"images": backend}
+
+
+def test_an_object_store_keeps_the_same_promises(s3_server: S3Server, settings: Settings) -> None:
+    use_s3(s3_server, settings, bucket="pictures")
+    sha256 = image_store.put(b"picture", suffix=".png")
+    assert image_store.put(b"picture", suffix=".png") == sha256 == bytes_digest(b"picture")
+    assert image_store.read(sha256, suffix=".png", verify=True) == b"picture"
+    assert (image_store.exists(sha256, suffix=".png"), image_store.exists(sha256, suffix=".webp")) == (True, False)
+    assert image_store.path_or_none(sha256, suffix=".png") is None
+    with pytest.raises(GenerationError, match="is not in the image store"):
+        image_store.read("0" * 64, suffix=".png")
+
+
+def test_an_object_store_that_renames_files_is_refused(s3_server: S3Server, settings: Settings) -> None:
+    use_s3(s3_server, settings, bucket="renaming", file_overwrite=False)
+    name = image_store.name_of(image_store.put(b"picture", suffix=".png"), suffix=".png")
+    storages["images"].delete(name)
+    storages["images"].save(name, ContentFile(b"half"))
+    with pytest.raises(GenerationError, match="let it overwrite"):
+        image_store.put(b"picture", suffix=".png")

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from generation.schedules import few_step_sigmas, get_schedule
 from generation.timetable import BEAT_SCHEDULE
 from tests.conftest import StartWorker
 from tests.generation.rows import make_recipe, make_run
+from tests.servers.celery_worker import CeleryWorker
 from tests.servers.redis_server import RedisServer
 
 
@@ -37,17 +39,18 @@ def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def wanted_images(count: int, *, steps: int = 2) -> None:
+def wanted_images(count: int, *, steps: int = 2) -> Recipe:
     """A draft checkpoint, an unresolved recipe and a run: everything after that is the workers' business."""
     recipe = get_recipe(
         name="r",
-        checkpoint=register_checkpoint(name="tiny", source="tiny"),
+        checkpoint=Checkpoint.objects.first() or register_checkpoint(name="tiny", source="tiny"),
         schedule=get_schedule(steps=steps, shift=1.0, sigmas=few_step_sigmas(steps)),
         guidance=3,
         width=64,
         height=64,
     )
     start_run(name="run", owner=None, recipes=[recipe], prompt_texts=[f"prompt {k}" for k in range(count)])
+    return recipe
 
 
 def test_beat_sends_tasks_that_exist_to_queues_that_are_served() -> None:
@@ -65,52 +68,55 @@ def test_work_is_sent_to_the_image_workers_queue() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_from_drafts_to_images_by_a_worker_that_was_only_told_to_come(
+def test_a_worker_that_was_only_told_to_come_makes_images_and_its_death_costs_none(
     broker: RedisServer, start_worker: StartWorker, models_root: Path
 ) -> None:
     worker = start_worker(WINRATE_MODELS_ROOT=str(models_root))
     wanted_images(11)
-    wait_until(lambda: Image.objects.count() == 11)
     wait_until(lambda: not ImageJob.objects.unfinished().exists())
     assert Checkpoint.objects.get().state == "ready"
     assert Recipe.objects.get().resolved_sigmas == [1.0, 0.5, 0.0]
     assert set(ImageJob.objects.values_list("state", "attempts")) == {("done", 1)}
     assert sorted(image.provenance["made"]["batch_size"] for image in Image.objects.all()) == [3] * 3 + [8] * 8
-    wait_until(lambda: "gen.cpu" in heartbeats.served_queues())
+    assert "gen.cpu" in heartbeats.served_queues()
     # Seeds, sigmas and noise do not depend on the process: this one makes the same bytes.
-    [image] = Image.objects.filter(prompt_text="prompt 8")
-    assert image.file_sha256 == made_here([f"prompt {k}" for k in (8, 9, 10)])[0]
+    expected = list(
+        Image.objects.filter(prompt_text__in=LAST_BATCH).order_by("pk").values_list("file_sha256", flat=True)
+    )
+    assert made_here(LAST_BATCH) == expected
     assert not any("ERROR" in line for line in worker.lines())
+
+    kill_in_the_middle_of_a_batch(worker)
+    ImageJob.objects.filter(state="running").update(lease_until=F("lease_until") - LEASE)
+    tasks.reconcile()
+    wait_until(lambda: not ImageJob.objects.unfinished().exists())
+    assert Counter(ImageJob.objects.values_list("state", "attempts")) == {("done", 1): 11, ("done", 2): 8}
+    # What may have killed a worker is made alone.
+    again = Image.objects.filter(job__attempts=2)
+    assert [image.provenance["made"]["batch_size"] for image in again] == [1] * 8
+
+
+LAST_BATCH = ["prompt 8", "prompt 9", "prompt 10"]
 
 
 def made_here(prompts: list[str]) -> list[str]:
     from generation.worker import make_images
 
-    made = list(ImageJob.objects.filter(prompt_text__in=prompts).order_by("pk").select_related("recipe__checkpoint"))
-    return [image.file_sha256 for image in make_images(made, heartbeats.BusyHeart(worker="here", job_ids=[]))]
+    batch = list(ImageJob.objects.filter(prompt_text__in=prompts).order_by("pk").select_related("recipe__checkpoint"))
+    return [image.file_sha256 for image in make_images(batch, heartbeats.BusyHeart(worker="here", job_ids=[]))]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_jobs_of_a_killed_process_are_made_by_the_next_one(
-    broker: RedisServer, start_worker: StartWorker, models_root: Path
-) -> None:
-    worker = start_worker(WINRATE_MODELS_ROOT=str(models_root))
-    # Many steps, so that the worker is in the middle of a batch when it dies.
-    wanted_images(8, steps=900)
+def kill_in_the_middle_of_a_batch(worker: CeleryWorker) -> None:
+    """As the kernel does when memory runs out: the pool's process dies, its supervisor starts another."""
+    # So many steps that the batch is surely not done; one step is enough for the worker that follows.
+    recipe = wanted_images(8, steps=900)
     wait_until(lambda: ImageJob.objects.filter(state="running").exists())
     victim = ImageJob.objects.filter(state="running").values_list("worker", flat=True)[0]
-    # As the kernel does when memory runs out: the pool's process dies, its supervisor starts another.
     os.kill(int(victim.rpartition(":")[2]), signal.SIGKILL)
     wait_until(lambda: any("WorkerLostError" in line for line in worker.lines()))
-    assert not Image.objects.exists()
-    Recipe.objects.update(schedule=get_schedule(steps=1, shift=1.0, sigmas=few_step_sigmas(1)))
-    Recipe.objects.update(resolved_sigmas=[1.0, 0.0], resolved_timesteps=[1000.0])
-    ImageJob.objects.filter(state="running").update(lease_until=F("lease_until") - LEASE)
-    tasks.reconcile()
-    wait_until(lambda: Image.objects.count() == 8)
-    wait_until(lambda: set(ImageJob.objects.values_list("state", "attempts")) == {("done", 2)})
-    # What may have killed a worker is made alone.
-    assert {image.provenance["made"]["batch_size"] for image in Image.objects.all()} == {1}
+    assert not Image.objects.filter(recipe=recipe).exists()
+    quick = get_schedule(steps=1, shift=1.0, sigmas=few_step_sigmas(1))
+    Recipe.objects.filter(pk=recipe.pk).update(schedule=quick, resolved_sigmas=[1.0, 0.0], resolved_timesteps=[1000.0])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -68,13 +68,12 @@ def test_a_batch_becomes_lossless_images_that_equal_a_direct_call(checkpoint: Ch
 
 def direct_call(source: Path, recipe: Recipe, prompts: list[str]) -> list[np.ndarray]:
     import torch
-    from diffusers import StableDiffusion3Pipeline
 
     from generation.model_folders import folder_of
+    from generation.pipelines.loading import class_at
 
-    pipeline: Any = StableDiffusion3Pipeline.from_pretrained(
-        folder_of(str(source)), text_encoder_3=None, tokenizer_3=None
-    )
+    stock = class_at("diffusers.StableDiffusion3Pipeline")
+    pipeline = stock.from_pretrained(folder_of(str(source)), text_encoder_3=None, tokenizer_3=None)
     seeds = [seed_for(prompt_text=prompt, sample=0) for prompt in prompts]
     pictures = pipeline(
         prompts,

@@ -23,4 +23,6 @@ class Command(BaseCommand):
             stderr=self.stderr,
         )
         fits = fitting.refit(made.study)
-        self.stdout.write(f"{len(fits)} fits. `python manage.py up` serves the study; `fit {made.study.slug}` prints it.")
+        self.stdout.write(
+            f"{len(fits)} fits. `python manage.py up` serves the study; `fit {made.study.slug}` prints it."
+        )

@@ -13,8 +13,9 @@ from arena.simulated_raters import simulate
 
 class Command(BaseCommand):
     help = (
-        "Let simulated raters answer ballots of an open study. They look at the pixels of both images and at the caption, and at"
-        " nothing else; their votes are a stratum of their own. Asked again, they go on where they stopped."
+        "Let simulated raters answer ballots of an open study. They look at the pixels of both images and at the"
+        " caption, and at nothing else; their votes are a stratum of their own. Asked again, they go on where they"
+        " stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,6 +43,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{answered} ballots answered by simulated raters in {study.name!r}.")
         if answered < progress.wanted:
             self.stdout.write(
-                f"{progress.wanted - answered} more were asked for, but there was no pair left to show: images are still to be"
-                " made, or every rater has reached the study's limit."
+                f"{progress.wanted - answered} more were asked for, but no pair was left to show: images are still"
+                " to be made, or every rater has reached the study's limit."
             )

@@ -11,15 +11,17 @@ from tqdm import tqdm
 
 class Command(BaseCommand):
     help = (
-        "Train tiny-sd3 and its early checkpoint and write them to the demo models' folder. Stopping with Ctrl-C is safe:"
-        " the same command goes on where it stopped."
+        "Train tiny-sd3 and its early checkpoint and write them to the demo models' folder. Stopping with Ctrl-C is"
+        " safe: the same command goes on where it stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--steps", type=int, default=13_000, help="training steps of the transformer")
         parser.add_argument("--early-at", type=int, default=1_000, help="step of the early checkpoint")
         parser.add_argument("--decoder-steps", type=int, default=6_000, help="training steps of the picture decoder")
-        parser.add_argument("--examples", type=int, default=200, help="held-out captions the model cards are measured on")
+        parser.add_argument(
+            "--examples", type=int, default=200, help="held-out captions the model cards are measured on"
+        )
         parser.add_argument("--threads", type=int, default=2, help="processor threads")
         parser.add_argument("--work", type=Path, default=None, help="folder of the training state")
         parser.add_argument("--out", type=Path, default=None, help="folder to write the finished checkpoints to")
@@ -64,5 +66,6 @@ class Command(BaseCommand):
             quality = export_checkpoint(pipeline, name=name, step=step, folder=out / name, examples=options["examples"])
             best = quality[max(quality)]
             self.stdout.write(
-                f"{name}: colours {best.colours:.0%}, place {best.place:.0%}, shape {best.shape:.0%}, words {best.words:.0%}"
+                f"{name}: colours {best.colours:.0%}, place {best.place:.0%}, shape {best.shape:.0%},"
+                f" words {best.words:.0%}"
             )

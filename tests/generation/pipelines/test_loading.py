@@ -1,8 +1,6 @@
 """Loading and keeping pipelines."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import torch
 
 from generation.errors import GenerationError
 from generation.pipelines.cache import PipelineCache
-from generation.pipelines.loading import Source, load
+from generation.pipelines.loading import Source, load, use_few_threads
 from generation.pipelines.schedules import ScheduleSpec, build_scheduler
 
 
@@ -86,15 +84,19 @@ def test_schedulers_that_draw_random_numbers_are_refused() -> None:
         )
 
 
-def test_threads_wait_passively_and_leave_a_core() -> None:
-    told = """
-import os
-from generation.pipelines import loading
-loading.use_few_threads()
-print(os.environ["OMP_WAIT_POLICY"], os.environ["HF_HUB_OFFLINE"], loading.torch.get_num_threads())
-"""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
-    free = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True
-    )
-    assert free.stdout.split() == ["passive", "1", str(max(1, len(os.sched_getaffinity(0)) - 1))]
+def test_threads_wait_passively_and_leave_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        use_few_threads()
+        assert torch.get_num_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+    finally:
+        torch.set_num_threads(before)
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["HF_HUB_OFFLINE"]) == ("passive", "1")
+
+
+def test_a_given_number_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before = torch.get_num_threads()
+    use_few_threads()
+    assert torch.get_num_threads() == before

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline
 from PIL import Image
 
 from generation.errors import GenerationError
-from generation.pipelines.loading import LoadedPipeline, Source, load
+from generation.pipelines.loading import LoadedPipeline, Source, class_at, load
 from generation.pipelines.sampling import BatchRequest, encode_png, sample
 from generation.pipelines.schedules import ScheduleSpec
 from generation.schedules import few_step_sigmas
@@ -53,7 +52,8 @@ def request(spec: ScheduleSpec, **changes: Any) -> BatchRequest:
 
 def direct_call(folder: Path, *, steps: int, shift: float) -> list[np.ndarray]:
     """What a user of diffusers would write by hand."""
-    pipeline: Any = StableDiffusion3Pipeline.from_pretrained(folder, text_encoder_3=None, tokenizer_3=None)
+    stock = class_at("diffusers.StableDiffusion3Pipeline")
+    pipeline = stock.from_pretrained(folder, text_encoder_3=None, tokenizer_3=None)
     pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, shift=shift)
     pictures = pipeline(
         list(PROMPTS),

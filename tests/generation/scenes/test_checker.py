@@ -61,11 +61,19 @@ def test_a_picture_of_another_caption_is_mostly_wrong() -> None:
 @pytest.mark.parametrize(
     ("caption", "drawn", "attribute"),
     [
-        ("a red circle on the left on a blue background", "a red circle on the left on a green background", "background"),
+        (
+            "a red circle on the left on a blue background",
+            "a red circle on the left on a green background",
+            "background",
+        ),
         ("a red circle on the left on a blue background", "a white circle on the left on a blue background", "colours"),
         ("a red circle on the left on a blue background", "a red circle on the right on a blue background", "place"),
         ("a red circle on the left on a blue background", "a red star on the left on a blue background", "shape"),
-        ('a white sign that says "CAT" on a blue background', 'a white sign that says "CAR" on a blue background', "letters"),
+        (
+            'a white sign that says "CAT" on a blue background',
+            'a white sign that says "CAR" on a blue background',
+            "letters",
+        ),
         (
             "a red star left of a green cross on a white background",
             "a red star right of a green cross on a white background",

@@ -30,7 +30,11 @@ def test_training_calls_the_model_the_way_the_pipeline_does(tmp_path: Path) -> N
     with torch.no_grad():
         tokens, pooled = model.encode(captions)
         piped_tokens, _, piped_pooled, _ = pipeline.encode_prompt(
-            prompt=captions, prompt_2=None, prompt_3=None, do_classifier_free_guidance=False, max_sequence_length=T5_TOKENS
+            prompt=captions,
+            prompt_2=None,
+            prompt_3=None,
+            do_classifier_free_guidance=False,
+            max_sequence_length=T5_TOKENS,
         )
     assert torch.equal(tokens, piped_tokens)
     assert torch.equal(pooled, piped_pooled)
@@ -48,7 +52,12 @@ def test_the_pipeline_survives_saving_and_loading(tmp_path: Path) -> None:
         one.set_progress_bar_config(disable=True)
         generator = torch.Generator("cpu").manual_seed(1)
         picture = one(
-            "a red circle", num_inference_steps=2, height=64, width=64, max_sequence_length=T5_TOKENS, generator=generator
+            "a red circle",
+            num_inference_steps=2,
+            height=64,
+            width=64,
+            max_sequence_length=T5_TOKENS,
+            generator=generator,
         )
         pictures.append(np.asarray(picture.images[0]))
     assert pictures[0].shape == (64, 64, 3)
@@ -60,6 +69,8 @@ def test_patch_latents_keep_what_a_picture_shows() -> None:
     picture = as_tensor(draw(parse_caption("a red star at the top on a white background")))[None]
     latents = basis.encode(picture)
     assert latents.shape == (1, 12, 16, 16)
-    patches = torch.einsum("ndhw,dc->nchw", latents, torch.linalg.pinv(basis.directions)) + basis.mean[None, :, None, None]
+    patches = (
+        torch.einsum("ndhw,dc->nchw", latents, torch.linalg.pinv(basis.directions)) + basis.mean[None, :, None, None]
+    )
     error = (torch.nn.functional.pixel_shuffle(patches, 4) - picture).pow(2).mean() / 4
     assert -10 * torch.log10(error) > 20  # dB

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -22,7 +23,8 @@ def train(one: Trainer, steps: int, *, stop_at: int | None = None, early: dict[i
         if step == stop_at:
             raise KeyboardInterrupt
         x = torch.randn(16, 4, generator=generator)
-        return (one.module(x) - x.sum(1, keepdim=True)).pow(2).mean()
+        loss: torch.Tensor = (one.module(x) - x.sum(1, keepdim=True)).pow(2).mean()
+        return loss
 
     for _ in one.run(loss_of, steps=steps, save_average_at=early):
         pass
@@ -34,10 +36,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     whole.mkdir()
     parts.mkdir()
     straight = train(trainer(whole), 12)
-    try:
+    with pytest.raises(KeyboardInterrupt):
         train(trainer(parts), 12, stop_at=7)
-    except KeyboardInterrupt:
-        pass
     resumed = trainer(parts)
     assert resumed.step == 7
     train(resumed, 12)
@@ -51,7 +51,7 @@ def test_training_lowers_the_loss_and_keeps_the_early_average(tmp_path: Path) ->
 
     def loss_of(generator: torch.Generator, step: int) -> torch.Tensor:
         x = torch.randn(64, 4, generator=generator)
-        loss = (one.module(x) - x.sum(1, keepdim=True)).pow(2).mean()
+        loss: torch.Tensor = (one.module(x) - x.sum(1, keepdim=True)).pow(2).mean()
         losses.append(loss.item())
         return loss
 

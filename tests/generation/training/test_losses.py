@@ -32,7 +32,10 @@ def test_logit_normal_noise_levels_have_the_published_density() -> None:
     grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
     density = np.exp(-(np.log(grid / (1 - grid)) ** 2) / 2) / (np.sqrt(2 * np.pi) * grid * (1 - grid))
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
-    expected = [np.trapezoid(density[(grid >= a) & (grid <= b)], grid[(grid >= a) & (grid <= b)]) for a, b in zip(edges, edges[1:], strict=False)]
+    expected = [
+        np.trapezoid(density[(grid >= a) & (grid <= b)], grid[(grid >= a) & (grid <= b)])
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
     assert np.abs(share / len(t) - expected).max() < 0.004
 
 
