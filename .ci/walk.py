@@ -1,6 +1,5 @@
 """A newcomer's first minutes: `make up`, vote by the printed link, sign in as printed, Ctrl-C, all gone."""
 
-import http.cookiejar
 import json
 import os
 import re
@@ -10,57 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tests.servers.visitor import VisitError, Visitor, found
+
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
-
-
-class WalkError(Exception):
-    """What a newcomer would have stumbled over."""
-
-
-class Visitor:
-    """A browser without JavaScript: cookies, redirects, forms."""
-
-    def __init__(self, site: str) -> None:
-        self.site = site
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self._opener = urllib.request.build_opener(cookies)
-
-    def get(self, path: str) -> tuple[str, str, bytes]:
-        """Final address, content type and body."""
-        return self._open(path, None)
-
-    def page(self, path: str) -> str:
-        """The body of a page."""
-        return self.get(path)[2].decode()
-
-    def submit(self, path: str, **fields: str) -> str:
-        """Fetch a page with a form and send it with these fields; the page that follows."""
-        token = found(r'name="csrfmiddlewaretoken" value="(\w+)"', self.page(path), f"a form on {path}")
-        data = urllib.parse.urlencode(fields | {"csrfmiddlewaretoken": token}).encode()
-        return self._open(path, data)[2].decode()
-
-    def _open(self, path: str, data: bytes | None) -> tuple[str, str, bytes]:
-        url = urllib.parse.urljoin(self.site, path)
-        try:
-            with self._opener.open(url, data, timeout=30) as answer:
-                return answer.url, answer.headers.get_content_type(), answer.read()
-        except urllib.error.HTTPError as refusal:
-            raise WalkError(f"{url} answered {refusal.code}: {refusal.read()[:500]!r}") from refusal
-
-
-def found(pattern: str, text: str, what: str) -> str:
-    """The first group of a pattern that must occur."""
-    if (match := re.search(pattern, text)) is None:
-        raise WalkError(f"{what} is missing in:\n{text[-3000:]}")
-    return match[1]
 
 
 def wait_for(look: Callable[[], T | None], *, seconds: float, what: str) -> T:
@@ -70,7 +27,7 @@ def wait_for(look: Callable[[], T | None], *, seconds: float, what: str) -> T:
         if (seen := look()) is not None:
             return seen
         time.sleep(0.5)
-    raise WalkError(f"{what} did not come within {seconds:g} seconds")
+    raise VisitError(f"{what} did not come within {seconds:g} seconds")
 
 
 def free_port() -> int:
@@ -107,25 +64,24 @@ def left_behind(data_folder: Path) -> list[str]:
 
 def vote_page(visitor: Visitor, link: str) -> None:
     """Join, and look at a ballot with two images as soon as there is one."""
-    visitor.submit(link)
-    address = visitor.get(link)[0]
+    address = visitor.submit(link).url
 
     def images() -> set[str] | None:
-        pair = set(re.findall(r"/ballots/[0-9a-f]{32}/(?:left|right)\.webp", visitor.page(address)))
+        pair = set(re.findall(r"/ballots/[0-9a-f]{32}/(?:left|right)\.webp", visitor.get(address).text))
         return pair if len(pair) == 2 else None
 
     for path in wait_for(images, seconds=300, what="a ballot with two images"):
-        _, kind, body = visitor.get(path)
-        if kind != "image/webp" or not (body[:4] == b"RIFF" and body[8:12] == b"WEBP"):
-            raise WalkError(f"{path} is no WebP image but {kind}")
+        image = visitor.get(path)
+        if image.content_type != "image/webp" or image.body[8:12] != b"WEBP":
+            raise VisitError(f"{path} is no WebP image but {image.content_type}")
 
 
 def study_page(visitor: Visitor, *, name: str, password: str) -> None:
     """Sign in and open the demo study."""
     visitor.submit("/accounts/login/", username=name, password=password, next="/")
-    address, _, body = visitor.get("/studies/demo/")
-    if not address.endswith("/studies/demo/") or b"<h1" not in body:
-        raise WalkError(f"the study page is not there: {address}")
+    page = visitor.get("/studies/demo/")
+    if not page.url.endswith("/studies/demo/") or "<h1" not in page.text:
+        raise VisitError(f"the study page is not there: {page.url}")
 
 
 def walk(site: str, printed: Callable[[], str]) -> None:
@@ -166,7 +122,7 @@ def main() -> int:
     problem = ""
     try:
         walk(f"http://127.0.0.1:{port}", lambda: _printed(log, process))
-    except WalkError as error:
+    except VisitError as error:
         problem = str(error)
     finally:
         if process.poll() is None:
@@ -184,7 +140,7 @@ def main() -> int:
 
 def _printed(log: Path, process: "subprocess.Popen[bytes]") -> str:
     if process.poll() is not None:
-        raise WalkError(f"make up ended with code {process.returncode}")
+        raise VisitError(f"make up ended with code {process.returncode}")
     return log.read_text()
 
 

@@ -42,6 +42,18 @@ def person(request: HttpRequest) -> User:
     return user
 
 
+class VisibleStudies(admin.RelatedFieldListFilter):
+    """A filter by study that names only the studies this person may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Any:
+        visible = Study.objects.visible_to(request.user).values("pk")
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to={"pk__in": visible})
+
+
+BY_STUDY = ("study", VisibleStudies)
+
+
 class OwnStudiesOnly(admin.ModelAdmin[Any]):
     """Rows of the studies that this person may see; `study_path` leads from the row to its study."""
 
@@ -215,7 +227,7 @@ class StudyAdmin(OwnStudiesOnly):
 class StudyPromptAdmin(ReadOnly):
     list_display = ["position", "prompt", "stratum", "study"]
     list_display_links = ["prompt"]
-    list_filter = ["study"]
+    list_filter = [BY_STUDY]
     list_select_related = ["prompt", "study"]
 
 
@@ -223,7 +235,7 @@ class StudyPromptAdmin(ReadOnly):
 @admin.register(Ballot)
 class BallotAdmin(ReadOnly):
     list_display = ["token", "study", "rater", "study_prompt", "state", "purpose", "probability", "answered_at"]
-    list_filter = ["study", "state", "purpose", "stratum"]
+    list_filter = [BY_STUDY, "state", "purpose", "stratum"]
     list_select_related = ["study", "rater", "study_prompt__prompt"]
     ordering = ["-id"]
 
@@ -231,7 +243,7 @@ class BallotAdmin(ReadOnly):
 @admin.register(Vote)
 class VoteAdmin(ReadOnly):
     list_display = ["id", "study", "criterion", "rater", "left_contender", "choice", "right_contender", "cast_at"]
-    list_filter = ["study", "choice", "stratum"]
+    list_filter = [BY_STUDY, "choice", "stratum"]
     list_select_related = ["study", "criterion", "rater", "left_contender", "right_contender"]
     ordering = ["-id"]
 
@@ -239,28 +251,28 @@ class VoteAdmin(ReadOnly):
 @admin.register(Fit)
 class FitAdmin(ReadOnly):
     list_display = ["id", "study", "criterion", "vote_count", "rater_count", "prompt_count", "created_at"]
-    list_filter = ["study"]
+    list_filter = [BY_STUDY]
     list_select_related = ["study", "criterion"]
 
 
 @admin.register(RuleTie)
 class RuleTieAdmin(ReadOnly):
     list_display = ["study_prompt", "low_contender", "high_contender", "weight", "study"]
-    list_filter = ["study"]
+    list_filter = [BY_STUDY]
     list_select_related = ["study", "study_prompt__prompt", "low_contender", "high_contender"]
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly):
     list_display = ["at", "act", "actor", "study"]
-    list_filter = ["act", "study"]
+    list_filter = ["act", BY_STUDY]
     list_select_related = ["actor", "study"]
 
 
 @admin.register(Rater)
 class RaterAdmin(ReadOnly):
     list_display = ["public_id", "study", "kind", "invitation", "created_at"]
-    list_filter = ["study", "kind"]
+    list_filter = [BY_STUDY, "kind"]
     list_select_related = ["study", "invitation"]
     search_fields = ["public_id"]
 
@@ -298,7 +310,7 @@ class ExclusionForm(ModelForm[Exclusion]):
 class ExclusionAdmin(AddOnly):
     form = ExclusionForm
     list_display = ["id", "study", "scope", "reason", "author", "created_at", "stands"]
-    list_filter = ["study", "scope"]
+    list_filter = [BY_STUDY, "scope"]
     list_select_related = ["study", "author", "revoked_by"]
     raw_id_fields = ["vote", "ballot", "rater", "image", "revokes"]
 
@@ -337,7 +349,7 @@ class InvitationForm(ModelForm[Invitation]):
 class InvitationAdmin(AddOnly):
     form = InvitationForm
     list_display = ["__str__", "study", "uses", "most_uses", "expires_at", "revoked_at", "created_by"]
-    list_filter = ["study"]
+    list_filter = [BY_STUDY]
     list_select_related = ["study", "created_by"]
     readonly_fields = ["uses", "created_at", "created_by", "revoked_at"]
     exclude = ["token_sha256"]

@@ -18,9 +18,9 @@ def asked_of_raters(study: Study) -> str:
 
 
 def run_by(study: Study) -> str:
-    """Who is behind the study, as far as it says."""
-    owner = study.owner
-    return (owner.get_full_name() or owner.get_username()) if owner else "the people who run this site"
+    """Who is behind the study, as far as it says. A login name is no business of whoever has the link."""
+    name = study.owner.get_full_name() if study.owner else ""
+    return name or "the people who run this site"
 
 
 def consent_text(study: Study) -> str:

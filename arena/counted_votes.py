@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, QuerySet, Sum
 from numpy.typing import NDArray
 
 from arena.models import Ballot, Criterion, Exclusion, RuleTie, Study, Vote
@@ -118,7 +118,11 @@ def selections_of(study: Study) -> dict[int, Selection]:
     """By criterion id, what decides which votes a fit sees. Under one selection votes are only ever added."""
     contenders = list(study.contenders.values_list("pk", "is_baseline"))
     ties = RuleTie.objects.filter(study=study) if study.design.get("counts_rule_ties", True) else RuleTie.objects.none()
-    tie_counts = dict(ties.order_by().values_list("study_prompt__criteria").annotate(count=Count("pk")))
+    by_criterion = ties.order_by().values_list("study_prompt__criteria")
+    counts = {
+        criterion: _ties_seen(*seen)
+        for criterion, *seen in by_criterion.annotate(Count("pk"), Sum("weight"), Max("pk"))
+    }
     shared = {
         "strata": counted_strata(study),
         "exclusions": _exclusions_digest(study),
@@ -127,7 +131,8 @@ def selections_of(study: Study) -> dict[int, Selection]:
         "contenders": [pk for pk, _ in contenders],
         "baseline": next((pk for pk, is_baseline in contenders if is_baseline), None),
     }
-    return {pk: {**shared, "rule_ties": tie_counts.get(pk, 0)} for pk in study.criteria.values_list("pk", flat=True)}
+    none = _ties_seen(0, 0.0, 0)
+    return {pk: {**shared, **counts.get(pk, none)} for pk in study.criteria.values_list("pk", flat=True)}
 
 
 def read_votes(criterion: Criterion) -> CountedVotes:
@@ -151,9 +156,17 @@ def read_votes(criterion: Criterion) -> CountedVotes:
     raise ReadingError(f"The settings of {criterion.study.name!r} change faster than its votes can be read: try again.")
 
 
+def _ties_seen(count: int, weight: float, newest: int) -> Selection:
+    """Ties come, go and change their weight. Rounded, because the order of a sum is the database's."""
+    return {"rule_ties": count, "rule_tie_weight": round(weight, 6), "newest_rule_tie": newest}
+
+
 def _exclusions_digest(study: Study) -> str:
     """Of what is excluded, not of which rows say so: readmitting a rater brings back the very selection of before."""
-    # An image is shared by studies, and so is its exclusion.
-    reaching = Exclusion.objects.standing().filter(Q(study=study) | Q(scope=Exclusion.Scope.IMAGE))
-    standing = reaching.order_by().values_list("scope", "vote", "ballot", "rater", "image")
+    standing = (
+        Exclusion.objects.standing()
+        .filter(study=study)
+        .order_by()
+        .values_list("scope", "vote", "ballot", "rater", "image")
+    )
     return digest_of(sorted({tuple(str(value) for value in row) for row in standing}))

@@ -65,7 +65,7 @@ def _create() -> Study:
         rater_rules={"ballots_per_rater": BALLOTS_PER_RATER},
     )
     study = studies.open_study(study, actor=owner)
-    simulated_raters.enrol(study, SIMULATED_RATERS)
+    simulated_raters.enrol(study, SIMULATED_RATERS, ballots_by_themselves=BALLOTS_PER_RATER)
     return study
 
 
@@ -104,8 +104,10 @@ def _contenders() -> list[studies.ContenderSpec]:
     return specs
 
 
-def _rater_link_token(study: Study) -> str:
+def _rater_link_token(study: Study) -> str | None:
     """The invitation's token. The database keeps only a hash, so this machine keeps the token, for its owner."""
+    if study.state not in (Study.State.OPEN, Study.State.PAUSED):
+        return None
     kept = Path(settings.DATA_DIR) / "demo_rater_link"
     if kept.exists():
         token = kept.read_text().strip()

@@ -18,7 +18,7 @@ from arena.supply import images_of
 from generation import image_store
 from generation.errors import GenerationError
 from generation.models import Image, Recipe
-from generation.provenance import digest_of
+from generation.provenance import bytes_digest, digest_of
 
 log = logging.getLogger(__name__)
 
@@ -131,21 +131,26 @@ def with_copies(images: QuerySet[Image], *, study: Study) -> QuerySet[Image]:
     return images.filter(_has_copy(rule_of(study)), is_quarantined=False)
 
 
+def without_copies(images: QuerySet[Image], *, study: Study) -> QuerySet[Image]:
+    """Those of the images that still need a copy before a rater of this study can be shown them."""
+    return images.filter(~_has_copy(rule_of(study)), is_quarantined=False)
+
+
 def prepare_copies(*, study: Study, most: int = 200) -> int:
     """Make the missing raters' copies of a study's images, oldest first; returns how many were made.
 
     Safe to run in several processes and to interrupt: a copy is a row keyed by image and rule, and the file lies under
-    its own hash. An image that is no picture we can show is quarantined with the reason; one whose file is missing or
-    damaged is left for the next call, because the store may only be away for a while.
+    its own hash. An image that is damaged or no picture we can show is quarantined with the reason; one whose file is
+    missing is left for the next call, because the store may only be away for a while.
     """
     rule = rule_of(study)
-    missing = images_of(study).filter(~_has_copy(rule), is_quarantined=False).order_by("pk")
+    missing = without_copies(images_of(study), study=study).order_by("pk")
     made = 0
     for sha256 in dict.fromkeys(missing.values_list("file_sha256", flat=True)):
         if made == most:
             break
         try:
-            copy = make_copy(image_store.read(sha256, suffix=".png", verify=True), rule=rule)
+            copy = make_copy(_original(sha256), rule=rule)
         except GenerationError as unreadable:
             log.warning("No rater's copy of image %s: %s", sha256, unreadable)
             continue
@@ -167,6 +172,13 @@ def copy_of(image: Image, *, study: Study) -> DisplayCopy | None:
 def read_copy(copy: DisplayCopy) -> bytes:
     """The bytes of a rater's copy."""
     return image_store.read(copy.file_sha256, suffix=".webp")
+
+
+def _original(sha256: str) -> bytes:
+    data = image_store.read(sha256, suffix=".png")
+    if bytes_digest(data) != sha256:  # files appear whole, so this one was changed later and will not mend itself
+        raise DisplayError("The image file is damaged: its bytes no longer have its hash.", code="damaged_image")
+    return data
 
 
 def _has_copy(rule: DisplayRule) -> Exists:

@@ -176,7 +176,8 @@ class Pairing:
 def record_rule_ties(*, study: Study) -> int:
     """Write a RuleTie for each pair of contenders whose images of a prompt are identical; returns how many are new.
 
-    Such a pair is never shown. The weight is the share of the study's samples on which the two are identical.
+    Such a pair is never shown. The weight is the share of the study's samples on which the two are identical. A tie
+    whose images were quarantined since goes again; those of withdrawn contenders stay, as their votes do.
     """
     same = _identical_pairs(study)
     prompts_of: dict[str, list[int]] = defaultdict(list)
@@ -193,6 +194,9 @@ def record_rule_ties(*, study: Study) -> int:
         for (prompt, low, high), weight in wanted.items()
         if (prompt, low, high) not in known
     ]
+    live = set(live_contenders(study).values_list("pk", flat=True))
+    stale = [tie.pk for key, tie in known.items() if key not in wanted and live.issuperset(key[1:])]
+    RuleTie.objects.filter(pk__in=stale).delete()
     for key, weight in wanted.items():
         if key in known and known[key].weight != weight:  # a further sample of both has come in
             RuleTie.objects.filter(pk=known[key].pk).update(weight=weight)

@@ -23,6 +23,7 @@ from generation import image_store
 from generation.models import Image
 from generation.scenes import CaptionError, Findings, check, parse_caption
 
+BY_THEMSELVES = "ballots_by_themselves"  # kept beside the traits of a rater's row
 KNOWN_CRITERIA = ("prompt-following", "aesthetics", "typography")
 
 
@@ -108,7 +109,7 @@ def _scores(seen: Findings, rater: Traits) -> dict[str, float]:
 def simulate(study: Study, *, raters: int, ballots: int) -> Iterator[SimulationProgress]:
     """Let `raters` simulated raters answer up to `ballots` ballots each, in turns; continues where it stopped."""
     people = enrol(study, raters)
-    left_to_do = {rater.pk: ballots - rater.ballots.filter(state=Ballot.State.ANSWERED).count() for rater in people}
+    left_to_do = {rater.pk: ballots - _answered(rater) for rater in people}
     wanted = sum(max(0, count) for count in left_to_do.values())
     answered = 0
     yield SimulationProgress(answered, wanted)
@@ -123,24 +124,39 @@ def simulate(study: Study, *, raters: int, ballots: int) -> Iterator[SimulationP
 
 
 def vote_for_a_while(*, seconds: float) -> int:
-    """Let enrolled simulated raters answer ballots of open studies whose images are all there; how many were answered.
+    """Let raters enrolled to vote by themselves do so in studies that wait for no image; how many they answered.
 
     In turns and for a limited time, so that the worker which also refits and prepares images is never taken for long.
     """
     ends, answered = time.monotonic() + seconds, 0
-    for study in Study.objects.filter(state=Study.State.OPEN, raters__kind=Rater.Kind.SIMULATED).distinct():
-        if not readiness(study).is_complete:
-            continue
-        people = list(study.raters.filter(kind=Rater.Kind.SIMULATED).order_by("pk"))
-        while people:
-            for rater in tuple(people):
-                if time.monotonic() > ends:
-                    return answered
-                if answer_next(rater):
-                    answered += 1
-                else:
-                    people.remove(rater)
+    enrolled = Rater.objects.filter(kind=Rater.Kind.SIMULATED, study__state=Study.State.OPEN)
+    enrolled = enrolled.filter(**{f"traits__{BY_THEMSELVES}__gt": 0}).select_related("study__run")
+    left_to_do = {rater: _wanted(rater) - _answered(rater) for rater in enrolled.order_by("pk")}
+    waiting = {rater.study_id: _waits_for_images(rater.study) for rater in left_to_do}
+    while people := [rater for rater, left in left_to_do.items() if left > 0 and not waiting[rater.study_id]]:
+        for rater in people:
+            if time.monotonic() > ends:
+                return answered
+            is_answered = answer_next(rater)
+            answered += is_answered
+            left_to_do[rater] = left_to_do[rater] - 1 if is_answered else 0
     return answered
+
+
+def _wanted(rater: Rater) -> int:
+    return int(rater.traits[BY_THEMSELVES])
+
+
+def _answered(rater: Rater) -> int:
+    return rater.ballots.filter(state=Ballot.State.ANSWERED).count()
+
+
+def _waits_for_images(study: Study) -> bool:
+    """Whether images are still to come. One that failed is not: the others can be compared without it."""
+    if study.run is not None and study.run.jobs.unfinished().exists():
+        return True
+    ready = readiness(study)
+    return ready.showable + ready.quarantined < ready.made
 
 
 def answer_next(rater: Rater) -> bool:
@@ -156,7 +172,7 @@ def answers_to(ballot: Ballot) -> dict[str, str]:
     """What the ballot's rater says to each of its criteria, from the two pictures and the prompt's text alone."""
     if ballot.left_image is None or ballot.right_image is None:
         raise Refusal("This ballot was imported without images: there is nothing to look at.", code="no_images")
-    traits = ballot.rater.traits
+    traits = {name: value for name, value in ballot.rater.traits.items() if name != BY_THEMSELVES}
     judgements = decide(
         _pixels(ballot.left_image),
         _pixels(ballot.right_image),
@@ -174,15 +190,17 @@ def _pixels(image: Image) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def enrol(study: Study, count: int) -> list[Rater]:
+def enrol(study: Study, count: int, *, ballots_by_themselves: int = 0) -> list[Rater]:
     """The study's first `count` simulated raters, made where there are fewer.
+
+    New ones answer `ballots_by_themselves` ballots in the background (`vote_for_a_while`); 0 leaves all to `simulate`.
 
     Raises Refusal when the study's criteria or prompts are not ones that simulated raters understand.
     """
     _refuse_what_they_cannot_judge(study)
     existing = list(study.raters.filter(kind=Rater.Kind.SIMULATED).order_by("pk")[:count])
     for number in range(len(existing), count):
-        traits = asdict(draw_traits(number))
+        traits = {**asdict(draw_traits(number)), BY_THEMSELVES: ballots_by_themselves}
         existing.append(Rater.objects.create(study=study, kind=Rater.Kind.SIMULATED, traits=traits))
     return existing
 

@@ -161,8 +161,10 @@ def _quota_left(rater: Rater, study: Study) -> int:
     quota = quota_of(study)
     if quota is None:
         return MOST_OPEN
-    used = Ballot.objects.filter(rater=rater, purpose=Ballot.Purpose.ORDINARY, state__in=pairing.STANDING)
-    return max(0, quota - used.count())
+    # Open ballots that nobody can answer any more use up nothing, whether or not they were taken back yet.
+    ordinary = Ballot.objects.filter(rater=rater, purpose=Ballot.Purpose.ORDINARY)
+    answered = ordinary.filter(state=Ballot.State.ANSWERED).count()
+    return max(0, quota - answered - _standing(rater).filter(purpose=Ballot.Purpose.ORDINARY).count())
 
 
 def _lock(rater: Rater) -> None:

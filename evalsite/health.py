@@ -91,7 +91,7 @@ def _broker() -> Part:
 
 def _ping_redis(url: str) -> None:
     # Not kombu's connection: with its retries a hung Redis would hold this answer for many seconds.
-    patience = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+    patience: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
     parts = urlsplit(url)
     if parts.scheme == "redis+socket":
         client = redis.Redis(unix_socket_path=unquote(parts.path), **patience)

@@ -5,6 +5,10 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from evalsite.health import healthz
 
+admin.site.site_header = "Winrate"
+admin.site.site_title = "Winrate"
+admin.site.index_title = "Everything that is stored"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),

@@ -78,19 +78,21 @@ def broker(redis_server: RedisServer) -> Iterator[RedisServer]:
 @contextlib.contextmanager
 def as_broker(url: str) -> Generator[None]:
     """Point this process's Celery and health check at another broker for a while."""
-    before = {"broker_url": settings.CELERY_BROKER_URL, "transport": settings.CELERY_BROKER_TRANSPORT_OPTIONS}
-    _use_broker(url, broker_options(url, data_folder=settings.DATA_DIR))
+    before = str(settings.CELERY_BROKER_URL)
+    _use_broker(url)
     try:
         yield
     finally:
-        _use_broker(str(before["broker_url"]), before["transport"])
+        _use_broker(before)
 
 
-def _use_broker(url: str, options: Any) -> None:
+def _use_broker(url: str) -> None:
+    os.environ["CELERY_BROKER_URL"] = url  # Celery puts the environment above its own configuration
     settings.CELERY_BROKER_URL = url
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = options
-    celery_app.conf.update(broker_url=url, broker_transport_options=options)
-    celery_app._after_fork()  # forgets pooled connections to the broker before
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = broker_options(url, data_folder=settings.DATA_DIR)
+    celery_app.conf.update(broker_url=url, broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+    # Forgets pooled connections to the broker before; celery-types does not know it.
+    celery_app._after_fork()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

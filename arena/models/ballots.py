@@ -4,7 +4,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Greatest, Least
 
 from arena.models.raters import Rater
@@ -187,13 +187,23 @@ class ExclusionQuerySet(models.QuerySet["Exclusion"]):
         return self.filter(revokes__isnull=True, revoked_by__isnull=True)
 
     def excluded_vote_ids(self) -> "models.QuerySet[Vote, int]":
-        """Ids of the votes that standing exclusions take out of fits, as a subquery."""
-        standing = self.standing()
-        by_vote = Q(pk__in=standing.filter(scope=Exclusion.Scope.VOTE).values("vote"))
-        by_ballot = Q(ballot__in=standing.filter(scope=Exclusion.Scope.BALLOT).values("ballot"))
-        by_rater = Q(rater__in=standing.filter(scope=Exclusion.Scope.RATER).values("rater"))
-        shown = standing.filter(scope=Exclusion.Scope.IMAGE).values("image")
-        by_image = Q(ballot__left_image__in=shown) | Q(ballot__right_image__in=shown)
+        """Ids of the votes that standing exclusions take out of fits, as a subquery.
+
+        An exclusion reaches into its own study only, also where it names an image that several studies show: what no
+        study should show or count is quarantined.
+        """
+        standing, scopes = self.standing(), Exclusion.Scope
+        votes = standing.filter(scope=scopes.VOTE, vote__study=F("study"))
+        ballots = standing.filter(scope=scopes.BALLOT, ballot__study=F("study"))
+        raters = standing.filter(scope=scopes.RATER, rater__study=F("study"))
+        images = standing.filter(scope=scopes.IMAGE, study=OuterRef("study"))
+        by_vote = Q(pk__in=votes.values("vote"))
+        by_ballot = Q(ballot__in=ballots.values("ballot"))
+        by_rater = Q(rater__in=raters.values("rater"))
+        # One Exists for each side: PostgreSQL can hash an equality, but not an "or".
+        by_image = Q(Exists(images.filter(image=OuterRef("ballot__left_image")))) | Q(
+            Exists(images.filter(image=OuterRef("ballot__right_image")))
+        )
         return Vote.objects.filter(by_vote | by_ballot | by_rater | by_image).values_list("pk", flat=True)
 
 

@@ -1,4 +1,4 @@
-"""What to look at before believing a ranking: how thinly votes link contenders, cycles, and shares against the model."""
+"""What to look at before believing a ranking: thin links, cycles, and shares against the model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import chi2
+from scipy.special import chdtrc, ndtri
 
 from arena.ranking import likelihoods
 from arena.ranking.fitted import ModelFit, PairTable
@@ -59,7 +58,7 @@ def linkage(fit: ModelFit) -> list[Linkage]:
         inverse = (vectors[:, tied] / values[tied]) @ vectors[:, tied].T
         own = np.diagonal(inverse)
         resistance = own[:, None] + own[None, :] - 2 * inverse
-        one, other = sorted(divmod(int(resistance.argmax()), len(members)))
+        one, other = divmod(int(np.triu(resistance).argmax()), len(members))
         second = float(max(values[1], 0.0))
         # Covariates compare contenders whom no chain of votes links.
         largest = float(resistance[one, other]) if tied.sum() == len(members) - 1 else float("inf")
@@ -86,7 +85,7 @@ def lack_of_fit(fit: ModelFit, *, design_effect: float = 1.0) -> float | None:
     expected = fit.pairs.expected[:, [0, 1, 2] if fit.problem.has_ties else [0, 2]]
     if goodness.degrees_of_freedom < 1 or (expected < 5).mean() > 0.2:
         return None
-    return float(chi2.sf(goodness.deviance / design_effect, goodness.degrees_of_freedom))
+    return float(chdtrc(goodness.degrees_of_freedom, goodness.deviance / design_effect))
 
 
 def supported_cycles(
@@ -98,7 +97,7 @@ def supported_cycles(
     """
     points = tallies.half_wins(drop_both_bad=drop_both_bad)
     votes = points + points.T
-    pairs = max(1, np.count_nonzero(np.triu(votes)))
+    pairs = max(1, int(np.count_nonzero(np.triu(votes))))
     z = float(ndtri(1 - (1 - level) / (2 * pairs)))
     surely = points - votes / 2 > z * np.sqrt(votes * design_effect) / 2
     return _cycles(surely)

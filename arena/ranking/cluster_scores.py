@@ -110,14 +110,16 @@ class ScoredVotes:
         outcomes = _counted_outcomes(self.fit)
         if len(outcomes) == OUTCOMES:
             return None
-        return np.isin(np.arange(OUTCOMES), list(outcomes))[self.votes.outcome]
+        flags: Flags = np.isin(np.arange(OUTCOMES), list(outcomes))[self.votes.outcome]
+        return flags
 
     @cached_property
     def weight(self) -> Floats | None:
         """(n,) of the votes, 0 where a vote is not counted; None where all are 1."""
         if self.counted is None:
             return None if self.votes.weight is None else self.votes.weight.astype(np.float64)
-        return self.counted * (1.0 if self.votes.weight is None else self.votes.weight)
+        weight: Floats = self.counted * (1.0 if self.votes.weight is None else self.votes.weight)
+        return weight
 
     def partition(self, by: ClusterBy) -> Partition:
         """The counted votes by rater or by prompt."""
@@ -135,10 +137,10 @@ class ScoredVotes:
         """(C, G) weight of the votes of each cluster in each component."""
         components = int(self.fit.components.max(initial=-1)) + 1
         if components == 1:
-            return np.bincount(partition.of_vote, weights=self.weight, minlength=partition.count + 1)[None, :-1] * 1.0
+            return _totals(partition.of_vote, self.weight, partition.count + 1)[None, :-1]
         place = self.fit.components[self.votes.left] * (partition.count + 1) + partition.of_vote
-        sizes = np.bincount(place, weights=self.weight, minlength=components * (partition.count + 1))
-        return sizes.reshape(components, partition.count + 1)[:, :-1] * 1.0
+        sizes = _totals(place, self.weight, components * (partition.count + 1))
+        return sizes.reshape(components, partition.count + 1)[:, :-1]
 
     def contender_clusters(self, partition: Partition) -> Integers:
         """(K,) in how many clusters each contender was seen."""
@@ -180,15 +182,16 @@ class ScoredVotes:
         return whole
 
     def _single_meat(self, single: Flags) -> Floats:
-        weight = None if self.votes.weight is None else self.votes.weight[single] ** 2.0
+        weight = None if self.votes.weight is None else self.votes.weight[single].astype(np.float64) ** 2
         known, tables = self.fit.contenders, self.tables
         size = known**2 * OUTCOMES
-        mass = np.bincount(self.code[single], weights=weight, minlength=size).reshape(known, known, OUTCOMES)
+        mass = _totals(self.code[single], weight, size).reshape(known, known, OUTCOMES)
         eta, cross, phi = (
             (mass * one * other).sum(axis=2)[None]
             for one, other in ((tables.eta, tables.eta), (tables.eta, tables.phi), (tables.phi, tables.phi))
         )
-        return self._assembled(eta, cross, phi)[0]
+        whole: Floats = self._assembled(eta, cross, phi)[0]
+        return whole
 
     def leverages(self, partition: Partition) -> Floats:
         """(G,) trace of the inverse information times each cluster's own: above its largest eigenvalue."""
@@ -204,8 +207,7 @@ class ScoredVotes:
             last = bread[-1]
             cross = last[:known, None] - last[None, :known] + (last[known] if problem.side else 0.0)
             table = table + 2 * tables.bend_cross * cross[:, :, None] + tables.bend_phi * last[-1]
-        sums = np.bincount(partition.of_vote, weights=self._weighted(table), minlength=partition.count + 1)
-        return sums[:-1]
+        return _totals(partition.of_vote, self._weighted(table), partition.count + 1)[:-1]
 
     def left_out(self, partition: Partition) -> Floats:
         """(G, K [+ 1] [+ 1]) how far one Newton step without each cluster moves the parameters, strengths centred.
@@ -286,7 +288,7 @@ class ScoredVotes:
             values = table.ravel()[self.code[rows]]
             if self.votes.weight is not None:
                 values *= self.votes.weight[rows]
-            return np.bincount(place, weights=values, minlength=size * known**2).reshape(size, known, known)
+            return _totals(place, values, size * known**2).reshape(size, known, known)
 
         if not problem.has_ties:
             return self._assembled(met(self.tables.bend_eta), None, None)
@@ -330,14 +332,19 @@ class ScoredVotes:
         known, problem = self.fit.contenders, self.fit.problem
         sums = np.empty((partition.count + 1, known + problem.side + problem.has_ties))
         cells = (partition.count + 1) * known
-        flat = np.bincount(partition.left, weights=by_eta, minlength=cells)
-        flat -= np.bincount(partition.right, weights=by_eta, minlength=cells)
+        flat = _totals(partition.left, by_eta, cells)
+        flat -= _totals(partition.right, by_eta, cells)
         sums[:, :known] = flat.reshape(-1, known)
         if problem.side:
-            sums[:, known] = np.bincount(partition.of_vote, weights=by_eta, minlength=partition.count + 1)
+            sums[:, known] = _totals(partition.of_vote, by_eta, partition.count + 1)
         if by_phi is not None:
-            sums[:, -1] = np.bincount(partition.of_vote, weights=by_phi, minlength=partition.count + 1)
+            sums[:, -1] = _totals(partition.of_vote, by_phi, partition.count + 1)
         return sums[:-1]
+
+
+def _totals(places: Integers, values: Floats | None, size: int) -> Floats:
+    """(size,) sums of values by place; without values, how many there are."""
+    return np.bincount(places, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
 def _counted_outcomes(fit: ModelFit) -> set[int]:

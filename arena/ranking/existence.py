@@ -35,7 +35,7 @@ def unbounded(problem: Problem) -> Flags:
         members = problem.groups == board
         loose[members] = len(np.unique(split[members])) > 1
     if problem.basis is not None:
-        everywhere = _everyone(loose.any() or not _shared_are_bounded(problem), problem)
+        everywhere = _everyone(bool(loose.any()) or not _shared_are_bounded(problem), problem)
         return everywhere if not everywhere.any() else _everyone(_has_direction(problem), problem)
     if not loose.all() and not _shared_are_bounded(problem):
         # Boards that escape on their own may or may not hold the shared parameters: the programme tells.
@@ -78,7 +78,7 @@ def _has_shared_direction(problem: Problem) -> bool:
     rows = _rows(problem)
     for place in range(problem.n_strengths, problem.size):
         for sign in (1.0, -1.0):
-            bounds = [(None, None)] * problem.size
+            bounds: list[tuple[float | None, float | None]] = [(None, None)] * problem.size
             bounds[place] = (sign, sign)
             if linprog(np.zeros(problem.size), A_ub=-rows, b_ub=np.zeros(rows.shape[0]), bounds=bounds).success:
                 return True

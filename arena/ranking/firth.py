@@ -8,11 +8,13 @@ even where a contender never lost (Heinze & Schemper 2002, Stat. Med. 21:2409) a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arena.ranking import likelihoods
+from arena.ranking.likelihoods import Bend
 from arena.ranking.newton import ConvergenceError, is_inside, step_size
 from arena.ranking.problem import Problem
 
@@ -61,35 +63,47 @@ class Penalised:
             size = float(step_size(self.problem, step[:, None])[0])
             if size <= (_STEP if within is None else _CONSTRAINED_STEP):
                 return self.problem.centred(here + step)
-            here, value = self._uphill(here, value, step * np.log1p(size) / size, check=within is None)
+            shorter: Floats = step * (np.log1p(size) / size)
+            here, value = self._uphill(here, value, shorter, check=within is None)
         raise ConvergenceError(f"the penalised likelihood did not settle in {_STEPS} steps")
 
     def modified_score(self, parameters: Floats) -> Floats:
         """(p,) derivatives of the penalised log-likelihood."""
+        return self._score(parameters, self._leverages(parameters))
+
+    def _score(self, parameters: Floats, leverages: Bend) -> Floats:
         problem = self.problem
         levels = problem.tie_levels(parameters[:, None])
         chance = likelihoods.chances(problem.link, problem.log_odds(parameters[:, None]), levels)
         steeper = likelihoods.steepening(problem.link, chance, levels)
-        by_eta, by_cross, by_phi = self._leverages(parameters)
-        pulls = [
-            (by_eta * bend.eta[:, 0] + 2 * by_cross * bend.cross[:, 0] + by_phi * bend.phi[:, 0])[:, None]
-            * problem.totals
-            / 2
-            for bend in steeper
-        ]
+        pulls = [_product(leverages, bend) * problem.totals / 2 for bend in steeper]
         extra = problem.spread(pulls[0], pulls[1] if problem.has_ties else None)
         return (problem.gradient(parameters[:, None]) + extra)[:, 0]
 
+    def _curvature(self, parameters: Floats, leverages: Bend) -> Floats:
+        """(p, p) how fast the modified score falls, nearly: the penalty acts as votes added to each pair.
+
+        With the information of the votes alone, steps overshoot, and with one vote per parameter they never settle.
+        """
+        problem = self.problem
+        levels = problem.tie_levels(parameters[:, None])
+        bend = likelihoods.expected_bend(problem.link, problem.chances(parameters[:, None]), levels)
+        votes = problem.totals * (1 + _product(leverages, bend))
+        tied = (votes * bend.cross, votes * bend.phi) if problem.has_ties else (None, None)
+        curvature: Floats = problem.assembled(votes * bend.eta, *tied)[0] + problem.shifts
+        return curvature
+
     def _information(self, parameters: Floats) -> Floats:
         # Lifted by a constant, unlike in Newton's method: its determinant must not depend on the parameters.
-        return self.problem.expected_information(parameters[:, None])[0] + self.problem.shifts
+        information: Floats = self.problem.expected_information(parameters[:, None])[0] + self.problem.shifts
+        return information
 
     def _log_determinant(self, parameters: Floats) -> float:
         sign, value = np.linalg.slogdet(self._information(parameters)[np.ix_(self.penalised, self.penalised)])
         return float(value) if sign > 0 else -np.inf
 
-    def _leverages(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
-        """(P,) variances of eta and phi of each pair and their covariance, under the penalised information."""
+    def _leverages(self, parameters: Floats) -> Bend:
+        """(P, 1) variances of eta and phi of each pair and their covariance, under the penalised information."""
         problem = self.problem
         covariance = np.zeros((problem.size, problem.size))
         inside = np.ix_(self.penalised, self.penalised)
@@ -98,20 +112,22 @@ class Penalised:
         rows = problem.incidence.T @ whole[: problem.incidence.shape[0]]
         by_eta = _rowwise(problem, rows)
         if not problem.has_ties:
-            return by_eta, np.zeros_like(by_eta), np.zeros_like(by_eta)
-        return by_eta, rows[:, -1], np.full_like(by_eta, whole[-1, -1])
+            return Bend(by_eta, np.zeros_like(by_eta), np.zeros_like(by_eta))
+        return Bend(by_eta, rows[:, -1:], np.full_like(by_eta, whole[-1, -1]))
 
     def _step(self, here: Floats, within: Constraint | None) -> Floats:
-        information = self._information(here)
         try:
-            step: Floats = np.linalg.solve(information, self.modified_score(here))
+            leverages = self._leverages(here)
+            curvature = self._curvature(here, leverages)
+            step: NDArray[Any] = np.linalg.solve(curvature, self._score(here, leverages))
             if within is None:
                 return step
-            towards = np.linalg.solve(information, within.direction)
+            towards = np.linalg.solve(curvature, within.direction)
         except np.linalg.LinAlgError as error:
             raise ConvergenceError("the penalised likelihood is flat: the votes do not join all contenders") from error
         missing = within.value - float(within.direction @ (here + step))
-        return step + towards * missing / float(within.direction @ towards)
+        met: Floats = step + towards * (missing / float(within.direction @ towards))
+        return met
 
     def _uphill(self, here: Floats, value: float, step: Floats, *, check: bool) -> tuple[Floats, float]:
         """The place and value after the step, halved until it stays inside and does not go down.
@@ -124,12 +140,16 @@ class Penalised:
                 after = self.value(there)
                 if not check or after >= value - _ROUNDING * abs(value):
                     return there, after
-            step = step / 2
+            step *= 0.5
         return here + step, value
 
 
 def _rowwise(problem: Problem, rows: Floats) -> Floats:
-    """(P,) x' V x from rows (P, ...) = x' V, x being the row of each pair in the incidence."""
+    """(P, 1) x' V x from rows (P, ...) = x' V, x being the row of each pair in the incidence."""
     pair = np.arange(len(problem.left))
     value: Floats = rows[pair, problem.left] - rows[pair, problem.right]
-    return value + rows[:, problem.contenders] if problem.side else value
+    return (value + rows[:, problem.contenders] if problem.side else value)[:, None]
+
+
+def _product(leverages: Bend, bend: Bend) -> Floats:
+    return leverages.eta * bend.eta + 2 * leverages.cross * bend.cross + leverages.phi * bend.phi

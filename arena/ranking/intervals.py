@@ -20,7 +20,10 @@ Flags = NDArray[np.bool_]
 # Draws behind joint intervals and chances; their seed is fixed, so that one fit gives one answer.
 _DRAWS = 10_000
 _SEED = 20_250_101
+_STUDENTISED_DRAWS = 4_000
 _CHUNK = 2_000_000
+# From here on it makes no difference whether the differences have standard errors of their own.
+_MANY_CLUSTERS = 120
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
 
@@ -100,7 +103,9 @@ def outcome_probability_intervals(precision: Precision, *, level: float = 0.95) 
 
 
 def rank_ranges(precision: Precision, *, level: float = 0.95) -> RankRanges:
-    """Ranks that hold for all contenders of a component at once (Mogstad, Romano, Shaikh & Wilhelm 2024, REStud 91:476).
+    """Ranks that hold for all contenders of a component at once.
+
+    Mogstad, Romano, Shaikh & Wilhelm 2024, REStud 91:476.
 
     best = 1 + how many are surely stronger, worst = size of the component - how many are surely weaker, "surely" by
     simultaneous intervals. A contender without an interval is surely neither.
@@ -112,7 +117,7 @@ def rank_ranges(precision: Precision, *, level: float = 0.95) -> RankRanges:
 
 
 def tiers(precision: Precision, *, level: float = 0.95) -> Integers:
-    """(K,) 1 for the strongest and all that are not surely weaker than it, 2 for the strongest of the rest, and so on."""
+    """(K,) 1 for the strongest and all not surely weaker than it, 2 for the strongest of the rest, and so on."""
     sure = difference_intervals(precision, level=level, simultaneous=True)
     tier = np.ones(precision.fit.contenders, dtype=np.intp)
     for members in precision.fit.members():
@@ -148,8 +153,9 @@ def probability_best(precision: Precision) -> Floats:
 def critical_value(precision: Precision, members: Integers, *, level: float = 0.95) -> float:
     """The c for which every difference of a component lies within c standard errors, with the probability wanted.
 
-    The quantile of the largest of correlated t statistics: the largest normal one of each draw, over a common
-    chi-square denominator that is integrated out.
+    The quantile of the largest of correlated t statistics, by simulation. Each draw has its own standard errors, from a
+    Wishart matrix of the degrees of freedom: a denominator common to all contrasts, as in the multivariate t, makes
+    the largest too small where clusters are few (91 % joint coverage for 95 % with 20 uneven raters).
     """
     first, second = np.triu_indices(len(members), 1)
     known = ~np.isnan(precision.difference_errors[members[first], members[second]])
@@ -158,19 +164,21 @@ def critical_value(precision: Precision, members: Integers, *, level: float = 0.
         return float("nan")
     df = float(precision.degrees_of_freedom[members[0]])
     single = float(t_quantile(np.array(df), level))
-    draws = _draws(precision, members)
     own = precision.shape[np.ix_(members, members)]
     spread = own[first, first] + own[second, second] - 2 * own[first, second]
     moving = spread > 1e-12 * max(float(spread.max()), 1e-300)
-    first, second, scale = first[moving], second[moving], np.sqrt(spread[moving])
+    first, second = first[moving], second[moving]
     if len(first) < 2:
         return single
-    largest = np.empty(len(draws))
-    step = max(1, _CHUNK // len(first))
-    for start in range(0, len(draws), step):
-        part = slice(start, start + step)
-        largest[part] = (np.abs(draws[part][:, first] - draws[part][:, second]) / scale).max(axis=1)
-    return _joint_quantile(largest, df, level, single)
+    if df > _MANY_CLUSTERS:
+        draws = _draws(precision, members)
+        largest = _largest(draws, np.broadcast_to(own, (len(draws), *own.shape)), first, second)
+        return max(single, _joint_quantile(largest, df, level, single))
+    # Between whole numbers of clusters the quantile is taken to run straight.
+    fewer, more = (
+        float(np.quantile(_studentised(own, clusters, first, second), level)) for clusters in (int(df), int(df) + 1)
+    )
+    return max(single, fewer + (more - fewer) * (df - int(df)))
 
 
 def t_quantile(degrees_of_freedom: Floats, level: float) -> Floats:
@@ -181,9 +189,39 @@ def t_quantile(degrees_of_freedom: Floats, level: float) -> Floats:
     return quantile
 
 
+def _studentised(covariance: Floats, clusters: int, first: Integers, second: Integers) -> Floats:
+    """(n,) draws of the largest t statistic when the covariance is estimated from so many clusters."""
+    rng = np.random.default_rng(_SEED)
+    roots = _root(covariance)
+    draws = _STUDENTISED_DRAWS if len(covariance) <= 40 else _STUDENTISED_DRAWS // 2
+    largest = np.empty(draws)
+    step = max(1, _CHUNK // max(clusters * len(covariance), len(first)))
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
+        samples = rng.standard_normal((size, clusters + 1, roots.shape[1])) @ roots.T
+        seen = samples[:, 1:]
+        estimated = seen.transpose(0, 2, 1) @ seen / clusters
+        largest[start : start + size] = _largest(samples[:, 0], estimated, first, second)
+    return largest
+
+
+def _largest(draws: Floats, covariances: Floats, first: Integers, second: Integers) -> Floats:
+    """(n,) the largest difference of each draw (n, k) in standard errors by its own covariance (n, k, k)."""
+    largest = np.empty(len(draws))
+    step = max(1, _CHUNK // len(first))
+    for start in range(0, len(draws), step):
+        part = slice(start, start + step)
+        own = np.diagonal(covariances[part], axis1=1, axis2=2)
+        variance = own[:, first] + own[:, second] - 2 * covariances[part][:, first, second]
+        gaps = np.abs(draws[part][:, first] - draws[part][:, second])
+        largest[part] = (gaps / np.sqrt(variance)).max(axis=1)
+    return largest
+
+
 def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> float:
+    """The quantile over a chi-square denominator common to all, which is integrated out."""
     if np.isinf(df):
-        return max(single, float(np.quantile(largest, level)))
+        return float(np.quantile(largest, level))
 
     def excess(quantile: float) -> float:
         return float(gammaincc(df / 2, df / 2 * (largest / quantile) ** 2).mean()) - level
@@ -191,15 +229,22 @@ def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> 
     lowest, highest = single / 10, single
     while excess(highest) < 0:
         highest *= 2
-    return max(single, float(brentq(excess, lowest, highest)))
+    return float(brentq(excess, lowest, highest))
 
 
 def _draws(precision: Precision, members: Integers) -> Floats:
     """(n, k) normal draws with the covariance of the members' strengths."""
-    values, vectors = np.linalg.eigh(precision.shape[np.ix_(members, members)])
-    standard = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(members)))
-    draws: Floats = standard @ (vectors * np.sqrt(np.maximum(values, 0))).T
+    roots = _root(precision.shape[np.ix_(members, members)])
+    draws: Floats = np.random.default_rng(_SEED).standard_normal((_DRAWS, roots.shape[1])) @ roots.T
     return draws
+
+
+def _root(covariance: Floats) -> Floats:
+    """(k, r) of full rank, whose product with its transpose is the covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > 1e-12 * max(float(values.max()), 1e-300)
+    root: Floats = vectors[:, kept] * np.sqrt(values[kept])
+    return root
 
 
 def _chances(precision: Precision) -> tuple[list[Floats], list[Floats], list[Floats]]:
@@ -266,7 +311,8 @@ def _apart(precision: Precision) -> Flags:
     for number, reason in enumerate(fit.reasons):
         if reason.kind != "unlinked":
             group[list(reason.contenders)] = number
-    return (fit.components[:, None] == fit.components[None, :]) & (group[:, None] != group[None, :])
+    apart: Flags = (fit.components[:, None] == fit.components[None, :]) & (group[:, None] != group[None, :])
+    return apart
 
 
 def _profile(precision: Precision, contrast: Floats, quantile: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from arena.ranking.existence import unbounded
 from arena.ranking.firth import Penalised
 from arena.ranking.fitted import BothBad, Goodness, ModelFit, PairTable, Ties
-from arena.ranking.likelihoods import TRINOMIAL, Link
+from arena.ranking.likelihoods import Link
 from arena.ranking.newton import ConvergenceError, maximise
 from arena.ranking.problem import Problem
 from arena.ranking.structure import weak_components

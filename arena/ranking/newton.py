@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +138,8 @@ def maximise(data: Problem | PairResults, start: Floats) -> Floats:
         here = parameters[:, active]
         try:
             curvature = part.grounded(part.information(here))
-            step = np.linalg.solve(curvature, part.gradient(here).T[..., None])[..., 0].T
+            solution: NDArray[Any] = np.linalg.solve(curvature, part.gradient(here).T[..., None])
+            step: Floats = solution[..., 0].T
         except np.linalg.LinAlgError as error:
             raise ConvergenceError(
                 "Newton's method met a flat likelihood: the votes do not join all contenders"
@@ -212,7 +214,7 @@ def _uphill(problem: Problem, here: Floats, step: Floats) -> Floats:
     for _ in range(_HALVINGS):
         there = here + step * scale
         inside = is_inside(problem, there)
-        # Half way to the border stands in for what lies behind it, where there is no likelihood.
+        # Behind the border there is no likelihood to ask for.
         after = problem.log_likelihood(np.where(inside, there, here))
         fine = inside & ~(after < lowest)
         if fine.all():

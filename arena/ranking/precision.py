@@ -196,13 +196,15 @@ def _effective(scored: ScoredVotes, partition: Partition) -> Floats:
     """(C,) effective clusters of each component; NaN without any."""
     sizes = scored.sizes(partition)
     squares = (sizes**2).sum(axis=1)
-    return np.divide(sizes.sum(axis=1) ** 2, squares, out=np.full(len(squares), np.nan), where=squares > 0)
+    effective = np.full(len(squares), np.nan)
+    np.divide(sizes.sum(axis=1) ** 2, squares, out=effective, where=squares > 0)
+    return effective
 
 
 def _votes_per_component(fit: ModelFit) -> Floats:
     """(K,) votes of the contender's component."""
-    votes = np.bincount(fit.components, weights=fit.counts.sum(axis=(1, 2)), minlength=1)
-    return votes[fit.components] if fit.contenders else np.zeros(0)
+    votes = np.bincount(fit.components, weights=fit.counts.sum(axis=(1, 2)), minlength=1).astype(np.float64)
+    return votes[fit.components]
 
 
 def _spread(covariance: Floats) -> Floats:

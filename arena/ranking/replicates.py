@@ -2,8 +2,8 @@
 
 Bayesian ones weigh each by Exp(1) (Rubin 1981, Ann. Stat. 9:130), which leaves nothing out, so that every replicate has
 an estimate where the votes have one. Multinomial ones draw with replacement (Efron 1979, Ann. Stat. 7:1). Two-way
-clusters weigh a vote by its rater's weight times its prompt's (Owen & Eckles 2012, Ann. Appl. Stat. 6:895), which counts
-the noise of single votes three times over.
+clusters weigh a vote by its rater's weight times its prompt's (Owen & Eckles 2012, Ann. Appl. Stat. 6:895), which
+counts the noise of single votes three times over.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def replicate(
         raise ValueError(f"votes cluster by rater, prompt, both or neither, not by {', '.join(by)}")
     if isinstance(data, Tallies) and by:
         raise ValueError("tallies do not say who voted on what: clusters are drawn from votes")
+    if not len(fit.problem.left):
+        return _named(fit, np.tile(fit.parameters, (replicates, 1)), 0)
     plan = _by_vote(fit, data, kind) if not by else _by_cluster(fit, data, by, kind)  # type: ignore[arg-type]
     parameters = np.empty((replicates, fit.problem.size))
     penalised = 0
@@ -114,10 +116,10 @@ class _ByVote:
         if self.kind == "bayesian":
             # n Exp(1) sum to one Gamma(n).
             shapes = self.counts.astype(np.float32)[:, None]
-            drawn = rng.standard_gamma(shapes, size=(len(shapes), size), dtype=np.float32)
+            whole[self.cells] = rng.standard_gamma(shapes, size=(len(shapes), size), dtype=np.float32) * self.scale
         else:
-            drawn = rng.multinomial(int(self.counts.sum()), self.counts / self.counts.sum(), size=size).T
-        whole[self.cells] = drawn * self.scale
+            drawn = rng.multinomial(int(self.counts.sum()), self.counts / self.counts.sum(), size=size)
+            whole[self.cells] = drawn.T * self.scale
         return whole.reshape(*self.shape, size)
 
 
@@ -140,7 +142,7 @@ class _ByCluster:
 
     @property
     def width(self) -> int:
-        return max(1, int(np.prod(self.shape)), self.rows.shape[0] // 8)
+        return max(1, int(np.prod(self.shape)), int(self.rows.shape[0]) // 8)
 
     def draw(self, size: int, rng: np.random.Generator) -> Floats:
         """(3, P, size) masses."""
@@ -241,9 +243,7 @@ def _without_maximum(fit: ModelFit, problem: Problem) -> Integers:
     """Which data sets have none: only where a kind of vote that was there is not drawn at all can that be."""
     lacking = ((problem.masses == 0) & (fit.problem.masses > 0)).any(axis=(0, 1))
     suspects = np.flatnonzero(lacking)
-    return np.array(
-        [one for one in suspects if unbounded(problem.select(np.array([one]))).any()], dtype=np.intp
-    )
+    return np.array([one for one in suspects if unbounded(problem.select(np.array([one]))).any()], dtype=np.intp)
 
 
 def _named(fit: ModelFit, parameters: Floats, penalised: int) -> Replicates:

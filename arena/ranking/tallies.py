@@ -104,11 +104,19 @@ class Tallies:
         both_bad: NDArray[np.integer[Any]] | None = None,
     ) -> Tallies:
         """Add up rows of counts, such as a grouped query gives; an ordered pair may come in several rows."""
-        # Read as votes, the rows have their contenders checked.
-        Votes(left, right, np.zeros(len(left), dtype=np.intp), contenders)
+        _require_integers("left", left, len(left), lowest=0, highest=contenders - 1)
+        _require_integers("right", right, len(left), lowest=0, highest=contenders - 1)
+        if (left == right).any():
+            row = int(np.argmax(left == right))
+            raise ValueError(f"row {row} compares contender {int(left[row])} with itself")
         counts = np.zeros((contenders, contenders, OUTCOMES), dtype=np.int64)
         none = np.zeros(len(left), dtype=np.int64)
-        columns = ((LEFT, wins_left), (TIE, ties), (RIGHT, wins_right), (BOTH_BAD, none if both_bad is None else both_bad))
+        columns = (
+            (LEFT, wins_left),
+            (TIE, ties),
+            (RIGHT, wins_right),
+            (BOTH_BAD, none if both_bad is None else both_bad),
+        )
         for outcome, column in columns:
             _require_integers("counts", column, len(left), lowest=0)
             np.add.at(counts[:, :, outcome], (left, right), column)
@@ -140,10 +148,10 @@ class Tallies:
         counts = np.zeros(cells, dtype=np.int64)
         mass = None if votes.weight is None else np.zeros(cells)
         # The narrowest type that holds every code: what a chunk takes to read and write is most of the work.
-        kind = np.uint16 if cells <= 1 << 16 else np.int64
+        kind: type[np.integer[Any]] = np.uint16 if cells <= 1 << 16 else np.int64
         for part in _chunks(len(votes)):
             # Widened first: left * contenders overflows the narrow columns that votes are best kept in.
-            code = votes.left[part].astype(kind)
+            code: NDArray[np.integer[Any]] = votes.left[part].astype(kind)
             code *= kind(votes.contenders * OUTCOMES)
             code += votes.right[part].astype(kind) * kind(OUTCOMES)
             code += votes.outcome[part].astype(kind, copy=False)

@@ -14,13 +14,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from arena import display, raters, studies, voting
+from arena import display, raters, studies, supply, voting
 from arena.models import Ballot, Rater, Study
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.rater_sessions import public_ids_here, rater_here
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
+MOST_DIGITS = 10
+COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired"}
 NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
 
@@ -114,14 +116,19 @@ def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
     skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
     if "skip" in form and not skip_reason:
         raise voting.VotingError("Choose why you skip this pair.", code="missing_skip_reason", field="skip_reason")
-    milliseconds = form.get("page_milliseconds", "")
     return voting.cast_votes(
         rater=rater,
         ballot_token=form.get("ballot", ""),
         answers={key: form[name] for key, name in answers.items()},
         skip_reason=skip_reason,
-        page_milliseconds=int(milliseconds) if milliseconds.isascii() and milliseconds.isdigit() else None,
+        page_milliseconds=_milliseconds(form.get("page_milliseconds", "")),
     )
+
+
+def _milliseconds(said: str) -> int | None:
+    # int() raises for thousands of digits, and ten are 115 days.
+    is_number = said.isascii() and said.isdigit() and len(said) <= MOST_DIGITS
+    return int(said) if is_number else None
 
 
 def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> JsonResponse:
@@ -209,7 +216,15 @@ def _is_more_coming(rater: Rater) -> bool:
     readiness = studies.readiness(rater.study)
     run = rater.study.run
     is_drawing = readiness.made < readiness.wanted and (run is None or run.jobs.unfinished().exists())
-    return is_drawing or readiness.showable + readiness.quarantined < readiness.made
+    return is_drawing or _is_copying(rater.study)
+
+
+def _is_copying(study: Study) -> bool:
+    """Whether raters' copies are still to be expected. One original that cannot be read keeps nobody waiting."""
+    since = timezone.now() - COPIED_WITHIN
+    missing = display.without_copies(supply.images_of(study), study=study)
+    is_new = study.opened_at is not None and study.opened_at >= since  # it may show images made long before it
+    return (missing if is_new else missing.filter(created_at__gte=since)).exists()
 
 
 def _not_joined(request: HttpRequest) -> HttpResponse:

@@ -109,8 +109,9 @@ def run_box(options: Options, *, say: Say) -> None:
 
     Raises BoxError with a sentence for the person at the terminal.
     """
-    _check(options)
+    # The data folder first: whoever types `make up` twice meets the taken port too, and another port would not help.
     with StopSignals() as signals, checks.sole_use(settings.DATA_DIR):
+        _check(options)
         box = Box()
         try:
             try:

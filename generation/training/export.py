@@ -25,6 +25,7 @@ class CheckpointFacts:
     validation_loss: float
     training_step: int
     parameters: int
+    call_options: dict[str, int]
 
 
 def assemble(
@@ -59,6 +60,7 @@ def export_checkpoint(
         validation_loss=round(loss, 5),
         training_step=step,
         parameters=parameters,
+        call_options={"max_sequence_length": T5_TOKENS},
     )
     (folder / "checkpoint.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
     (folder / "README.md").write_text(model_card(facts, quality, examples=examples))
@@ -71,10 +73,12 @@ def load_shipped(folder: Path) -> StableDiffusion3Pipeline:
         folder,
         text_encoder_3=None,
         tokenizer_3=None,
-        torch_dtype=torch.float32,
+        dtype=torch.float32,
         use_safetensors=True,
         local_files_only=True,
     )
+    # Once more: without accelerate, diffusers leaves the transformer in the type of its file.
+    pipeline.to(torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

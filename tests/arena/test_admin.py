@@ -223,6 +223,29 @@ def test_somebody_elses_study_is_not_there(colleague: Client, study: Study, mode
     assert f"/{row.pk}/change/" not in colleague.get(address(model, "changelist")).content.decode()
 
 
+WITH_A_STUDY_FILTER = [*FACTS, Exclusion, Invitation]
+
+
+@pytest.mark.parametrize("model", WITH_A_STUDY_FILTER)
+def test_the_filter_by_study_names_only_studies_that_one_may_see(
+    colleague: Client, client: Client, model: type[Model]
+) -> None:
+    reader = factories.make_user("colleague")
+    names = {"Shared", "Own", "Hidden"}
+    for name in names:
+        study = factories.make_study(contenders=2, prompts=1, images=False, slug=name.lower())
+        if name == "Own":
+            Study.objects.filter(pk=study.pk).update(owner=reader)
+        if name == "Shared":
+            study.members.create(user=reader, role="analyst")
+
+    def named_in_filter(browser: Client) -> set[str]:
+        page = browser.get(address(model, "changelist")).content.decode()
+        return {name for name in names if f">{name}</a>" in page}
+
+    assert (named_in_filter(colleague), named_in_filter(client)) == ({"Shared", "Own"}, names)
+
+
 def test_nobody_invites_to_or_excludes_from_somebody_elses_study(colleague: Client, study: Study) -> None:
     colleague.post(address(Invitation, "add"), {"study": study.pk, "label": "mine", "most_uses": 1})
     colleague.post(address(Exclusion, "add"), exclusion_form(study, rater=study.raters.get().pk))

@@ -268,6 +268,19 @@ def test_a_missing_file_is_left_for_another_time(study: Study) -> None:
     assert not lost.is_quarantined and display.copy_of(lost, study=study) is None
 
 
+def test_a_file_whose_bytes_were_changed_is_quarantined_even_when_it_is_a_picture(study: Study) -> None:
+    damaged = Image.objects.earliest("pk")
+    path = image_store.path_or_none(damaged.file_sha256, suffix=".png")
+    assert path is not None
+    path.write_bytes(factories.png_of((1, 2, 3)))
+    assert display.prepare_copies(study=study) == 5
+    damaged.refresh_from_db()
+    assert damaged.is_quarantined and damaged.quarantine_reason.startswith("The image file is damaged")
+    told = AuditEvent.objects.get(study=study, act="image quarantined")
+    assert told.detail == {"file_sha256": damaged.file_sha256, "reason": damaged.quarantine_reason}
+    assert display.prepare_copies(study=study) == 0 and not display.without_copies(Image.objects.all(), study=study)
+
+
 def test_another_display_rule_needs_other_copies(study: Study) -> None:
     display.prepare_copies(study=study)
     other = factories.make_study(contenders=2, prompts=1, slug="words", opened=False, copies=False)

@@ -337,6 +337,28 @@ def test_a_tie_by_rule_enters_the_estimate_with_its_weight_and_is_counted() -> N
     assert fit.vote_count == 6
 
 
+def test_ties_by_rule_that_change_go_or_are_exchanged_are_refitted() -> None:
+    study = bare_study(contenders=2)
+    rater = make_rater(study)
+    for choice in ("left", "left", "right"):
+        add_vote(study, rater, left=0, right=1, choice=choice)
+    tie = tie_by_rule(study)
+    fitting.refit_changed_studies()
+
+    def share_after_change() -> float:
+        (fit,) = fitting.refit_changed_studies()
+        assert fitting.refit_changed_studies() == []
+        return float(fit.results["win_probability"]["estimate"][0][1])
+
+    RuleTie.objects.update(weight=3.0)
+    assert share_after_change() == pytest.approx((2 + 1.5) / (3 + 3))
+    tie.delete()
+    tie_by_rule(study, weight=3.0)  # as many, as heavy, but another one
+    assert share_after_change() == pytest.approx((2 + 1.5) / (3 + 3))
+    RuleTie.objects.all().delete()
+    assert share_after_change() == pytest.approx(2 / 3)
+
+
 def test_a_study_can_leave_ties_by_rule_out() -> None:
     study = bare_study(contenders=2)
     rater = make_rater(study)

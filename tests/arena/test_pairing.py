@@ -160,6 +160,38 @@ def test_a_rule_tie_weighs_as_many_samples_as_are_identical() -> None:
     assert len(pairs_of(factories.make_rater(study), 5)) == 1
 
 
+def test_a_rule_tie_goes_with_its_reason_but_not_with_its_contender() -> None:
+    study = factories.make_study(contenders=4, prompts=1, with_text=0, images=False, copies=False, samples=2)
+    text = study.study_prompts.get().prompt.text
+    one, two, three, four = study.contenders.all()
+    for sample in range(2):
+        for contenders, colour in (((one, two), (sample, 2, 3)), ((three, four), (sample, 20, 30))):
+            for contender in contenders:
+                data = factories.png_of(colour)
+                factories.make_image(recipe=contender.recipe, prompt_text=text, sample=sample, data=data)
+    pairing.record_rule_ties(study=study)
+
+    def ties() -> dict[tuple[int, int], float]:
+        return {(tie.low_contender_id, tie.high_contender_id): tie.weight for tie in study.rule_ties.all()}
+
+    assert ties() == {(one.pk, two.pk): 1.0, (three.pk, four.pk): 1.0}
+    _quarantine(one, sample=0)
+    pairing.record_rule_ties(study=study)
+    assert ties() == {(one.pk, two.pk): 0.5, (three.pk, four.pk): 1.0}
+    _quarantine(one, sample=1)
+    study.contenders.filter(pk=four.pk).update(withdrawn_at=timezone.now())
+    assert pairing.record_rule_ties(study=study) == 0
+    assert ties() == {(three.pk, four.pk): 1.0}
+    Image.objects.update(is_quarantined=False, quarantine_reason="")
+    assert pairing.record_rule_ties(study=study) == 1
+    assert ties() == {(one.pk, two.pk): 1.0, (three.pk, four.pk): 1.0}
+
+
+def _quarantine(contender: Contender, *, sample: int) -> None:
+    images = Image.objects.filter(recipe=contender.recipe, sample=sample)
+    images.update(is_quarantined=True, quarantine_reason="disturbing")
+
+
 def _without_copy(study: Study, prompt: StudyPrompt, contender: Contender) -> None:
     image = Image.objects.get(recipe=contender.recipe, prompt_digest=prompt.prompt.text_digest)
     DisplayCopy.objects.filter(image_sha256=image.file_sha256).delete()

@@ -11,8 +11,11 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from arena import raters, studies, voting
+from arena.counted_votes import selections_of
+from arena.criteria import PRESETS
 from arena.models import Ballot, Exclusion, Invitation, Rater, Study, Vote
 from arena.raters import ExclusionError, InvitationError, RaterProgress, exclude, invitation_of, invite, join, readmit
+from generation.models import Image
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db
@@ -216,6 +219,52 @@ def test_exclusion_takes_votes_out_and_readmission_brings_them_back(
     told = list(study.audit_events.filter(act__startswith="votes").order_by("id").values_list("act", "actor__username"))
     assert told == [("votes excluded", "ada"), ("votes readmitted", "ada"), ("votes excluded", "ada")]
     assert other.votes.count() == 0
+
+
+def test_an_image_excluded_in_one_study_counts_on_in_another_that_shows_it(study: Study) -> None:
+    image = Image.objects.filter(recipe__contenders__study=study).earliest("pk")
+    prompt = study.study_prompts.get(prompt__text_digest=image.prompt_digest).prompt
+    other = studies.open_study(
+        studies.create_study(
+            slug="also",
+            name="Also",
+            owner=study.owner,
+            prompts=[prompt],
+            contenders=[studies.ContenderSpec(label=each.label, recipe=each.recipe) for each in study.contenders.all()],
+            criteria=PRESETS["sd3"],
+        ),
+        actor=None,
+    )
+    for each in (study, other):
+        factories.cast(factories.make_rater(each), "left", ballots=20)
+    before = {each: (set(Vote.objects.counted().filter(study=each)), selections_of(each)) for each in (study, other)}
+    shown = {
+        vote
+        for vote in study.votes.select_related("ballot")
+        if image.pk in (vote.ballot.left_image_id, vote.ballot.right_image_id)
+    }
+    exclusion = exclude(study=study, scope="image", target=image, reason="blurred", author=None)
+    assert shown and set(Vote.objects.counted().filter(study=study)) == before[study][0] - shown
+    assert (
+        other.votes.filter(ballot__left_image=image).exists() or other.votes.filter(ballot__right_image=image).exists()
+    )
+    assert (set(Vote.objects.counted().filter(study=other)), selections_of(other)) == before[other]
+    assert selections_of(study) != before[study][1]
+    readmit(exclusion=exclusion, reason="it is not", author=None)
+    assert (set(Vote.objects.counted().filter(study=study)), selections_of(study)) == before[study]
+
+
+@pytest.mark.parametrize("what", [_the_rater, _a_ballot, _a_vote, _an_image])
+def test_an_exclusion_of_another_study_takes_nothing_out(
+    study: Study, what: Callable[[Rater], tuple[str, raters.ExclusionTarget, int]]
+) -> None:
+    rater = factories.make_rater(study)
+    factories.cast(rater, "left", ballots=2)
+    scope, target, _ = what(rater)
+    stranger = factories.make_study(slug="words", images=False)
+    row = {"study": stranger, "scope": scope, "reason": "a row that no act of ours writes", scope: target}
+    Exclusion.objects.create(**row)
+    assert Vote.objects.counted().count() == Vote.objects.count() == 4
 
 
 def test_an_exclusion_needs_a_reason_a_fitting_target_and_its_own_study(study: Study) -> None:

@@ -14,7 +14,7 @@ from arena.criteria import PRESETS
 from arena.models import Ballot, Contender, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.simulated_raters import KNOWN_CRITERIA, answers_to, decide, draw_traits, simulate
-from generation.models import Checkpoint, Prompt, PromptSet, Recipe
+from generation.models import Checkpoint, ImageJob, Prompt, PromptSet, Recipe, Run, RunItem
 from generation.provenance import text_digest
 from generation.scenes import caption_of, demo_scenes, draw, parse_caption
 from tests.arena.factories import make_image, make_recipe, make_study
@@ -130,7 +130,7 @@ def test_more_steps_win_because_the_pictures_are_better_and_shuffling_the_pictur
     slope = np.polyfit(np.log2(STEPS), strengths(honest, "aesthetics"), 1)[0]
     flat = np.polyfit(np.log2(STEPS), strengths(shuffled, "aesthetics"), 1)[0]
     assert slope > 0.5
-    assert abs(flat) < 0.4 * slope
+    assert abs(flat) < 0.6 * slope
 
 
 @pytest.mark.django_db
@@ -164,12 +164,33 @@ def test_simulated_raters_are_a_stratum_of_their_own_and_go_on_where_they_stoppe
 
 
 @pytest.mark.django_db
-def test_enrolled_raters_vote_by_themselves_once_all_images_are_there() -> None:
+def test_raters_enrolled_to_vote_by_themselves_stop_at_their_number() -> None:
     study = scene_study(slug="background", shuffled=False)
-    simulated_raters.enrol(study, 2)
-    Study.objects.filter(pk=study.pk).update(rater_rules={"ballots_per_rater": 4})
-    assert simulated_raters.vote_for_a_while(seconds=30) == 8
-    assert simulated_raters.vote_for_a_while(seconds=30) == 0
+    simulated_raters.enrol(study, 2, ballots_by_themselves=4)
+    assert simulated_raters.vote_for_a_while(seconds=60) == 8
+    assert simulated_raters.vote_for_a_while(seconds=60) == 0
+
+
+@pytest.mark.django_db
+def test_raters_asked_for_by_the_command_do_not_go_on_by_themselves() -> None:
+    study = scene_study(slug="asked", shuffled=False)
+    call_command("simulate_raters", study.slug, raters=2, votes=3)
+    assert simulated_raters.vote_for_a_while(seconds=60) == 0
+    assert Ballot.objects.filter(state=Ballot.State.ANSWERED).count() == 6
+
+
+@pytest.mark.django_db
+def test_an_image_that_failed_does_not_hold_the_simulated_raters_up_but_one_to_come_does() -> None:
+    study = scene_study(slug="failed", shuffled=False)
+    simulated_raters.enrol(study, 1, ballots_by_themselves=2)
+    run = Run.objects.create(name="failed")
+    recipe = make_recipe("never made", steps=3)
+    job = ImageJob.objects.create(recipe=recipe, prompt_text="x", prompt_digest="x", request_digest="x")
+    RunItem.objects.create(run=run, job=job)
+    Study.objects.filter(pk=study.pk).update(run=run)
+    assert simulated_raters.vote_for_a_while(seconds=60) == 0
+    ImageJob.objects.filter(pk=job.pk).update(state=ImageJob.State.FAILED, reason="out of memory")
+    assert simulated_raters.vote_for_a_while(seconds=60) == 2
 
 
 @pytest.mark.django_db

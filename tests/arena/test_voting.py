@@ -1,5 +1,6 @@
 """Ballots and votes: single use, all or nothing, append-only, bound to their rater."""
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,8 +11,9 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from arena import studies, voting
-from arena.models import Ballot, Rater, Study, Vote
+from arena.models import Ballot, Contender, Rater, Study, Vote
 from arena.voting import VotingError, cast_votes, open_ballots
+from generation.models import Image
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +68,35 @@ def test_the_quota_counts_open_and_answered_ballots() -> None:
     assert len(open_ballots(rater=rater)) == 2
     assert len(factories.cast(rater, "left", ballots=10)) == 2
     assert open_ballots(rater=rater) == [] and rater.ballots.count() == 4
+
+
+def _let_leases_lapse(ballots: list[Ballot]) -> None:
+    Ballot.objects.filter(pk__in=[ballot.pk for ballot in ballots]).update(lease_until=timezone.now())
+
+
+def _quarantine_images(ballots: list[Ballot]) -> None:
+    Image.objects.filter(pk__in=[ballot.left_image_id or 0 for ballot in ballots]).update(
+        is_quarantined=True, quarantine_reason="disturbing"
+    )
+
+
+def _withdraw_contenders(ballots: list[Ballot]) -> None:
+    Contender.objects.filter(pk=ballots[0].left_contender_id).update(withdrawn_at=timezone.now())
+
+
+@pytest.mark.parametrize("spoil", [_let_leases_lapse, _quarantine_images, _withdraw_contenders])
+def test_a_ballot_that_nobody_can_answer_any_more_uses_up_no_quota(spoil: Callable[[list[Ballot]], None]) -> None:
+    study = factories.make_study(contenders=3, prompts=6, ballots_per_rater=3)
+    rater = factories.make_rater(study)
+    factories.cast(rater, "left", ballots=2)
+    last = open_ballots(rater=rater)
+    assert len(last) == 1
+    spoil(last)
+    instead = open_ballots(rater=rater)
+    assert len(instead) == 1 and instead != last
+    assert len(factories.cast(rater, "left", ballots=5)) == 1 and open_ballots(rater=rater) == []
+    states = Counter(rater.ballots.values_list("state", flat=True))
+    assert states == {Ballot.State.ANSWERED: 3, Ballot.State.EXPIRED: 1}
 
 
 def test_nothing_is_handed_out_unless_the_study_is_open() -> None:

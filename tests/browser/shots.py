@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.results_window import draw_charts
 from tests.servers.chromium import find_chromium, flags
 
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
@@ -92,15 +93,16 @@ def _researcher_pictures(browser: Browser, options: argparse.Namespace) -> None:
         page.goto(f"/studies/{options.study}/")
     else:
         page.get_by_role("link", name="Open results").first.click()
-    page.wait_for_load_state("networkidle")
     page.set_viewport_size({"width": 1440, "height": 1200})
+    draw_charts(page)
     _take(page, options.out / "study.png")
     page.emulate_media(color_scheme="dark")
+    draw_charts(page)
     _take(page, options.out / "study-dark.png")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(DESK["viewport"])
     page.get_by_role("link", name="Settings").click()
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("#content h1")).to_be_visible()
     _take(page, options.out / "admin.png")
     page.context.close()
 

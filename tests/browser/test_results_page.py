@@ -12,6 +12,7 @@ from arena.models import Rater, Study
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_study, make_user
 from tests.browser.conftest import PHONE, OpenWindow
+from tests.browser.results_window import draw_charts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,13 +35,6 @@ def sign_in(page: Page) -> None:
     page.goto(reverse("arena:login"))
     site = page.evaluate("location.origin")
     page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": f"{site}/"}])
-
-
-def pictures_drawn(page: Page) -> int:
-    """Charts in sight that have arrived and could be decoded."""
-    page.evaluate("document.querySelectorAll('figure img').forEach((each) => (each.loading = 'eager'))")
-    page.wait_for_load_state("networkidle")
-    return int(page.locator("figure img").evaluate_all("all => all.filter((each) => each.naturalWidth > 0).length"))
 
 
 def test_new_votes_move_the_numbers_and_what_was_open_stays_open(study: Study, open_window: OpenWindow) -> None:
@@ -70,7 +64,7 @@ def test_all_charts_are_drawn_and_nothing_is_wider_than_the_window(study: Study,
         page.goto(reverse("arena:study", args=[study.slug]))
         for summary in page.locator("details > summary").all():
             summary.click()
-        assert pictures_drawn(page) == 9
+        assert draw_charts(page) == 9
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
@@ -85,7 +79,7 @@ def test_the_switch_for_simulated_raters_works_by_a_click(
     page = open_window()
     sign_in(page)
     page.goto(reverse("arena:study", args=[study.slug]))
-    pictures_drawn(page)
+    draw_charts(page)
     page.screenshot(path=pictures / "results.png")
     caption = page.locator("#prompt-following caption").first
     expect(caption).to_contain_text("510 votes, 360 of them simulated")

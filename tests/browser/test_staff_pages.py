@@ -11,6 +11,7 @@ from arena import fitting
 from arena.models import Study
 from tests.arena.factories import cast, make_rater, make_study, vote_for
 from tests.browser.conftest import PHONE, OpenWindow
+from tests.browser.results_window import draw_charts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +48,7 @@ def test_from_sign_in_to_results_by_keyboard(study: Study, open_window: OpenWind
     page.get_by_role("link", name="Open results").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=study.name)).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    draw_charts(page)
     page.screenshot(path=pictures / "study.png")
 
 
@@ -58,7 +59,6 @@ def test_the_admin_works_under_the_content_security_policy(
     sign_in(page)
     page.goto(reverse("admin:arena_study_change", args=[study.pk]))
     expect(page.locator("#content h1")).to_be_visible()
-    page.wait_for_load_state("networkidle")
     page.screenshot(path=pictures / "admin.png")
 
 

@@ -5,10 +5,26 @@ from playwright.sync_api import Locator, Page, expect
 
 from arena import raters
 from arena.models import Study
+from arena.voting import MOST_OPEN
+
+# The coming ballots wait outside the document, where no locator finds them. This counts on the root element how many
+# ballots have had both images decoded; an image that cannot be decoded is never counted.
+COUNT_DECODED = """
+  const decode = HTMLImageElement.prototype.decode;
+  const sides = new Map();
+  HTMLImageElement.prototype.decode = async function () {
+    await decode.call(this);
+    const [, token, side] = /ballots[/]([0-9a-f]+)[/](left|right)[.]webp/.exec(this.src);
+    sides.set(token, (sides.get(token) ?? new Set()).add(side));
+    const whole = [...sides.values()].filter((each) => each.size === 2);
+    document.documentElement.dataset.ballotsDecoded = String(whole.length);
+  };
+"""
 
 
 def join(page: Page, study: Study) -> None:
     """Open a new invitation link and agree, by keyboard alone."""
+    page.add_init_script(COUNT_DECODED)
     _, token = raters.invite(study=study)
     page.goto(reverse("arena:join", args=[token]))
     agree = page.get_by_role("button", name="I agree, begin")
@@ -24,6 +40,16 @@ def wait_until_ready(page: Page) -> str:
     """Wait until the open ballot can be answered; returns its token."""
     expect(page.locator("[data-pair]")).to_have_attribute("data-state", "ready")
     return page.locator("form.ballot").get_attribute("data-ballot") or ""
+
+
+def wait_for_the_next_two(page: Page, *, answered: int = 0) -> str:
+    """Wait until the open ballot can be answered and the two after it are here; returns the open one's token.
+
+    `answered` is how many ballots were answered since the page was loaded.
+    """
+    token = wait_until_ready(page)
+    expect(page.locator("html")).to_have_attribute("data-ballots-decoded", str(answered + MOST_OPEN))
+    return token
 
 
 def questions(page: Page) -> list[str]:

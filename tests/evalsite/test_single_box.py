@@ -30,7 +30,7 @@ class RunningBox:
         self.data_folder = data_folder
         environment = {name: value for name, value in os.environ.items() if name not in ("CELERY_BROKER_URL",)}
         environment |= {"WINRATE_DATA_DIR": str(data_folder), "WINRATE_HASHED_STATIC": "on", **variables}
-        self._printed = data_folder.parent / f"printed-{self.port}"
+        self._printed = data_folder.parent / f"printed-{len(list(data_folder.parent.glob('printed-*')))}"
         with self._printed.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", "--no-demo", "--port", str(self.port), *arguments],
@@ -125,7 +125,7 @@ def test_everything_starts_and_ctrl_c_leaves_nothing_behind(start_box: StartBox)
 
     again = start_box()
     again.wait_until_well()
-    second = start_box()
+    second = start_box(port=again.port)
     code, output = second.wait()
     assert code == 1
     assert f"CommandError: Winrate already runs on {box.data_folder} (process {again.process.pid})" in output

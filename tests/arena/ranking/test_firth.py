@@ -8,8 +8,9 @@ from arena.ranking import firth
 from arena.ranking.firth import Constraint, Penalised
 from arena.ranking.likelihoods import Link
 from arena.ranking.models import fit_model, start
-from arena.ranking.newton import ConvergenceError
+from arena.ranking.newton import ConvergenceError, maximise
 from arena.ranking.problem import Problem
+from arena.ranking.tallies import Tallies
 from tests.arena.ranking.tables import CITATIONS, tallies_of
 from tests.arena.ranking.test_problem import some_problem
 
@@ -78,9 +79,6 @@ def test_the_estimate_is_the_same_whichever_contender_is_the_reference(reference
 def test_the_penalty_vanishes_as_votes_grow(link: Link, side: bool) -> None:
     problem = some_problem(link, side, False, sets=1)
     many = problem.with_masses(problem.masses * 1e6)
-
-    from arena.ranking.newton import maximise
-
     likeliest = maximise(many, start(many)[:, None])[:, 0]
     np.testing.assert_allclose(whole(many).maximise(start(many)), likeliest, atol=1e-6)
 
@@ -104,3 +102,15 @@ def test_an_unfinished_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firth, "_STEPS", 2)
     with pytest.raises(ConvergenceError, match="did not settle in 2 steps"):
         fit_model(tallies_of(CITATIONS), estimator="firth")
+
+
+@pytest.mark.parametrize("link", ["half", "davidson", "rao-kupper"])
+def test_the_smallest_and_thinnest_tables_settle(link: Link) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        contenders = int(rng.integers(2, 6))
+        counts = rng.poisson(rng.choice([0.1, 0.5, 2.0]), size=(contenders, contenders, 4))
+        counts[np.arange(contenders), np.arange(contenders)] = 0
+        fit = fit_model(Tallies(counts), ties=link, estimator="firth")
+        assert np.isfinite(fit.parameters).all()
+        assert fit.slope < 1e-9

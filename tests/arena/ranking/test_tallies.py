@@ -52,6 +52,60 @@ def test_votes_added_later_count_as_if_they_had_been_there() -> None:
     assert first.n_votes == 3
 
 
+def test_votes_taken_out_leave_what_would_be_there_without_them() -> None:
+    votes = simulate_votes(np.random.default_rng(0), np.zeros(4), votes=500)
+    weight = np.random.default_rng(1).integers(1, 4, 500) / 2
+    first = [Votes(votes.left[:200], votes.right[:200], votes.outcome[:200], 4, weight=w) for w in (None, weight[:200])]
+    rest = [Votes(votes.left[200:], votes.right[200:], votes.outcome[200:], 4, weight=w) for w in (None, weight[200:])]
+
+    for gone, stays in zip(first, rest, strict=True):
+        left_over = tally(stays).add(gone).remove(gone)
+        np.testing.assert_array_equal(left_over.counts, tally(stays).counts)
+        np.testing.assert_array_equal(left_over.half_wins(), tally(stays).half_wins())
+
+
+def test_votes_that_were_never_counted_cannot_be_taken_out() -> None:
+    with pytest.raises(ValueError, match="only of tallies that they were counted into"):
+        tally(some_votes(VOTES, 3)).remove(some_votes([(2, 0, LEFT)], 3))
+    with pytest.raises(ValueError, match="tallies of 3 and of 2 contenders cannot be joined"):
+        Tallies.empty(3).remove(some_votes([(0, 1, LEFT)], 2))
+
+
+def test_rows_of_counts_add_up_to_the_tallies_of_their_votes() -> None:
+    votes = simulate_votes(np.random.default_rng(0), np.zeros(3), votes=300)
+    whole = tally(votes)
+    # Two rows for each ordered pair, as two raters would give.
+    left, right = np.nonzero(whole.counts.sum(axis=2))
+    half = whole.counts[left, right] // 2
+    rows = np.concatenate([half, whole.counts[left, right] - half])
+    columns = dict(
+        zip(("wins_left", "ties", "wins_right", "both_bad"), rows[:, [LEFT, TIE, RIGHT, BOTH_BAD]].T, strict=True)
+    )
+    added = Tallies.from_counts(np.tile(left, 2), np.tile(right, 2), **columns, contenders=3)
+
+    np.testing.assert_array_equal(added.counts, whole.counts)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ((0, 3, 1, 0, 0), "right must be between 0 and 2"),
+        ((1, 1, 1, 0, 0), "row 0 compares contender 1 with itself"),
+        ((0, 1, -1, 0, 0), "counts must be 0 or more"),
+    ],
+)
+def test_wrong_rows_of_counts_are_refused(row: tuple[int, ...], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Tallies.from_counts(*np.array([row]).T, contenders=3)
+
+
+def test_outcomes_count_both_bad_as_a_tie_or_not_at_all() -> None:
+    counted = tally(some_votes(VOTES, 3))
+
+    assert counted.outcomes()[2, 1].tolist() == [0, 1, 0]
+    assert counted.outcomes(drop_both_bad=True)[2, 1].tolist() == [0, 0, 0]
+
+
 def test_no_votes_give_empty_tallies() -> None:
     empty = np.array([], dtype=np.int64)
 

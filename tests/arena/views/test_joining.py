@@ -24,8 +24,26 @@ def test_the_page_says_what_is_asked_how_long_who_runs_it_and_what_is_kept() -> 
     _, token = raters.invite(study=study)
     page = Client().get(join_address(token))
     assert page.status_code == 200
-    for words in ("up to 30 pairs", "about 5 minutes", "run by ada", "Kept are your answers", "I agree, begin"):
+    for words in (
+        "up to 30 pairs",
+        "about 5 minutes",
+        "run by the people who run this site",
+        "Kept are your answers",
+        "I agree, begin",
+    ):
         assert words in page.content.decode()
+
+
+def test_the_page_names_the_owner_in_full_and_never_by_their_login() -> None:
+    owner = make_user("ada-login-7")
+    study = make_study(owner=owner)
+    _, token = raters.invite(study=study)
+    nameless = Client().get(join_address(token)).content.decode()
+    assert "run by the people who run this site" in nameless and "ada-login-7" not in nameless
+    owner.first_name, owner.last_name = "Ada", "Lovelace"
+    owner.save(update_fields=["first_name", "last_name"])
+    named = Client().get(join_address(token)).content.decode()
+    assert "run by Ada Lovelace" in named and "ada-login-7" not in named
 
 
 def test_no_cookie_but_the_form_token_is_set_before_consent() -> None:

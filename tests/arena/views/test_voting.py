@@ -10,8 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import studies, voting
+from arena.intake import take_in_images
 from arena.models import Ballot, Criterion, Study, Vote
-from tests.arena.factories import make_rater, make_study
+from generation.models import Image, ImageJob
+from tests.arena.factories import make_image, make_rater, make_study
 from tests.arena.views.browsers import JSON, answers_to, joined_browser, open_ballot, vote_address
 
 pytestmark = pytest.mark.django_db
@@ -206,7 +208,7 @@ def test_a_ballot_of_another_study_or_rater_is_refused() -> None:
 def test_an_absurd_page_time_is_dropped_and_the_vote_kept() -> None:
     study = make_study()
     browser, rater = joined_browser(study)
-    for milliseconds in ("-1", "1e9", "٣", "9" * 400):
+    for milliseconds in ("-1", "1e9", "٣", "9" * 400, "9" * 5000, "9" * 10):
         form = {**answers_to(open_ballot(browser, study)), "page_milliseconds": milliseconds}
         assert browser.post(vote_address(study), form, headers=JSON).status_code == 200
     assert set(rater.votes.values_list("page_milliseconds", flat=True)) == {None}
@@ -280,6 +282,42 @@ def test_while_images_are_being_made_the_page_waits_and_looks_again() -> None:
     assert "arena/wait" in page.content.decode()
     said = queue_of(browser, study)
     assert (said["ballots"], said["waiting"]) == ([], True)
+
+
+def spoil_one_original(study: Study) -> None:
+    """One image of a study of two contenders and two prompts whose file is not in the store."""
+    lost = Image.objects.filter(recipe__contenders__study=study).earliest("pk")
+    Image.objects.filter(pk=lost.pk).update(file_sha256="0" * 64)
+    take_in_images(study=study)
+
+
+def test_one_unreadable_original_does_not_keep_raters_waiting() -> None:
+    study = make_study(contenders=2, prompts=2, with_text=0, copies=False)
+    spoil_one_original(study)
+    browser, _ = joined_browser(study)
+    browser.post(vote_address(study), answers_to(open_ballot(browser, study)))
+    assert "Images are still being made" in browser.get(vote_address(study)).content.decode()
+    long_ago = timezone.now() - timedelta(minutes=11)
+    Image.objects.update(created_at=long_ago)
+    assert queue_of(browser, study)["waiting"] is True  # the study is new: copies of images made before it take a while
+    Study.objects.update(opened_at=long_ago)
+    assert queue_of(browser, study)["waiting"] is False
+    assert "Thank you!" in browser.get(vote_address(study), follow=True).content.decode()
+
+
+def test_while_the_run_goes_on_raters_wait_whatever_cannot_be_read() -> None:
+    study = make_study(contenders=2, prompts=2, with_text=0, images=False, copies=False)
+    first, second = study.contenders.all()
+    text = study.study_prompts.earliest("position").prompt.text
+    studies.ask_for_images(study)
+    make_image(recipe=first.recipe, prompt_text=text)
+    spoil_one_original(study)
+    Image.objects.update(created_at=timezone.now() - timedelta(minutes=11))
+    Study.objects.update(opened_at=timezone.now() - timedelta(minutes=11))
+    browser, _ = joined_browser(study)
+    assert queue_of(browser, study)["waiting"] is True
+    ImageJob.objects.update(state=ImageJob.State.CANCELLED)
+    assert queue_of(browser, study)["waiting"] is False
 
 
 def test_the_quota_ends_on_a_page_that_says_what_was_contributed() -> None:

@@ -1,0 +1,1 @@
+"""Votes files of any of three shapes, in CSV, JSON lines or Parquet, as numbered columns. No database."""

@@ -1,0 +1,282 @@
+"""A CSV, JSON-lines or Parquet file as columns of numbered texts, with the line of every row for complaints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_PARQUET: Final = b"PAR1"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_ENCODED: Final = pa.dictionary(pa.int32(), pa.string())
+
+
+class VoteFileError(ValueError):
+    """A votes file that cannot be used; the message names file, line and reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """Texts of n rows without blanks around them; "" where a row has none.
+
+    codes:  int32 (n,), places in values
+    values: the different texts, in the order of their first appearance
+    """
+
+    codes: Codes
+    values: tuple[str, ...]
+
+    @property
+    def blank(self) -> Flags | None:
+        """(n,) rows without a text; None where all have one."""
+        return self.codes == self.values.index("") if "" in self.values else None
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Columns of a file. line_of names the place of a row for people, such as "line 7"."""
+
+    file_name: str
+    rows: int
+    columns: dict[str, Column]
+    found: tuple[str, ...]
+    line_of: Callable[[int], str]
+
+    def fault(self, reason: str, *, row: int | None = None) -> VoteFileError:
+        return VoteFileError(f"{self.file_name}: {reason}" if row is None else self._at(row, reason))
+
+    def refuse(self, faults: dict[str, Flags | None]) -> None:
+        """Raise for the first row with a fault; faults are (n,) flags by reason, {column} standing for its text."""
+        first = [(int(flags.argmax()), reason) for reason, flags in faults.items() if flags is not None and flags.any()]
+        if first:
+            row, reason = min(first)
+            texts = {name: shown(column.values[column.codes[row]]) for name, column in self.columns.items()}
+            raise self.fault(reason.format(**texts), row=row)
+
+    def numbers(self, name: str) -> Floats:
+        """(n,) a column as finite numbers."""
+        column = self.columns[name]
+        values = np.full(len(column.values), np.nan)
+        for place, text in enumerate(column.values):
+            try:
+                values[place] = float(text)
+            except ValueError:
+                continue
+        numbers: Floats = values[column.codes]
+        self.refuse({f"{name} must be a number, not {{{name}}}": ~np.isfinite(numbers)})
+        return numbers
+
+    def _at(self, row: int, reason: str) -> VoteFileError:
+        return VoteFileError(f"{self.file_name}, {self.line_of(row)}: {reason}")
+
+
+def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
+    """The wanted columns of a file, as far as it has them. The format is told from the content.
+
+    Raises VoteFileError.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise VoteFileError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}.") from error
+    name = path.name
+    if data.startswith(_PARQUET):
+        sheet = _from_parquet(data, name, wanted)
+    else:
+        _refuse_nul(data, name)
+        start = data[:4096].removeprefix(_BYTE_ORDER_MARK).lstrip() or data.removeprefix(_BYTE_ORDER_MARK).lstrip()[:9]
+        if not start:
+            raise VoteFileError(f"{name}: the file is empty.")
+        if start.startswith(b"["):
+            raise VoteFileError(f"{name}, line 1: JSON must come as one object a line, not as a list.")
+        is_json = start.startswith(b"{")
+        sheet = _from_lines(data, name, wanted) if is_json else _from_csv(data, name, wanted, _delimiter(path))
+    if not sheet.rows:
+        raise VoteFileError(f"{name}: the file is empty: it has a header but no rows.")
+    return sheet
+
+
+def shown(text: str) -> str:
+    """A text as a complaint quotes it: short, and with nothing a terminal would act on."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _refuse_nul(data: bytes, name: str) -> None:
+    place = data.find(b"\0")
+    if place >= 0:
+        line = data.count(b"\n", 0, place) + 1
+        raise VoteFileError(f"{name}, line {line}: holds a NUL byte; save the file as UTF-8 text.")
+
+
+def _refuse_encoding(data: bytes, name: str) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise VoteFileError(f"{name}, line {line}: is not UTF-8 text; save the file as UTF-8.") from error
+
+
+def _from_csv(data: bytes, name: str, wanted: Collection[str], delimiter: str) -> Sheet:
+    header = _header(data, name, delimiter)
+    found = tuple(text.strip() for text in header)
+    chosen = [raw for raw, text in zip(header, found, strict=True) if text in wanted]
+    twice = next((text for text in found if text in wanted and found.count(text) > 1), None)
+    if twice is not None:
+        raise VoteFileError(f"{name}, line 1: the column {twice} is there twice.")
+    if not chosen:
+        return Sheet(name, 1, {}, found, lambda row: "line 1")
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # Fewer and larger blocks than usual: each has a dictionary of its own, and these are joined afterwards.
+            read_options=arrow_csv.ReadOptions(block_size=1 << 22),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=chosen, column_types=dict.fromkeys(chosen, _ENCODED)
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        _refuse_encoding(data, name)
+        raise VoteFileError(_csv_fault(data, name, delimiter) or f"{name}: {error}.") from error
+    columns = {raw.strip(): _column(table.column(raw)) for raw in chosen}
+    return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}")
+
+
+def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(first line, cells) of each record, the header included; for complaints, where time does not matter."""
+    text = io.TextIOWrapper(io.BytesIO(data.removeprefix(_BYTE_ORDER_MARK)), encoding="utf-8", newline="")
+    reader, line = csv.reader(text, delimiter=delimiter, strict=True), 1
+    for cells in reader:
+        if cells:
+            yield line, cells
+        line = reader.line_num + 1
+
+
+def _header(data: bytes, name: str, delimiter: str) -> list[str]:
+    try:
+        return next(_records(data, delimiter))[1]
+    except UnicodeDecodeError:
+        _refuse_encoding(data, name)
+        raise
+    except csv.Error as error:
+        raise VoteFileError(f"{name}, line 1: {error}.") from error
+
+
+def _csv_line(data: bytes, row: int, delimiter: str) -> int:
+    return next(line for number, (line, _) in enumerate(_records(data, delimiter)) if number == row + 1)
+
+
+def _csv_fault(data: bytes, name: str, delimiter: str) -> str | None:
+    """What is wrong with the first broken record; None if it is well-formed after all."""
+    line, width = 1, 0
+    try:
+        for line, cells in _records(data, delimiter):
+            width = width or len(cells)
+            if len(cells) != width:
+                return f"{name}, line {line}: has {len(cells)} values where the header has {width}."
+    except csv.Error as error:
+        return f"{name}, after line {line}: {error}."
+    return None
+
+
+def _from_lines(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
+    texts: dict[str, list[str]] = {}
+    lines: list[int] = []
+    found: dict[str, None] = {}
+    for number, line in enumerate(data.removeprefix(_BYTE_ORDER_MARK).splitlines(), start=1):
+        if not line.strip():
+            continue
+        record = _record(line, name, number)
+        found.update(dict.fromkeys(record))
+        for key in record.keys() & wanted:
+            # Rows before the first with this key had nothing there.
+            own = texts.setdefault(key, [])
+            own.extend([""] * (len(lines) - len(own)))
+            own.append(_text(record[key], f"{name}, line {number}: {key}"))
+        lines.append(number)
+    columns = {key: _numbered(own + [""] * (len(lines) - len(own))) for key, own in texts.items()}
+    return Sheet(name, len(lines), columns, tuple(found), lambda row: f"line {lines[row]}")
+
+
+def _record(line: bytes, name: str, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "is not one JSON object"
+        raise VoteFileError(f"{name}, line {number}: {reason}.") from error
+    if not isinstance(record, dict):
+        raise VoteFileError(f"{name}, line {number}: is not one JSON object.")
+    return record
+
+
+def _text(value: object, place: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise VoteFileError(f"{place} must be a text or a number.")
+    text = str(value)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text) or "\0" in text:
+        raise VoteFileError(f"{place} holds a character that is no text.")
+    return text
+
+
+def _numbered(texts: list[str]) -> Column:
+    places: dict[str, int] = {}
+    codes = np.fromiter((places.setdefault(text.strip(), len(places)) for text in texts), np.int32, len(texts))
+    return Column(codes, tuple(places))
+
+
+def _from_parquet(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
+    import pyarrow.parquet as parquet
+
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(data))
+        found = tuple(file.schema_arrow.names)
+        chosen = [column for column in found if column in wanted]
+        table = file.read(columns=chosen)
+    except (pa.ArrowException, OSError) as error:
+        raise VoteFileError(f"{name}: is not a readable Parquet file.") from error
+    columns = {}
+    for column in dict.fromkeys(chosen):
+        values = table.column(column)
+        try:
+            columns[column] = _column(pc.cast(values, pa.string()).dictionary_encode())
+        except pa.ArrowException as error:
+            raise VoteFileError(f"{name}: {column} must hold texts or numbers, not {values.type}.") from error
+    rows = table.num_rows if chosen else file.metadata.num_rows
+    return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}")
+
+
+def _column(encoded: pa.ChunkedArray) -> Column:
+    whole = encoded.unify_dictionaries().combine_chunks()
+    # What was one chunk comes back as an array, and no chunk at all as an empty chunked array.
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    texts: list[str] = pc.utf8_trim_whitespace(whole.dictionary).to_pylist()
+    places: dict[str, int] = {}
+    renumbered = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int32, len(texts))
+    codes = whole.indices
+    if codes.null_count:
+        renumbered = np.append(renumbered, np.int32(places.setdefault("", len(places))))
+        codes = codes.fill_null(len(texts))
+    # Arrow's own to_numpy would load pandas, if there is one: most of a second.
+    places_at = np.frombuffer(codes.buffers()[1] or b"", dtype=np.int32)[codes.offset : codes.offset + len(codes)]
+    return Column(places_at if len(places) == len(renumbered) else renumbered[places_at], tuple(places))
