@@ -127,7 +127,11 @@ def main() -> int:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(90)
+            try:
+                process.wait(90)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                problem = problem or "it did not stop within 90 s of Ctrl-C"
     problem = problem or "; ".join(left_behind(data_folder))
     if "Stopped. Everything is kept" not in log.read_text():
         problem = problem or "it did not stop in order"

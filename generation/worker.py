@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.conf import settings
-
 from generation import checkpoints, image_store, jobs, model_folders, recipes
 from generation.errors import GenerationError
 from generation.heartbeats import BusyHeart, beat_heart
@@ -192,4 +190,4 @@ def _sentence_of(error: Exception) -> str:
 def _cache() -> "PipelineCache":
     from generation.pipelines.cache import PipelineCache
 
-    return PipelineCache(budget_bytes=getattr(settings, "PIPELINE_CACHE_BYTES", CACHE_BYTES))
+    return PipelineCache(budget_bytes=CACHE_BYTES)

@@ -210,7 +210,7 @@ class ScoredVotes:
         return _totals(partition.of_vote, self._weighted(table), partition.count + 1)[:-1]
 
     def left_out(self, partition: Partition) -> Floats:
-        """(G, K [+ 1] [+ 1]) how far one Newton step without each cluster moves the parameters, strengths centred.
+        """(G, K [+ 1] [+ 1]) what each cluster adds: minus the Newton step for leaving it out; strengths centred.
 
         CR3: Bell & McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen & Webb 2023, J. Econometrics 232:272.
         """

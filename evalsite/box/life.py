@@ -147,14 +147,20 @@ def _start(box: Box, options: Options, *, signals: StopSignals, say: Say) -> Non
     signals.check()
     first_start.collect_static()
     name, password = first_start.ensure_administrator()
-    signals.check()
-    box.web.append(_web(options, environment))
-    if options.with_worker:
-        box.workers += [_default_worker(environment), _image_worker(environment)]
-    rater_token = _demo_token() if options.with_demo else None
-    connections.close_all()  # this process only watches from here on
-    _wait_for_page(box, options, signals)
-    say(_welcome(options, name=name, password=password, rater_token=rater_token))
+    is_told = False
+    try:
+        signals.check()
+        box.web.append(_web(options, environment))
+        if options.with_worker:
+            box.workers += [_default_worker(environment), _image_worker(environment)]
+        rater_token = _demo_token() if options.with_demo else None
+        connections.close_all()  # this process only watches from here on
+        _wait_for_page(box, options, signals)
+        say(_welcome(options, name=name, password=password, rater_token=rater_token))
+        is_told = True
+    finally:
+        if password and not is_told:  # whatever went wrong: nobody will be told it again
+            say(f"The administrator was made before that: name {name}, password {password} (shown only this once).")
 
 
 def _start_broker(box: Box, *, say: Say) -> str:

@@ -153,6 +153,14 @@ def test_a_dead_child_ends_everything_and_is_named(start_box: StartBox) -> None:
     assert "Traceback" not in output
 
 
+def test_a_first_start_that_fails_still_tells_the_one_password(start_box: StartBox) -> None:
+    box = start_box("--no-worker", GUNICORN_CMD_ARGS="--no-such-option")
+    code, output = box.wait()
+    assert (code, box.family()) == (1, [])
+    assert re.search(r"name admin, password \S{16} \(shown only this once\)", output)
+    assert "Traceback" not in output
+
+
 def test_without_workers_the_page_says_degraded(start_box: StartBox) -> None:
     box = start_box("--no-worker")
     wait_until(lambda: box.health() == (200, "degraded"), seconds=60, what="the page answers")
