@@ -34,10 +34,12 @@ SENTENCES = {
 
 
 def manage(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    # Browser tests that ran before in this process allow what no deployment may.
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=settings.BASE_DIR,
-        env={**os.environ, **variables},
+        env={**inherited, **variables},
         capture_output=True,
         text=True,
         timeout=60,
