@@ -16,7 +16,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--steps", type=int, default=13_000, help="training steps of the transformer")
+        parser.add_argument("--steps", type=int, default=7_600, help="training steps of the transformer")
         parser.add_argument("--early-at", type=int, default=1_000, help="step of the early checkpoint")
         parser.add_argument("--decoder-steps", type=int, default=6_000, help="training steps of the picture decoder")
         parser.add_argument(
