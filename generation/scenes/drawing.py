@@ -1,6 +1,7 @@
 """A scene drawn as pixels, with the small variations of place, size and shade that a model is trained on."""
 
 import math
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,7 +18,7 @@ def draw(scene: Scene, *, size: int = 64, rng: np.random.Generator | None = None
     image = Image.new("RGB", (full, full), _shade(scene.background, rng))
     canvas = ImageDraw.Draw(image)
     for thing in scene.objects:
-        _draw_object(canvas, thing, full=full, alone=len(scene.objects) == 1, rng=rng)
+        _draw_object(canvas, thing, full=full, count=len(scene.objects), rng=rng)
     if scene.sign is not None:
         _draw_sign(canvas, scene.sign, full=full, rng=rng)
     return np.asarray(image.resize((size, size), Image.Resampling.BOX))
@@ -32,7 +33,10 @@ def _shade(colour: str, rng: np.random.Generator | None) -> tuple[int, int, int]
 
 
 def outline(shape: str, *, x: float, y: float, radius: float) -> list[tuple[float, float]]:
-    """The corners of a shape around (x, y); a circle is a polygon of 40."""
+    """The corners of a shape around (x, y); a circle is a polygon of 40.
+
+    A ring goes once around outside and once back inside: filled by the even-odd rule, as Pillow does.
+    """
 
     def ring(count: int, radii: tuple[float, ...], turn: float) -> list[tuple[float, float]]:
         points = []
@@ -52,6 +56,11 @@ def outline(shape: str, *, x: float, y: float, radius: float) -> list[tuple[floa
         return ring(10, (1.3, 0.52), -math.pi / 2)
     if shape == "diamond":
         return ring(4, (1.2, 1.2), 0.0)
+    if shape == "heart":
+        return _heart(x, y, 1.2 * radius)
+    if shape == "ring":
+        outer, inner = ring(40, (1.15,), 0.0), ring(40, (0.58,), 0.0)
+        return [*outer, outer[0], inner[0], *reversed(inner)]
     if shape == "cross":
         arm, half = 1.1 * radius, 0.4 * radius
         corners = [(-half, -arm), (half, -arm), (half, -half), (arm, -half), (arm, half), (half, half)]
@@ -60,39 +69,66 @@ def outline(shape: str, *, x: float, y: float, radius: float) -> list[tuple[floa
     raise ValueError(f"unknown shape {shape!r}")
 
 
+def _heart(x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    points = []
+    for k in range(48):
+        turn = 2 * math.pi * k / 48
+        across = 16 * math.sin(turn) ** 3
+        up = 13 * math.cos(turn) - 5 * math.cos(2 * turn) - 2 * math.cos(3 * turn) - math.cos(4 * turn)
+        points.append((x + radius * across / 16.5, y - radius * (up + 2.5) / 16.5))
+    return points
+
+
+RADII: Final[dict[int, float]] = {1: 0.18, 2: 0.155, 3: 0.135, 4: 0.135, 5: 0.12}
+"""The usual radius by the number of objects, as a share of the picture."""
+
+
 def _draw_object(
-    canvas: ImageDraw.ImageDraw, thing: SceneObject, *, full: int, alone: bool, rng: np.random.Generator | None
+    canvas: ImageDraw.ImageDraw, thing: SceneObject, *, full: int, count: int, rng: np.random.Generator | None
 ) -> None:
-    x, y, radius = thing.x, thing.y, 0.2 if alone else 0.17
+    x, y, radius = thing.x, thing.y, RADII[count]
     if rng is not None:
-        x, y = x + rng.uniform(-0.04, 0.04), y + rng.uniform(-0.04, 0.04)
-        radius *= rng.uniform(0.88, 1.12)
+        reach = 0.02 if count <= 2 else 0.012
+        x, y = x + rng.uniform(-reach, reach), y + rng.uniform(-reach, reach)
+        radius *= rng.uniform(0.93, 1.07)
     corners = outline(thing.shape, x=x * full, y=y * full, radius=radius * full)
     canvas.polygon(corners, fill=_shade(thing.colour, rng))
 
 
 def text_colour(board: str) -> str:
-    """Black letters, or white ones on a dark board."""
-    return "white" if sum(COLOURS[board]) < 350 else "black"
+    """Black letters, or white ones on a dark board (by its luma, Rec. 601)."""
+    red, green, blue = COLOURS[board]
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 120 else "black"
+
+
+GLYPH_WIDTH, GLYPH_HEIGHT, LETTER_PITCH = 10, 21, 13
+"""Pixels of a letter at 64 x 64, and from one letter to the next: one size for all words."""
+
+
+def word_corner(text: str) -> tuple[int, int]:
+    """(left, top) of a centred word at 64 x 64. Words of two and of four letters share their letters' places."""
+    return 33 - (LETTER_PITCH * len(text)) // 2, 22
 
 
 def letters_mask(text: str, *, size: int = 64) -> np.ndarray:
     """Where the letters of a sign are: boolean array of shape (height, width), 21/64 of the picture high."""
     unit = size // 64
-    wide = (3 if len(text) <= 3 else 2) * unit
+    glyphs = [np.kron(GLYPHS[letter], np.ones((3 * unit, 2 * unit), dtype=bool)).astype(bool) for letter in text]
+    gap = np.zeros((GLYPH_HEIGHT * unit, (LETTER_PITCH - GLYPH_WIDTH) * unit), dtype=bool)
     columns: list[np.ndarray] = []
-    for letter in text:
-        columns += [GLYPHS[letter], np.zeros((7, 1), dtype=bool)]
-    return np.kron(np.concatenate(columns[:-1], axis=1), np.ones((3 * unit, wide), dtype=bool)).astype(bool)
+    for glyph in glyphs:
+        columns += [glyph, gap]
+    return np.concatenate(columns[:-1], axis=1)
 
 
 def _draw_sign(canvas: ImageDraw.ImageDraw, sign: Sign, *, full: int, rng: np.random.Generator | None) -> None:
-    shift_x, shift_y = (0, 0) if rng is None else (int(rng.integers(-2, 3)), int(rng.integers(-4, 5)))
-    middle_x, middle_y = full // 2 + shift_x, full // 2 + shift_y
-    half_width, half_height = 29 * full // 64, 15 * full // 64
-    board = (middle_x - half_width, middle_y - half_height, middle_x + half_width, middle_y + half_height)
-    canvas.rectangle(board, fill=_shade(sign.colour, rng))
-    mask = letters_mask(sign.text, size=full)
-    stencil = Image.fromarray(mask)
-    corner = (middle_x - mask.shape[1] // 2, middle_y - mask.shape[0] // 2)
-    canvas.bitmap(corner, stencil, fill=COLOURS[text_colour(sign.colour)])
+    # Whole pixels of the finished picture: half pixels would blur the letters' edges.
+    unit = full // 64
+    shift_x, shift_y = (0, 0) if rng is None else (int(rng.integers(-1, 2)), int(rng.integers(-1, 2)))
+    left, top, right, bottom = (3 + shift_x) * unit, (17 + shift_y) * unit, (61 + shift_x) * unit, (48 + shift_y) * unit
+    canvas.rectangle((left, top, right - 1, bottom - 1), fill=_shade(sign.colour, rng))
+    word_left, word_top = word_corner(sign.text)
+    stencil = Image.fromarray(letters_mask(sign.text, size=full))
+    canvas.bitmap(
+        ((word_left + shift_x) * unit, (word_top + shift_y) * unit), stencil, fill=COLOURS[text_colour(sign.colour)]
+    )

@@ -3,7 +3,16 @@
 import re
 from dataclasses import dataclass
 
-from generation.scenes.vocabulary import COLOURS, LETTERS, LONGEST_WORD, POSITIONS, RELATIONS, SHAPES
+from generation.scenes.vocabulary import (
+    COLOURS,
+    COUNTS,
+    LETTERS,
+    LONGEST_WORD,
+    PLURALS,
+    POSITIONS,
+    RELATIONS,
+    SHAPES,
+)
 
 
 class CaptionError(ValueError):
@@ -30,7 +39,10 @@ class Sign:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two objects, or one sign, on a plain background. `place` is in POSITIONS or RELATIONS, '' for a sign."""
+    """One object, two different ones, two to five equal ones, or one sign, on a plain background.
+
+    `place` is in POSITIONS, RELATIONS or COUNTS; '' for a sign.
+    """
 
     background: str
     objects: tuple[SceneObject, ...] = ()
@@ -51,6 +63,12 @@ def pair(*, first: tuple[str, str], relation: str, second: tuple[str, str], back
     return Scene(background=background, objects=objects, place=relation)
 
 
+def several(*, count: str, colour: str, shape: str, background: str) -> Scene:
+    """Two to five equal objects, spread as COUNTS says."""
+    objects = tuple(SceneObject(colour, shape, x, y) for x, y in COUNTS[count])
+    return Scene(background=background, objects=objects, place=count)
+
+
 def _with_article(colour: str) -> str:
     return f"an {colour}" if colour[0] in "aeiou" else f"a {colour}"
 
@@ -60,6 +78,8 @@ def caption_of(scene: Scene) -> str:
     ending = f"on {_with_article(scene.background)} background"
     if scene.sign is not None:
         return f'{_with_article(scene.sign.colour)} sign that says "{scene.sign.text}" {ending}'
+    if scene.place in COUNTS:
+        return f"{scene.place} {scene.objects[0].colour} {PLURALS[scene.objects[0].shape]} {ending}"
     names = [f"{_with_article(thing.colour)} {thing.shape}" for thing in scene.objects]
     if len(names) == 1:
         return f"{names[0]} {scene.place} {ending}"
@@ -74,6 +94,10 @@ _PAIR = re.compile(
     rf"an? (?P<c1>{_COLOUR}) (?P<s1>{_SHAPE}) (?P<relation>{'|'.join(RELATIONS)})"
     rf" an? (?P<c2>{_COLOUR}) (?P<s2>{_SHAPE}) {_END}"
 )
+_SEVERAL = re.compile(
+    rf"(?P<count>{'|'.join(COUNTS)}) (?P<colour>{_COLOUR}) (?P<shapes>{'|'.join(PLURALS.values())}) {_END}"
+)
+_SINGULAR = {plural: shape for shape, plural in PLURALS.items()}
 _SIGN = re.compile(rf'an? (?P<colour>{_COLOUR}) sign that says "(?P<text>[{LETTERS}]{{1,{LONGEST_WORD}}})" {_END}')
 
 
@@ -97,6 +121,9 @@ def _read(text: str) -> Scene | None:
             second=(word["c2"], word["s2"]),
             background=word["background"],
         )
+    if found := _SEVERAL.fullmatch(text):
+        word = found.groupdict()
+        return several(shape=_SINGULAR[word.pop("shapes")], **word)
     if found := _SIGN.fullmatch(text):
         word = found.groupdict()
         return Scene(background=word["background"], sign=Sign(word["colour"], word["text"]))

@@ -4,9 +4,10 @@ import hashlib
 
 import numpy as np
 
-from generation.scenes.grammar import Scene, Sign, caption_of, pair, single
+from generation.scenes.grammar import Scene, Sign, caption_of, pair, several, single
 from generation.scenes.vocabulary import (
     COLOURS,
+    COUNTS,
     HELD_OUT_WORDS,
     LETTERS,
     LONGEST_WORD,
@@ -17,6 +18,8 @@ from generation.scenes.vocabulary import (
 )
 
 HELD_OUT_SHARE = 0.05
+KINDS = ("single", "pair", "several", "sign")
+SHARES = (0.27, 0.22, 0.19, 0.32)  # of training; letters are the hardest to learn
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -53,6 +56,10 @@ def _any_scene(rng: np.random.Generator, kind: str) -> Scene:
         relation = _pick(rng, list(RELATIONS))
         first, second = (one, _pick(rng, SHAPES)), (two, _pick(rng, SHAPES))
         return pair(first=first, relation=relation, second=second, background=background)
+    if kind == "several":
+        colour, background = _different_colours(rng, 2)
+        count = _pick(rng, list(COUNTS))
+        return several(count=count, colour=colour, shape=_pick(rng, SHAPES), background=background)
     colour, background = _different_colours(rng, 2)
     return Scene(background=background, sign=Sign(colour, _random_word(rng)))
 
@@ -60,7 +67,7 @@ def _any_scene(rng: np.random.Generator, kind: str) -> Scene:
 def random_scene(rng: np.random.Generator) -> Scene:
     """A scene for training: never a held-out one."""
     while True:
-        scene = _any_scene(rng, ("single", "pair", "sign")[int(rng.choice(3, p=[0.45, 0.25, 0.30]))])
+        scene = _any_scene(rng, KINDS[int(rng.choice(len(KINDS), p=SHARES))])
         if not is_held_out(scene):
             return scene
 
@@ -74,7 +81,7 @@ def held_out_scenes(count: int, *, seed: int = 0, signs: float = 0.25) -> list[S
             colour, background = _different_colours(rng, 2)
             scene = Scene(background=background, sign=Sign(colour, _pick(rng, HELD_OUT_WORDS)))
         else:
-            scene = _any_scene(rng, "single" if rng.random() < 0.7 else "pair")
+            scene = _any_scene(rng, _pick(rng, KINDS[:3]))
         if is_held_out(scene):
             found[caption_of(scene)] = scene
     return list(found.values())

@@ -14,25 +14,38 @@ COLOURS: Final[dict[str, tuple[int, int, int]]] = {
     "purple": (132, 58, 180),
     "white": (245, 245, 245),
     "black": (24, 24, 26),
+    "pink": (247, 150, 190),
+    "brown": (122, 72, 38),
+    "grey": (132, 132, 132),
+    "cyan": (60, 200, 212),
 }
 
-SHAPES: Final[tuple[str, ...]] = ("circle", "square", "triangle", "star", "cross", "diamond")
+SHAPES: Final[tuple[str, ...]] = ("circle", "square", "triangle", "star", "cross", "diamond", "heart", "ring")
+PLURALS: Final[dict[str, str]] = {shape: f"{shape}es" if shape == "cross" else f"{shape}s" for shape in SHAPES}
 
 # Where the centre of the object is, as a share of width and height.
 POSITIONS: Final[dict[str, tuple[float, float]]] = {
     "in the centre": (0.5, 0.5),
-    "on the left": (0.27, 0.5),
-    "on the right": (0.73, 0.5),
-    "at the top": (0.5, 0.27),
-    "at the bottom": (0.5, 0.73),
+    "on the left": (0.28, 0.5),
+    "on the right": (0.72, 0.5),
+    "at the top": (0.5, 0.28),
+    "at the bottom": (0.5, 0.72),
 }
 
 # For two objects: where the first and the second are.
 RELATIONS: Final[dict[str, tuple[tuple[float, float], tuple[float, float]]]] = {
-    "left of": ((0.27, 0.5), (0.73, 0.5)),
-    "right of": ((0.73, 0.5), (0.27, 0.5)),
-    "above": ((0.5, 0.27), (0.5, 0.73)),
-    "below": ((0.5, 0.73), (0.5, 0.27)),
+    "left of": ((0.28, 0.5), (0.72, 0.5)),
+    "right of": ((0.72, 0.5), (0.28, 0.5)),
+    "above": ((0.5, 0.28), (0.5, 0.72)),
+    "below": ((0.5, 0.72), (0.5, 0.28)),
+}
+
+# Several equal objects: where their centres are.
+COUNTS: Final[dict[str, tuple[tuple[float, float], ...]]] = {
+    "two": ((0.28, 0.5), (0.72, 0.5)),
+    "three": ((0.5, 0.27), (0.26, 0.72), (0.74, 0.72)),
+    "four": ((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)),
+    "five": ((0.24, 0.24), (0.76, 0.24), (0.5, 0.5), (0.24, 0.76), (0.76, 0.76)),
 }
 
 LETTERS: Final[str] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -54,6 +67,8 @@ HELD_OUT_WORDS: Final[tuple[str, ...]] = (
 GRAMMAR_WORDS: Final[tuple[str, ...]] = (
     *COLOURS,
     *SHAPES,
+    *PLURALS.values(),
+    *COUNTS,
     *("a", "an", "on", "in", "at", "the", "left", "right", "top", "bottom", "centre", "of", "above", "below"),
     *("background", "sign", "that", "says"),
 )
