@@ -51,13 +51,14 @@ class Formulation:
     def losses(self, predict: Predict, latents: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Mean squared error against the target for each example.
 
-        Latents and noise (n, ...), t (n,) on their device; returns (n,), in float32 also under autocast.
+        Latents and noise (n, ...), t (n,) on their device; returns (n,). Give float32 latents also under
+        autocast: the error is taken in their precision, whatever the network answers in.
         """
         a, b = self._coefficients(latents, t)
         shown = self.target.network_input(a * latents + b * noise, a, b)
         predicted = predict(shown, self.process.network_time(t))
-        error = predicted.to(latents.dtype) - self.target.of(latents, noise, a, b)
-        return error.square().flatten(1).mean(dim=1)
+        target = self.target.of(latents, noise, a, b)
+        return (predicted.to(target.dtype) - target).square().flatten(1).mean(dim=1)
 
     def validation_losses(
         self, predict: Predict, latents: torch.Tensor, noise: torch.Tensor, *, levels: int = 8

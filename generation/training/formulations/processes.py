@@ -72,11 +72,28 @@ class Cosine:
         return GRID * t
 
 
-@lru_cache(maxsize=4)
-def linear_alphas_cumprod(first_beta: float, last_beta: float) -> torch.Tensor:
-    """a^2 on the grid of latent diffusion, shape (GRID,), float64; diffusers calls these betas "scaled_linear"."""
-    roots = torch.linspace(math.sqrt(first_beta), math.sqrt(last_beta), GRID, dtype=torch.float64)
-    return torch.cumprod(1 - roots.square(), dim=0)
+@dataclass(frozen=True)
+class LinearGrid:
+    """a, b, lambda and d lambda / dt at the grid times 1/GRID to 1, each of shape (GRID,)."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+    log_snr: torch.Tensor
+    log_snr_derivative: torch.Tensor
+
+
+# Kept for each device: a copy to the GPU at every training step would wait for the step before.
+@lru_cache(maxsize=8)
+def linear_grid(first_beta: float, last_beta: float, device: torch.device, dtype: torch.dtype) -> LinearGrid:
+    """The grid of latent diffusion, computed in float64; diffusers calls these betas "scaled_linear"."""
+    # A validation in inference mode may come first; its tensors could not be used for training afterwards.
+    with torch.inference_mode(False):
+        roots = torch.linspace(math.sqrt(first_beta), math.sqrt(last_beta), GRID, dtype=torch.float64)
+        squared = torch.cumprod(1 - roots.square(), dim=0)
+        log_snr = torch.log(squared / (1 - squared))
+        (slope,) = torch.gradient(log_snr, spacing=1 / GRID, edge_order=2)
+        tables = (squared.sqrt(), (1 - squared).sqrt(), log_snr, slope)
+        return LinearGrid(*(table.to(device=device, dtype=dtype) for table in tables))
 
 
 @dataclass(frozen=True)
@@ -96,23 +113,20 @@ class LatentDiffusionLinear:
         return torch.ceil(GRID * t - 1e-3).long().clamp(1, GRID) - 1
 
     def coefficients(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        squared = linear_alphas_cumprod(self.first_beta, self.last_beta)
-        return self._at(squared.sqrt(), t), self._at((1 - squared).sqrt(), t)
+        grid, index = self._grid(t), self.index(t)
+        return grid.a[index], grid.b[index]
 
     def log_snr(self, t: torch.Tensor) -> torch.Tensor:
-        squared = linear_alphas_cumprod(self.first_beta, self.last_beta)
-        return self._at(torch.log(squared / (1 - squared)), t)
+        return self._grid(t).log_snr[self.index(t)]
 
     def log_snr_derivative(self, t: torch.Tensor) -> torch.Tensor:
-        squared = linear_alphas_cumprod(self.first_beta, self.last_beta)
-        (slope,) = torch.gradient(torch.log(squared / (1 - squared)), spacing=1 / GRID, edge_order=2)
-        return self._at(slope, t)
+        return self._grid(t).log_snr_derivative[self.index(t)]
 
     def network_time(self, t: torch.Tensor) -> torch.Tensor:
         return self.index(t).to(t.dtype)
 
-    def _at(self, table: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return table.to(device=t.device, dtype=t.dtype)[self.index(t)]
+    def _grid(self, t: torch.Tensor) -> LinearGrid:
+        return linear_grid(self.first_beta, self.last_beta, t.device, t.dtype)
 
 
 @dataclass(frozen=True)

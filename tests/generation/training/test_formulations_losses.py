@@ -7,7 +7,7 @@ import torch
 
 from generation.training.formulations.densities import Uniform
 from generation.training.formulations.formulation import FORMULATIONS, Formulation, formulation
-from generation.training.formulations.processes import Cosine, LatentDiffusionLinear, RectifiedFlow
+from generation.training.formulations.processes import Cosine, LatentDiffusionLinear, RectifiedFlow, linear_grid
 from generation.training.formulations.targets import Noise, Preconditioned, VPrediction
 
 LATENTS = torch.full((2, 1, 1, 1), 2.0)
@@ -98,6 +98,9 @@ def test_a_network_that_says_nothing_has_the_mean_squared_target_as_loss() -> No
 def test_losses_stay_in_the_latents_precision_when_the_network_answers_in_bfloat16() -> None:
     losses = formulation("rf").losses(lambda z, k: torch.zeros_like(z).bfloat16(), LATENTS, NOISE, torch.rand(2))
     assert losses.dtype == torch.float32 and losses.tolist() == [9, 9]
+    third = torch.full_like(LATENTS, 1 / 3)
+    losses = formulation("rf").losses(lambda z, k: torch.zeros_like(z).bfloat16(), third, 0 * third, torch.rand(2))
+    assert losses.tolist() == pytest.approx([1 / 9, 1 / 9], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", FORMULATIONS)
@@ -155,3 +158,13 @@ def test_training_times_come_from_the_density() -> None:
     t = formulation("rf/lognorm(1,.6)").sample_times(20_000, torch.Generator().manual_seed(0))
     assert torch.logit(t).mean().item() == pytest.approx(1, abs=0.02)
     assert torch.logit(t).std().item() == pytest.approx(0.6, abs=0.02)
+
+
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_training_goes_on_after_a_validation_in_inference_mode(name: str) -> None:
+    linear_grid.cache_clear()
+    chosen, weight = formulation(name), torch.ones(1, requires_grad=True)
+    with torch.inference_mode():
+        chosen.validation_loss(says_nothing, LATENTS, NOISE)
+    chosen.losses(lambda shown, told: weight * shown, LATENTS, NOISE, torch.tensor([0.3, 0.7])).sum().backward()
+    assert weight.grad is not None and weight.grad.abs().item() > 0
