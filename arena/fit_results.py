@@ -127,6 +127,7 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
         "simulated_votes": counted.simulated,
         "rule_ties": len(counted.rule_ties) if len(counted) else 0,
         "not_comparable": [],
+        "unbounded": [],
         "warnings": [] if counted.selection["baseline"] is not None else [_NO_BASELINE],
         **dict.fromkeys(("estimator", "side_bias", "ties", "goodness", "cluster", "choix_difference")),
     }
@@ -145,6 +146,7 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
     ]
     win = intervals.win_probability_intervals(precision, level=found.level)
     ties, outcomes = _ties(found, baseline)
+    reasons = _reasons(found)
     difference = choix_difference(found.counted.tallies)
     columns = [_plain(each[:, baseline]) for each in (win.estimate, win.low, win.high)]
     return {
@@ -154,7 +156,8 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
             {"id": pk, "estimate": value, "low": low, "high": high, "outcomes": chances}
             for pk, value, low, high, chances in zip(ids, *columns, outcomes, strict=True)
         ],
-        "not_comparable": [reason.sentence(found.labels) for reason in _reasons(found) if reason.kind == "unlinked"],
+        "not_comparable": [reason.sentence(found.labels) for reason in reasons if reason.kind == "unlinked"],
+        "unbounded": [reason.sentence(found.labels) for reason in reasons if reason.kind != "unlinked"],
         "warnings": [*counts["warnings"], *_warnings(found, difference)],
         "estimator": fit.estimator,
         "side_bias": _side_bias(found),
@@ -253,9 +256,8 @@ def _notes(found: _Fitted, baseline: int) -> list[str]:
 def _warnings(found: _Fitted, choix_difference: float | None) -> list[str]:
     """What a reader must know before believing the numbers."""
     labels, precision = found.labels, found.precision
-    sentences = [reason.sentence(labels) for reason in _reasons(found) if reason.kind != "unlinked"]
     told = {reason.sentence(labels) for reason in found.fit.reasons}
-    sentences += [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
+    sentences = [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
     for reason, ground in _TOO_FEW.items():
         lacking = [label for label, given in zip(labels, precision.no_interval, strict=True) if given == reason]
         if len(lacking) == len(labels) - precision.no_interval.count("alone") and lacking:

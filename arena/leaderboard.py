@@ -146,7 +146,8 @@ class CriterionResults:
     """What the newest fit of a criterion says.
 
     Rows run board by board, the baseline's first, and in each from strongest to weakest, as do the matrix's both ways.
-    left_share is how probably the left one of two equals is chosen; no value where no side bias was fitted.
+    not_comparable says why boards stand apart, unbounded why some strengths are finite by a penalty alone; left_share
+    is how probably the left one of two equals is chosen, without a value where no side bias was fitted.
     """
 
     criterion: Criterion
@@ -155,6 +156,7 @@ class CriterionResults:
     rows: tuple[Row, ...]
     matrix: tuple[tuple[Estimate, ...], ...]
     not_comparable: tuple[str, ...]
+    unbounded: tuple[str, ...]
     warnings: tuple[str, ...]
     left_share: Estimate
     tie_models: TieModels | None
@@ -246,7 +248,7 @@ def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender],
     if fit is None:
         rows = tuple(_row(contender, {}, {}, is_baseline=contender.is_baseline) for contender in contenders)
         matrix = tuple(tuple(Estimate() for _ in rows) for _ in rows)
-        return CriterionResults(criterion, None, False, rows, matrix, (), (), Estimate(), None, 0, 0, 0, 0, 0, 0, 0)
+        return CriterionResults(criterion, None, False, rows, matrix, (), (), (), Estimate(), None, 0, 0, 0, 0, 0, 0, 0)
     results = fit.results
     place = {entry["id"]: index for index, entry in enumerate(results["contenders"])}
     against = {entry["id"]: entry for entry in results["against_baseline"]}
@@ -267,6 +269,7 @@ def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender],
         rows=rows,
         matrix=_matrix(rows, place, results["win_probability"]),
         not_comparable=tuple(results["not_comparable"]),
+        unbounded=tuple(results.get("unbounded", ())),
         warnings=tuple(results["warnings"]),
         left_share=_left_share(results.get("side_bias")),
         tie_models=_tie_models(results.get("ties")),

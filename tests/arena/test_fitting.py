@@ -222,8 +222,8 @@ def test_an_undefeated_contender_has_a_flagged_number_and_a_reason() -> None:
     assert 0.5 < results["win_probability"]["low"][2][1] < results["win_probability"]["estimate"][2][1] < 1
     assert results["estimator"] == "firth"
     assert results["not_comparable"] == []
-    assert results["warnings"][0] == reason
-    assert results["warnings"][1].startswith("The maximum-likelihood estimate does not exist, so Firth's penalised")
+    assert results["unbounded"] == [reason]
+    assert results["warnings"][0].startswith("The maximum-likelihood estimate does not exist, so Firth's penalised")
 
 
 def test_two_raters_who_agree_on_everything_give_an_estimate() -> None:

@@ -52,7 +52,7 @@ def _lines(results: CriterionResults) -> list[str]:
         lines.append(f"Of two equals, the one on the left is preferred {results.left_share.percent} of the time")
     if results.tie_models:
         lines.append(results.tie_models.sentence)
-    notes = [f"Note: {note}" for note in (*results.not_comparable, *results.warnings)]
+    notes = [f"Note: {note}" for note in (*results.not_comparable, *results.unbounded, *results.warnings)]
     return [*lines, "", *_table(results), *notes]
 
 
