@@ -199,7 +199,7 @@ def numbered(ids: NDArray[np.int64], order: list[int]) -> NDArray[np.intp]:
 
 def _counted_rows(criterion: Criterion, votes: StudyVotes, selection: Selection) -> Rows:
     """The rows that count under this selection: what never changes is in them, what was taken back is asked for."""
-    rows = votes.rows[votes.rows["criterion"] == criterion.pk]
+    rows: Rows = votes.rows[votes.rows["criterion"] == criterion.pk]
     rows = rows[np.isin(rows["stratum"], [STRATA.index(name) for name in selection["strata"]])]
     taken: list[int] = []
     own = Vote.objects.filter(study=criterion.study_id, criterion=criterion)

@@ -98,7 +98,7 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
     blank = [[None] * len(labels) for _ in labels]
     ids = counted.contenders
     baseline = ids.index(counted.selection["baseline"]) if counted.selection["baseline"] is not None else 0
-    contenders = [
+    contenders: list[Results] = [
         {
             "id": pk,
             "label": label,

@@ -146,7 +146,7 @@ def _mark(study: Study, newest: int, number: int) -> str:
 def _keep(study: Study, rows: Rows) -> None:
     """Replace the file at once. Where that fails, fits only stay slower."""
     path = path_of(study)
-    columns = {name: rows[name] for name in ROW.names or ()}
+    columns: dict[str, Any] = {name: rows[name] for name in ROW.names or ()}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")

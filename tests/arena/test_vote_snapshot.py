@@ -144,9 +144,9 @@ def test_ties_by_rule_enter_what_is_fitted_and_not_what_was_said() -> None:
     counted = read_votes(first_criterion(study))
 
     np.testing.assert_array_equal(counted.said.counts, by_rows(study).counts)
-    np.testing.assert_allclose(
-        counted.tallies.half_wins() - counted.said.half_wins(), [[0, 0.15, 0, 0], [0.15, 0, 0, 0], *[[0] * 4] * 2]
-    )
+    more = np.zeros((4, 4))
+    more[0, 1] = more[1, 0] = 0.15
+    np.testing.assert_allclose(counted.tallies.half_wins() - counted.said.half_wins(), more)
     fitted = tally(counted.to_ranking())
     np.testing.assert_array_equal(fitted.counts, counted.tallies.counts)
     np.testing.assert_allclose(fitted.outcomes(), counted.tallies.outcomes(), rtol=1e-12)
@@ -223,7 +223,7 @@ def test_a_file_of_another_database_is_not_believed() -> None:
     study_votes(study)
     Study.objects.filter(pk=study.pk).update(created_at=study.created_at + timedelta(seconds=1))
     study.refresh_from_db()
-    rows = np.load(path_of(study))
+    rows: dict[str, Any] = dict(np.load(path_of(study)))
     np.savez(path_of(study), **{**rows, "rater": rows["rater"] + 1})
 
     assert study_votes(study).rows["rater"].tolist() == [vote.rater_id for vote in Vote.objects.order_by("pk")]
@@ -234,7 +234,7 @@ def test_a_vote_that_landed_late_is_missed_once_and_found() -> None:
     votes = list(Vote.objects.order_by("pk"))
     study_votes(study)
     rows = dict(np.load(path_of(study)))
-    without = {name: np.delete(column, 40) for name, column in rows.items() if name != "mark"}
+    without: dict[str, Any] = {name: np.delete(column, 40) for name, column in rows.items() if name != "mark"}
     mark = vote_snapshot._mark(study, votes[-1].pk, len(votes) - 1)
     np.savez(path_of(study), mark=np.array(mark), **without)
     assert len(study_votes(study).rows) == len(votes) - 1
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_written_only_costs_time(monkeypatch: pytest.Mon
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(vote_snapshot.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
     assert len(study_votes(study).rows) == 120
     assert not path_of(study).exists()
 

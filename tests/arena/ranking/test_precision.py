@@ -41,7 +41,8 @@ def left_out(votes: Votes, strengths: Floats, labels: np.ndarray) -> Floats:
         own = labels == label
         rest = (design[~own].T * (win * (1 - win))[~own]) @ design[~own]
         shifts.append(np.linalg.pinv(rest) @ (design[own].T @ (points - win)[own]))
-    return np.array(shifts).T @ np.array(shifts) * (1 - 1 / len(shifts))
+    covariance: Floats = np.array(shifts).T @ np.array(shifts) * (1 - 1 / len(shifts))
+    return covariance
 
 
 @pytest.mark.parametrize("by", ["rater", "prompt"])
@@ -79,12 +80,8 @@ def test_the_order_of_votes_does_not_matter() -> None:
     order = np.random.default_rng(3).permutation(len(votes))
     assert votes.rater is not None
     assert votes.prompt is not None
-    turned = Votes(
-        *(column[order] for column in (votes.left, votes.right, votes.outcome)),
-        votes.contenders,
-        votes.rater[order],
-        votes.prompt[order],
-    )
+    left, right, outcome = (column[order] for column in (votes.left, votes.right, votes.outcome))
+    turned = Votes(left, right, outcome, votes.contenders, votes.rater[order], votes.prompt[order])
 
     np.testing.assert_allclose(run(turned).covariance, run(votes).covariance, atol=1e-12)
 
