@@ -84,7 +84,9 @@ def win_probability_intervals(precision: Precision, *, level: float = 0.95) -> I
     slope = (by_eta[0] - by_eta[2]) / 2, (by_phi[0] - by_phi[2]) / 2
     low, high = _logit_interval(precision, (1 + chance[0] - chance[2]) / 2, *slope, level=level)
     for (row, column), (lowest, highest) in _profiles(precision, t_quantile(precision.degrees_of_freedom, level)):
-        ends = likelihoods.chances(fit.problem.link, np.array([lowest, highest]), np.array(fit.parameters[-1]))
+        # An end may be infinite, which Davidson's chances do not take; a thousand log units are as sure.
+        gap = np.clip([lowest, highest], -1e3, 1e3)
+        ends = likelihoods.chances(fit.problem.link, gap, np.array(fit.parameters[-1]))
         low[row, column], high[row, column] = (1 + ends.left - ends.right) / 2
     return Intervals(win, low, high)
 

@@ -7,6 +7,8 @@ adjusted likelihood ratio (Rotnitzky & Jewell 1990, Biometrika 77:485).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
@@ -25,6 +27,9 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
     """Values of contrast (K [+ 1] [+ 1]) @ parameters at which the signed root of the likelihood ratio is +- reach.
 
     reach: the quantile wanted, times the square root of the design effect
+
+    An end is infinite where the likelihood has not fallen so far when doubles can no longer tell it from flat: with two
+    raters the quantile is 12.7, and no number of log units that means anything lies so far out.
     """
     penalised = Penalised(fit.problem, fit.penalised)
     direction = contrast @ fit.problem.expansion
@@ -40,12 +45,17 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
             place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
             return float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
 
-        far = reach * error
+        ends.append(best + sign * _root(short_of, reach * error, exact=_EXACT * max(1.0, error)))
+    return ends[0], ends[1]
+
+
+def _root(short_of: Callable[[float], float], far: float, *, exact: float) -> float:
+    """The distance at which nothing is missing any more; infinite where none is found."""
+    try:
         for _ in range(_DOUBLINGS):
             if short_of(far) > 0:
-                break
+                return float(brentq(short_of, 0.0, far, xtol=exact))
             far *= 2
-        else:
-            raise ConvergenceError("the penalised likelihood does not fall far enough for an interval")
-        ends.append(best + sign * float(brentq(short_of, 0.0, far, xtol=_EXACT * max(1.0, error))))
-    return ends[0], ends[1]
+    except ConvergenceError:
+        pass
+    return float("inf")

@@ -23,9 +23,9 @@ from arena.ranking.intervals import (
 from arena.ranking.models import fit_model
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.replicates import replicate
-from arena.ranking.tallies import Votes, tally
+from arena.ranking.tallies import LEFT, TIE, Votes, tally
 from tests.arena.ranking.tables import tallies_of
-from tests.arena.ranking.worlds import simulate_votes
+from tests.arena.ranking.worlds import simulate_votes, some_votes
 
 Floats = NDArray[np.float64]
 ALL: list[Ties] = ["half", "davidson", "rao-kupper", "drop"]
@@ -185,6 +185,20 @@ def test_a_clean_sweep_has_the_interval_of_the_penalised_likelihood() -> None:
     np.testing.assert_allclose(
         [strengths.low[0], strengths.high[0]], [gaps.low[0, 1] / 2, gaps.high[0, 1] / 2], atol=1e-4
     )
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson"])
+def test_an_interval_that_two_raters_cannot_end_has_no_end(ties: Ties) -> None:
+    """Student's t at one degree of freedom reaches so far that the likelihood there is flat to the last bit."""
+    rows = [(0, 1, LEFT), (1, 0, LEFT), (2, 1, LEFT), (0, 1, TIE)]
+    votes = some_votes([(*row, rater, prompt) for row in rows for rater in (0, 1) for prompt in (0, 1)], 3)
+    result = estimate_precision(fit_model(tally(votes), ties=ties), votes)
+    gaps, win = difference_intervals(result), win_probability_intervals(result)
+
+    assert result.fit.estimator == "firth"
+    assert (gaps.low[2, 1], gaps.high[2, 1]) == (-np.inf, np.inf)
+    assert (win.low[2, 1], win.high[2, 1]) == (0.0, 1.0)
+    assert np.isfinite(win.estimate[2, 1])
 
 
 def test_differences_that_have_an_estimate_keep_their_symmetric_interval_beside_a_clean_sweep() -> None:
