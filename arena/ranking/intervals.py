@@ -25,11 +25,16 @@ _SEED = 20_250_101
 _MANY_CLUSTERS = 120
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
+# Log odds beyond which a chance is 0 or 1.
+_CERTAIN = 300.0
 
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval."""
+    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval.
+
+    An end is infinite where votes so few exclude nothing on that side.
+    """
 
     estimate: Floats
     low: Floats
@@ -83,7 +88,9 @@ def win_probability_intervals(precision: Precision, *, level: float = 0.95) -> I
     slope = (by_eta[0] - by_eta[2]) / 2, (by_phi[0] - by_phi[2]) / 2
     low, high = _logit_interval(precision, (1 + chance[0] - chance[2]) / 2, *slope, level=level)
     for (row, column), (lowest, highest) in _profiles(precision, t_quantile(precision.degrees_of_freedom, level)):
-        ends = likelihoods.chances(fit.problem.link, np.array([lowest, highest]), np.array(fit.parameters[-1]))
+        # Infinite ends have no chances to work out, and these differ from 0 and 1 by nothing that shows.
+        reached = np.clip([lowest, highest], -_CERTAIN, _CERTAIN)
+        ends = likelihoods.chances(fit.problem.link, reached, np.array(fit.parameters[-1]))
         low[row, column], high[row, column] = (1 + ends.left - ends.right) / 2
     return Intervals(win, low, high)
 
