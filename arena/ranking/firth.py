@@ -103,6 +103,11 @@ class Penalised:
         curvature: Floats = problem.assembled(votes * bend.eta, *tied)[0] + problem.shifts
         return curvature
 
+    def added_information(self, parameters: Floats) -> Floats:
+        """(p, p) what the penalty adds to the information of the votes, nearly: see _curvature."""
+        added: Floats = self._curvature(parameters, self._leverages(parameters)) - self._information(parameters)
+        return added
+
     def _information(self, parameters: Floats) -> Floats:
         # Lifted by a constant, unlike in Newton's method: its determinant must not depend on the parameters.
         information: Floats = self.problem.expected_information(parameters[:, None])[0] + self.problem.shifts
@@ -135,8 +140,11 @@ class Penalised:
             towards = np.linalg.solve(curvature, within.direction)
         except np.linalg.LinAlgError as error:
             raise ConvergenceError("the penalised likelihood is flat: the votes do not join all contenders") from error
+        along = float(within.direction @ towards)
+        if not along > 0:
+            raise ConvergenceError("the penalised likelihood is flat along the constraint")
         missing = within.value - float(within.direction @ (here + step))
-        met: Floats = step + towards * (missing / float(within.direction @ towards))
+        met: Floats = step + towards * (missing / along)
         return met
 
     def _uphill(self, here: Floats, value: float, step: Floats, *, check: bool) -> tuple[Floats, float]:

@@ -333,6 +333,38 @@ def test_a_profile_end_is_where_the_penalised_likelihood_has_fallen_by_half_the_
         assert 2 * (top - value(float(end))) == pytest.approx(1.959964**2, abs=1e-3)
 
 
+def test_ends_out_of_sight_are_infinite_each_on_its_own_side_and_their_chances_are_certain() -> None:
+    rows = [(0, 1, LEFT, rater) for rater, number in enumerate((12, 6, 4)) for _ in range(number)]
+    for ties in ALL:
+        votes = some_votes([*rows, (2, 3, TIE, 0), (2, 3, LEFT, 1), (3, 2, LEFT, 2)], 4)
+        precision = estimate_precision(fit_model(tally(votes), ties=ties, side_bias=False), votes, by=("rater",))
+        gaps, wins = difference_intervals(precision), win_probability_intervals(precision)
+        assert np.isinf(gaps.high[0, 1]) or gaps.high[0, 1] > 15
+        assert -5 < gaps.low[0, 1] < gaps.estimate[0, 1]
+        assert wins.high[0, 1] == pytest.approx(1, abs=1e-6) and 0 < wins.low[0, 1] < 1
+        assert wins.low[1, 0] == pytest.approx(1 - wins.high[0, 1], abs=1e-9)
+
+
+@pytest.mark.parametrize("votes", [4, 8, 30])
+def test_the_jackknife_of_a_penalised_fit_is_near_penalised_refits(votes: int) -> None:
+    # n of n: a gap of log(2 n + 1), and of log(2 n - 1) without one of them.
+    swept = some_votes([(0, 1, LEFT, number) for number in range(votes)], 2)
+    fit = fit_model(tally(swept), side_bias=False)
+    left_out = ScoredVotes(fit, swept).left_out(ScoredVotes(fit, swept).partition("rater"))
+
+    exact = math.log((2 * votes + 1) / (2 * votes - 1))
+    np.testing.assert_allclose(left_out[:, 0] - left_out[:, 1], exact, rtol=0.6 / votes)
+
+
+def test_one_prompt_that_alone_links_contenders_leaves_errors_of_a_sane_size() -> None:
+    votes = some_votes([(0, 1, LEFT, 0, 1), (0, 1, TIE, 1, 1), (0, 2, TIE, 2, 2), (2, 3, LEFT, 3, 0)], 4)
+    fit = fit_model(tally(votes), side_bias=False)
+    covariance = estimate_precision(fit, votes, by=("prompt",)).covariance
+
+    assert fit.estimator == "firth"
+    assert 0.1 < np.sqrt(np.diagonal(covariance)).max() < 5
+
+
 @pytest.mark.parametrize("ties", ["davidson", "rao-kupper"])
 def test_win_probability_intervals_are_the_delta_method_by_differences(ties: Ties) -> None:
     votes = voting(seed=7, votes=600)
