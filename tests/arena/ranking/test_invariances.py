@@ -164,8 +164,10 @@ def test_one_more_win_on_either_side_never_makes_the_winner_weaker(study: Study,
     winner, loser = data.draw(st.permutations(range(votes.contenders)))[:2]
     on_left = data.draw(st.booleans())
     pair = (winner, loser, LEFT) if on_left else (loser, winner, RIGHT)
-    columns = zip((votes.left, votes.right, votes.outcome), pair, strict=True)
-    more = Votes(*(np.append(column, own) for column, own in columns), contenders=votes.contenders)
+    left, right, outcome = (
+        np.append(column, own) for column, own in zip((votes.left, votes.right, votes.outcome), pair, strict=True)
+    )
+    more = Votes(left, right, outcome, votes.contenders)
     before = fit_model(tally(changed(votes, weight=None)), ties=study.ties, side_bias=study.side)
     after = fit_model(tally(more), ties=study.ties, side_bias=study.side)
 
