@@ -285,6 +285,11 @@ def _apart(precision: Precision) -> Flags:
 
 
 def _profile(precision: Precision, contrast: Floats, quantile: float) -> tuple[float, float]:
-    independent = float(contrast @ precision.fit.bread @ contrast)
-    effect = max(1.0, float(precision.variances(contrast[None, :])[0]) / independent)
-    return profile_interval(precision.fit, contrast, reach=quantile * float(np.sqrt(effect)))
+    """Found once for a precision, contrast and quantile: ranks and tiers ask for the same ones."""
+    asked = (contrast.tobytes(), quantile)
+    if asked not in precision.profiles:
+        independent = float(contrast @ precision.fit.bread @ contrast)
+        effect = max(1.0, float(precision.variances(contrast[None, :])[0]) / independent)
+        reach = quantile * float(np.sqrt(effect))
+        precision.profiles[asked] = profile_interval(precision.fit, contrast, reach=reach)
+    return precision.profiles[asked]

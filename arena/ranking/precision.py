@@ -39,6 +39,7 @@ class Precision:
     no_interval:   (K,) why a contender has no interval, None where it has one
     by:            what was clustered
     critical_values: of joint intervals by (members, level), as far as they were asked for: drawing them takes time
+    profiles:        profile intervals by (contrast, quantile), likewise
     """
 
     fit: ModelFit
@@ -49,6 +50,7 @@ class Precision:
     by: tuple[ClusterBy, ...]
     # Not an argument, so that a changed copy starts without what was drawn for the original.
     critical_values: dict[tuple[bytes, float], float] = field(init=False, repr=False, default_factory=dict)
+    profiles: dict[tuple[bytes, float], tuple[float, float]] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def degrees_of_freedom(self) -> Floats:
