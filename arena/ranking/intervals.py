@@ -232,13 +232,14 @@ def _logit_interval(
     precision: Precision, value: Floats, by_eta: Floats, by_phi: Floats, *, level: float
 ) -> tuple[Floats, Floats]:
     """(K, K) ends of delta-method intervals for a chance, made on the logit scale."""
-    known = precision.fit.contenders
-    row, column = (places.ravel() for places in np.indices((known, known)))
-    contrasts = np.zeros((known**2, len(precision.covariance)))
-    contrasts[np.arange(known**2), row] += by_eta.ravel()
-    contrasts[np.arange(known**2), column] -= by_eta.ravel()
-    contrasts[:, -1] = by_phi.ravel()
-    error = np.sqrt(precision.variances(contrasts)).reshape(known, known) / (value * (1 - value))
+    known, each = precision.fit.contenders, []
+    # As contrasts these would be K^2 rows of K numbers: gigabytes for some hundred contenders.
+    for covariance in (precision.covariance, *precision.floors):
+        own, with_level = np.diagonal(covariance)[:known], covariance[:known, -1]
+        spread = own[:, None] + own[None, :] - 2 * covariance[:known, :known]
+        cross = with_level[:, None] - with_level[None, :]
+        each.append(by_eta**2 * spread + 2 * by_eta * by_phi * cross + by_phi**2 * covariance[-1, -1])
+    error = np.sqrt(np.maximum(np.max(each, axis=0), 0)) / (value * (1 - value))
     error[np.isnan(precision.difference_errors)] = np.nan
     reach = t_quantile(precision.degrees_of_freedom, level)[:, None] * error
     return expit(logit(value) - reach), expit(logit(value) + reach)
