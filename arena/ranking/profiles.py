@@ -19,8 +19,9 @@ from arena.ranking.newton import ConvergenceError
 
 Floats = NDArray[np.float64]
 
-_DOUBLINGS = 40
 _EXACT = 1e-5
+# Odds of 10^11 to 1. Farther out the information is singular in double precision, and nobody needs to know more.
+_FARTHEST = 25.0
 
 
 def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[float, float]:
@@ -28,8 +29,7 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
 
     reach: the quantile wanted, times the square root of the design effect
 
-    An end is infinite where the likelihood has not fallen so far when doubles can no longer tell it from flat: with two
-    raters the quantile is 12.7, and no number of log units that means anything lies so far out.
+    An end that lies more than 25 log units away is infinite: so few votes exclude nothing on that side.
     """
     penalised = Penalised(fit.problem, fit.penalised)
     direction = contrast @ fit.problem.expansion
@@ -39,23 +39,32 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
     ends = []
     for sign in (-1.0, 1.0):
         place = fit.parameters
+        # The search asks again for the ends it is given, and must hear the same: from elsewhere it may climb less far.
+        known = {0.0: -reach}
 
-        def short_of(distance: float, sign: float = sign) -> float:
+        def short_of(distance: float, sign: float = sign, known: dict[float, float] = known) -> float:
             nonlocal place
-            place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
-            return float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            if distance not in known:
+                place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
+                known[distance] = float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            return known[distance]
 
-        ends.append(best + sign * _root(short_of, reach * error, exact=_EXACT * max(1.0, error)))
+        ends.append(best + sign * _end(short_of, min(reach * error, _FARTHEST), exact=_EXACT * max(1.0, error)))
     return ends[0], ends[1]
 
 
-def _root(short_of: Callable[[float], float], far: float, *, exact: float) -> float:
-    """The distance at which nothing is missing any more; infinite where none is found."""
+def _end(short_of: Callable[[float], float], far: float, *, exact: float) -> float:
+    """The distance at which nothing is short; infinite where that is too far to be seen."""
     try:
-        for _ in range(_DOUBLINGS):
-            if short_of(far) > 0:
-                return float(brentq(short_of, 0.0, far, xtol=exact))
-            far *= 2
+        while (short := short_of(far)) < 0 and far < _FARTHEST:
+            far = min(2 * far, _FARTHEST)
     except ConvergenceError:
-        pass
-    return float("inf")
+        # So far out that the information is all rounding, and still nothing is excluded on this side.
+        return np.inf
+    if short < 0:
+        return np.inf
+    try:
+        return float(brentq(short_of, 0.0, far, xtol=exact))
+    except ConvergenceError:
+        # Between an end that excludes too little and one that excludes enough, the wider is safe.
+        return far
