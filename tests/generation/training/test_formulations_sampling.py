@@ -126,6 +126,14 @@ def test_schedulers_ask_for_the_times_of_training(name: str) -> None:
         assert scheduler.sigmas[-1].item() == 0
 
 
+def test_rectified_flow_is_stored_without_a_shift() -> None:
+    """A shift of 3 would reach the data too: it is the schedule's to choose, not the checkpoint's."""
+    scheduler = scheduler_for(formulation("rf/lognorm(0,1)"))
+    scheduler.set_timesteps(sigmas=[1, 0.75, 0.5, 0.25])
+    assert scheduler.sigmas.tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert scheduler.timesteps.tolist() == [1000, 750, 500, 250]
+
+
 @pytest.mark.parametrize("name", ["eps/linear", "v/linear", "v/cos", "eps/cos"])
 def test_steps_are_those_of_ddim_where_ddim_keeps_its_own_grid(name: str) -> None:
     chosen = formulation(name)
