@@ -8,7 +8,7 @@ from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from generation.training.components import PICTURE_SIZE, T5_TOKENS
-from generation.training.denoisers import MMDiT, UNet
+from generation.training.denoisers import MMDiT
 from generation.training.family import Member
 from generation.training.formulations.formulation import formulation
 from generation.training.formulations.schedulers import scheduler_for
@@ -36,7 +36,6 @@ def assemble(shop: Workshop, member: Member, *, checkpoint: str) -> DiffusionPip
             tokenizer_3=encoders.t5_tokenizer,
         )
     else:
-        assert isinstance(denoiser, UNet)
         pipeline = StableDiffusionPipeline(
             unet=denoiser.unet,
             scheduler=scheduler,

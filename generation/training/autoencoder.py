@@ -51,7 +51,7 @@ def train_autoencoder(state_file: Path, *, steps: int, device: str = "cpu") -> I
 
 
 def train_decoder(state_file: Path, *, vae: AutoencoderKL, steps: int) -> Iterator[Progress]:
-    """The decoder alone, from where it is: pictures behind slightly noisy latents of the encoder, which stays as it is."""
+    """The decoder alone, from where it is: pictures behind slightly noisy latents; the encoder stays as it is."""
     trainer = Trainer(vae.decoder, state_file=state_file, learning_rate=LEARNING_RATE / 2, seed=SEED + 1)
     encoder: nn.Module = vae.encoder.eval().requires_grad_(False)
 

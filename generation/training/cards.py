@@ -1,5 +1,7 @@
 """Model cards: what a checkpoint is, what it was made of, and what it can do."""
 
+# ruff: noqa: E501 - lines of the cards
+
 from typing import Any
 
 from generation.training.evaluation import ATTRIBUTES, Quality

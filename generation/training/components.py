@@ -35,7 +35,7 @@ def build_clip_tokenizer() -> CLIPTokenizer:
     tokenizer = CLIPTokenizer(
         vocab={piece: number for number, piece in enumerate(pieces)},
         merges=[],
-        unk_token="<|unknown|>",
+        unk_token="<|unknown|>",  # noqa: S106 - a token of text
         model_max_length=CLIP_TOKENS,
     )
     # normalized=False matches before lower-casing: `red` is a word of the grammar, "RED" on a sign is not.

@@ -1,4 +1,4 @@
-"""Scenes drawn, encoded and described once, for every member of the family: equal data, and no time lost in training."""
+"""Scenes drawn, encoded and described once for the whole family: equal data, and no time lost in training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SEED = 20_27
 
 @dataclass(frozen=True)
 class LatentDataset:
-    """Latents (n, 8, 16, 16) of about unit deviation, the features of their captions, and those of the empty caption."""
+    """Latents (n, 8, 16, 16) of about unit deviation, their captions' features, and the empty caption's."""
 
     latents: torch.Tensor
     features: TextFeatures

@@ -78,7 +78,7 @@ def batch_of(
 def dropped(
     captions: TextFeatures, empty: TextFeatures, *, without_caption: torch.Tensor, without_t5: torch.Tensor
 ) -> TextFeatures:
-    """The captions' features, of some (n,) replaced by the empty caption's, of some (n,) without T5: zeros, as SD3's."""
+    """The captions' features: for some the empty caption's, for some zeros for T5, as SD3 has them; masks (n,)."""
     masked = {
         name: torch.where(without_caption.view(-1, *(1,) * (value.ndim - 1)), vars(empty)[name].float(), value)
         for name, value in vars(captions).items()

@@ -77,7 +77,8 @@ def _export_adapter(shop: Workshop, member: Member, *, out: Path) -> str:
     if folder.exists():
         shutil.rmtree(folder)
     denoiser = shop.denoiser(MEMBERS[member.base], checkpoint=member.base)
-    assert isinstance(denoiser, MMDiT)
+    if not isinstance(denoiser, MMDiT):
+        raise TypeError(f"{member.name} adapts an MM-DiT, and {member.base} is none.")
     save_adapter(with_adapter(denoiser), shop.folder / f"{member.name}.pt", folder)
     facts = {
         "name": member.name,

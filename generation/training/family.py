@@ -1,4 +1,4 @@
-"""The demo family: its members, their budgets, and the stages that make them. No torch: `--list` reads this table too."""
+"""The demo family: its members and their budgets. No torch: `--list` reads this table too."""
 
 from dataclasses import dataclass, field
 from typing import Final

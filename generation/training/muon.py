@@ -39,12 +39,14 @@ class Muon(torch.optim.Optimizer):
                     parameter.add_(update.view_as(parameter), alpha=-rate)
 
     def _direction(self, parameter: torch.nn.Parameter, momentum: float) -> torch.Tensor:
-        assert parameter.grad is not None
+        gradient = parameter.grad
+        if gradient is None:
+            raise ValueError("Muon moves only what has a gradient.")
         state = self.state[parameter]
         if "average" not in state:
             state["average"] = torch.zeros_like(parameter)
-        average: torch.Tensor = state["average"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(average, momentum)
+        average: torch.Tensor = state["average"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The stages of a training run in a work folder; each continues where it was stopped and ends at once when it is done."""
+"""The stages of a training run in a work folder; each goes on where it was stopped, or ends at once."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -158,7 +158,8 @@ def member_stage(shop: Workshop, member: Member, *, steps: int | None = None) ->
 
 def _train_adapter(shop: Workshop, member: Member) -> Iterator[Progress]:
     base = shop.denoiser(family.MEMBERS[member.base], checkpoint=member.base)
-    assert isinstance(base, MMDiT)
+    if not isinstance(base, MMDiT):
+        raise TypeError(f"{member.name} adapts an MM-DiT, and {member.base} is none.")
     yield from train_adapter(
         shop.folder / f"{member.name}.pt",
         denoiser=with_adapter(base),

@@ -18,8 +18,8 @@ SHARED, DECODER = "shared", "decoder"
 
 class Command(BaseCommand):
     help = (
-        "Train the demo family: tiny SD3s under four formulations, a tiny latent diffusion model, a LoRA adapter. Without"
-        " names all of them, in the order in which they are shipped. Stopping with Ctrl-C is safe: the same command"
+        "Train the demo family: tiny SD3s under four formulations, a tiny latent diffusion model, a LoRA adapter."
+        " Without names all of them, one after another. Stopping with Ctrl-C is safe: the same command"
         " goes on where it stopped."
     )
 
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         return Workshop(folder, device=device)
 
     def _stages(self, shop: Any, names: list[str]) -> Iterator[Any]:
-        """Shared parts first, then members in the order of the family; made one by one, since each reads the ones before."""
+        """Shared parts first, then members in the order of the family; made when due, as each reads earlier ones."""
         from generation.training import stages
 
         yield from stages.shared_stages(shop)

@@ -1,7 +1,6 @@
 """What stands before the background: connected areas of one colour, with soft edges."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
