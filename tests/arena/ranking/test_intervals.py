@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
+from arena.ranking import intervals
 from arena.ranking.fitted import Ties
 from arena.ranking.intervals import (
     critical_value,
@@ -20,6 +21,7 @@ from arena.ranking.intervals import (
     tiers,
     win_probability_intervals,
 )
+from arena.ranking.largest_differences import largest_differences
 from arena.ranking.models import fit_model
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.replicates import replicate
@@ -45,11 +47,11 @@ def run(votes: Votes, ties: Ties = "half", **options: object) -> Precision:
 
 def test_strengths_reach_students_t_at_the_effective_clusters() -> None:
     result = run(voting())
-    intervals = strength_intervals(result, level=0.9)
+    found = strength_intervals(result, level=0.9)
 
     reach = student.ppf(0.95, result.effective - 1) * result.standard_errors
-    np.testing.assert_allclose(intervals.low, result.fit.strengths - reach)
-    np.testing.assert_allclose(intervals.high, result.fit.strengths + reach)
+    np.testing.assert_allclose(found.low, result.fit.strengths - reach)
+    np.testing.assert_allclose(found.high, result.fit.strengths + reach)
 
 
 def test_half_win_probabilities_are_the_differences_carried_over() -> None:
@@ -111,6 +113,27 @@ def test_simultaneous_intervals_are_wider_than_single_ones_and_narrower_than_bon
 
     value = critical_value(result, EVERYONE)
     assert student.ppf(0.975, df) < value < student.ppf(1 - 0.025 / 6, df)
+
+
+def test_ranks_and_tiers_share_one_critical_value_and_a_changed_copy_draws_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+
+    def counted(*args: object, **options: object) -> Floats:
+        drawn.append(1)
+        found: Floats = largest_differences(*args, **options)  # type: ignore[arg-type]
+        return found
+
+    monkeypatch.setattr(intervals, "largest_differences", counted)
+    result = run(voting())
+    rank_ranges(result)
+    tiers(result)
+    difference_intervals(result, simultaneous=True)
+    assert len(drawn) == 1
+    rank_ranges(result, level=0.8)
+    rank_ranges(replace(result, floors=()))
+    assert len(drawn) == 3
 
 
 @pytest.mark.parametrize("ties", ALL)
