@@ -23,8 +23,8 @@ Flags = NDArray[np.bool_]
 
 _STEPS = 1000
 _STEP = 1e-11
-# Profiles are drawn less finely than estimates: the likelihood is off by the square of this.
-_CONSTRAINED_STEP = 1e-4
+# Profiles are drawn less finely than estimates.
+_CONSTRAINED_STEP = 1e-6
 _STILL = 1e-8
 _HALVINGS = 40
 _CLOSE = 1e-4
@@ -71,7 +71,7 @@ class Penalised:
                 return self.problem.centred(here + step)
             shorter: Floats = step * (np.log1p(size) / size)
             before = here
-            here, value = self._uphill(here, value, shorter, check=size > _CLOSE)
+            here, value = self._uphill(here, value, shorter, check=within is not None or size > _CLOSE)
             if within is not None and float(np.abs(here - before).max()) <= _STILL:
                 # Tens of log units away the determinant is all rounding, and no step is seen to lead up.
                 return self.problem.centred(here)
