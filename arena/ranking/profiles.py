@@ -36,11 +36,15 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
     ends = []
     for sign in (-1.0, 1.0):
         place = fit.parameters
+        # Far out a second look from another start may differ by rounding, and then the root has no bracket.
+        known = {0.0: -reach}
 
-        def short_of(distance: float, sign: float = sign) -> float:
+        def short_of(distance: float, sign: float = sign, known: dict[float, float] = known) -> float:
             nonlocal place
-            place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
-            return float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            if distance not in known:
+                place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
+                known[distance] = float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            return known[distance]
 
         far = min(reach * error, _FARTHEST)
         while (short := short_of(far)) < 0 and far < _FARTHEST:

@@ -118,9 +118,10 @@ def test_wider_reaches_contain_narrower_ones_and_an_end_out_of_sight_is_infinite
 @pytest.mark.parametrize("ties", ["half", "davidson", "rao-kupper"])
 def test_the_smallest_studies_have_intervals_without_a_failure(ties: Ties) -> None:
     penalised = 0
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
-        votes = simulate_votes(rng, np.array([2.0, 0.5, -0.5, -2.0]), votes=12 + 2 * seed, raters=4, prompts=6, ties=0.1)
+        strengths = np.array([2.0, 0.5, -0.5, -2.0])
+        votes = simulate_votes(rng, strengths, votes=12 + 2 * seed, raters=4, prompts=6, ties=0.1)
         fit = fit_model(tally(votes), ties=ties)
         penalised += fit.estimator == "firth"
         precision = estimate_precision(fit, votes)
@@ -130,4 +131,4 @@ def test_the_smallest_studies_have_intervals_without_a_failure(ties: Ties) -> No
         assert (joint.high[inside] > joint.estimate[inside]).all()
         ranks = rank_ranges(precision)
         assert (ranks.best <= ranks.worst).all()
-    assert penalised >= 3
+    assert penalised >= 2
