@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +30,7 @@ class Peer:
     fit: Callable[[Votes], Fit]
     replicates: dict[str, Callable[[Votes], Repeat]]
     sandwich: Callable[[Votes], Callable[[], object]] | None = None
+    note: str = ""
 
     @property
     def version(self) -> str | None:
@@ -41,40 +42,41 @@ class Peer:
 
     @property
     def title(self) -> str:
-        return f"{self.distribution} {self.version}"
+        return f"{self.distribution} {self.version}{self.note}"
 
 
 def centred(strengths: Floats) -> Floats:
-    found: Floats = np.asarray(strengths, dtype=np.float64)
-    return found - found.mean()
+    found = np.asarray(strengths, dtype=np.float64)
+    middle: Floats = found - found.mean()
+    return middle
+
+
+def _module(name: str) -> Any:
+    """Imported when it is wanted: where a peer is absent, the others are measured all the same."""
+    return import_module(name)
 
 
 def _evalica_input(votes: Votes) -> dict[str, Any]:
-    import pandas as pd
-    from evalica import Winner
-
-    winner = {LEFT: Winner.X, TIE: Winner.Draw, RIGHT: Winner.Y}
+    their = _module("evalica").Winner
+    winner = {LEFT: their.X, TIE: their.Draw, RIGHT: their.Y}
     return {
         "xs": votes.left.tolist(),
         "ys": votes.right.tolist(),
         "winners": [winner[outcome] for outcome in votes.outcome.tolist()],
-        "index": pd.Index(range(votes.contenders)),
+        "index": _module("pandas").Index(range(votes.contenders)),
     }
 
 
-def _evalica(votes: Votes) -> Fit:
-    import evalica
+def _evalica(**stopping: float) -> Callable[[Votes], Fit]:
+    def prepare(votes: Votes) -> Fit:
+        evalica, columns = _module("evalica"), _evalica_input(votes)
+        return lambda: centred(np.log(evalica.bradley_terry(**columns, **stopping).scores.sort_index().to_numpy()))
 
-    columns = _evalica_input(votes)
-    # As exact as its stopping rule allows; its default is one in a million.
-    return lambda: centred(
-        np.log(evalica.bradley_terry(**columns, tolerance=1e-12, limit=10_000).scores.sort_index().to_numpy())
-    )
+    return prepare
 
 
 def _evalica_bootstrap(votes: Votes) -> Repeat:
-    import evalica
-
+    evalica = _module("evalica")
     columns = _evalica_input(votes)
 
     def repeat(number: int) -> object:
@@ -86,88 +88,73 @@ def _evalica_bootstrap(votes: Votes) -> Repeat:
 
 
 def _frame(votes: Votes) -> Any:
-    import pandas as pd
-
     winner = np.array(["model_a", "tie", "model_b"], dtype=object)
     columns = {"model_a": votes.left, "model_b": votes.right, "winner": winner[votes.outcome]}
-    return pd.DataFrame(columns)
+    return _module("pandas").DataFrame(columns)
 
 
 def _arena_rank(votes: Votes) -> Fit:
-    from arena_rank.models.bradley_terry import BradleyTerry
-    from arena_rank.utils.data_utils import PairDataset
-
+    model, data = _module("arena_rank.models.bradley_terry"), _module("arena_rank.utils.data_utils")
     frame = _frame(votes)
     return lambda: centred(
-        np.asarray(BradleyTerry(votes.contenders).fit(PairDataset.from_pandas(frame)).params["ratings"])
+        np.asarray(model.BradleyTerry(votes.contenders).fit(data.PairDataset.from_pandas(frame)).params["ratings"])
     )
 
 
 def _arena_rank_sandwich(votes: Votes) -> Callable[[], object]:
-    from arena_rank.models.bradley_terry import BradleyTerry
-    from arena_rank.utils.data_utils import PairDataset
-
+    model, data = _module("arena_rank.models.bradley_terry"), _module("arena_rank.utils.data_utils")
     frame = _frame(votes)
     return lambda: np.asarray(
-        BradleyTerry(votes.contenders).compute_ratings_and_cis(PairDataset.from_pandas(frame))["variances"]
+        model.BradleyTerry(votes.contenders).compute_ratings_and_cis(data.PairDataset.from_pandas(frame))["variances"]
     )
 
 
 def _arena_rank_bootstrap(votes: Votes) -> Repeat:
-    import jax
-    from arena_rank.models.bradley_terry import BradleyTerry, fit_single_bootstrap_sample
-    from arena_rank.utils.data_utils import PairDataset
-
-    data = PairDataset.from_pandas(_frame(votes))
+    jax, model = _module("jax"), _module("arena_rank.models.bradley_terry")
+    data = _module("arena_rank.utils.data_utils").PairDataset.from_pandas(_frame(votes))
     share = data.counts / len(votes)
 
     def repeat(number: int) -> object:
         # In this process: its pool would fork a JAX that has threads.
         drawn = jax.random.multinomial(jax.random.PRNGKey(0), len(votes), share, shape=(number, len(share)))
-        return [fit_single_bootstrap_sample(counts, BradleyTerry(votes.contenders), data) for counts in drawn]
+        return [model.fit_single_bootstrap_sample(one, model.BradleyTerry(votes.contenders), data) for one in drawn]
 
     return repeat
 
 
 def _arenakit_arena(votes: Votes) -> Any:
     """Its arena with arrays put in: one checked object per vote would take 6 microseconds each."""
-    from arenakit.schema import A_WINS, B_WINS, Arena
-    from arenakit.schema import TIE as THEIR_TIE
-
-    arena = object.__new__(Arena)
+    schema = _module("arenakit.schema")
+    arena: Any = object.__new__(schema.Arena)
     arena.models = [str(number) for number in range(votes.contenders)]
     arena.a, arena.b = votes.left.astype(np.int32), votes.right.astype(np.int32)
-    arena.y = np.array([A_WINS, THEIR_TIE, B_WINS], dtype=np.int8)[votes.outcome]
+    arena.y = np.array([schema.A_WINS, schema.TIE, schema.B_WINS], dtype=np.int8)[votes.outcome]
     arena.item, arena.voter = votes.prompt, votes.rater
     return arena
 
 
 def _arenakit(votes: Votes) -> Fit:
-    from arenakit.bt import fit_bt
-
-    arena = _arenakit_arena(votes)
-    return lambda: centred(fit_bt(arena.counts(), prior=0.0).scores)
+    model, arena = _module("arenakit.bt"), _arenakit_arena(votes)
+    return lambda: centred(model.fit_bt(arena.counts(), prior=0.0).scores)
 
 
 def _arenakit_bootstrap(cluster: str) -> Callable[[Votes], Repeat]:
     def prepare(votes: Votes) -> Repeat:
-        from arenakit.boot import bootstrap
-
-        arena = _arenakit_arena(votes)
-        return lambda number: bootstrap(arena, n_resamples=number, cluster=cluster)  # type: ignore[arg-type]
+        boot, arena = _module("arenakit.boot"), _arenakit_arena(votes)
+        return lambda number: boot.bootstrap(arena, n_resamples=number, cluster=cluster)
 
     return prepare
 
 
 def _choix(votes: Votes) -> Fit:
-    import choix
-
+    choix = _module("choix")
     # It counts no votes itself, so ours are counted for it; its own lists of pairs are 500 times slower.
     return lambda: centred(choix.ilsr_pairwise_dense(tally(votes).half_wins(), tol=1e-12))
 
 
 PEERS: Final = (
-    Peer("evalica", _evalica, {"vote": _evalica_bootstrap}),
+    Peer("evalica", _evalica(), {"vote": _evalica_bootstrap}),
+    Peer("evalica", _evalica(tolerance=1e-12, limit=10_000), {}, note=", tolerance 1e-12"),
     Peer("arena-rank", _arena_rank, {"vote": _arena_rank_bootstrap}, _arena_rank_sandwich),
     Peer("arenakit", _arenakit, {"vote": _arenakit_bootstrap("battle"), "rater": _arenakit_bootstrap("voter")}),
     Peer("choix", _choix, {}),

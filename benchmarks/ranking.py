@@ -11,15 +11,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.ranking.cluster_scores import ClusterBy
+from arena.ranking.fitted import ModelFit
 from arena.ranking.models import fit_model
 from arena.ranking.precision import estimate_precision
-from arena.ranking.replicates import replicate
-from arena.ranking.tallies import Votes, tally
+from arena.ranking.replicates import Kind, replicate
+from arena.ranking.tallies import Tallies, Votes, tally
 from benchmarks.measuring import Timing, allocated_mebibytes, machine, peak_mebibytes, timed
 from benchmarks.peers import PEERS, Peer
 from benchmarks.worlds import world
@@ -103,19 +106,14 @@ def replicates(rounds: int) -> None:
         tallies = tally(columns)
         print(f"\n### 1,000 replicates of 1,000,000 votes on {contenders} contenders\n")
         print("| | replicates made | CPU ms for 1,000 of ours, each of theirs | each, times ours |\n|---|---|---|---|")
-        for kind, by in (("vote", ()), ("rater", ("rater",))):
+        ways: tuple[tuple[str, tuple[ClusterBy, ...]], ...] = (("vote", ()), ("rater", ("rater",)))
+        for kind, by in ways:
             plain, sided = (fit_model(tallies, side_bias=side) for side in (False, True))
             data = tallies if kind == "vote" else columns
-            ours = {
-                f"{_OURS}, by {kind}": lambda: replicate(plain, data, rng=_rng(), by=by),  # type: ignore[arg-type]  # noqa: B023
-                f"{_OURS}, by {kind}, multinomial": lambda: replicate(  # type: ignore[arg-type]
-                    plain,  # noqa: B023
-                    data,  # noqa: B023
-                    rng=_rng(),
-                    by=by,  # noqa: B023
-                    kind="multinomial",
-                ),
-                f"{_OURS}, by {kind}, side bias": lambda: replicate(sided, data, rng=_rng(), by=by),  # type: ignore[arg-type]  # noqa: B023
+            ours: dict[str, Callable[[], object]] = {
+                f"{_OURS}, by {kind}": partial(_replicates, plain, data, by),
+                f"{_OURS}, by {kind}, multinomial": partial(_replicates, plain, data, by, "multinomial"),
+                f"{_OURS}, by {kind}, side bias": partial(_replicates, sided, data, by),
             }
             times = timed(ours, rounds=rounds)
             for name, time in times.items():
@@ -133,8 +131,8 @@ def _columns(votes: int, contenders: int) -> Votes:
     return world(0, contenders=contenders, votes=votes, raters=max(1, votes // 50), prompts=300, spread=0.7)
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+def _replicates(fit: ModelFit, data: Votes | Tallies, by: tuple[ClusterBy, ...], kind: Kind = "bayesian") -> object:
+    return replicate(fit, data, rng=np.random.default_rng(0), by=by, kind=kind)
 
 
 def _times(time: Timing, ours: Timing) -> str:
