@@ -54,7 +54,7 @@ def exact_strengths(half_wins: Floats) -> Floats:
 
 def present(peers: tuple[Peer, ...] = PEERS) -> list[Peer]:
     """Those that are installed; the others are named."""
-    absent = [peer.distribution for peer in peers if peer.version is None]
+    absent = sorted({peer.distribution for peer in peers if peer.version is None})
     if absent:
         print(f"\nNot installed, so not measured: {', '.join(absent)} (see benchmarks/requirements-peers.txt).")
     return [peer for peer in peers if peer.version is not None]

@@ -54,7 +54,7 @@ def look(seed: int, gap: float) -> Looks:
     own = gap + rng.normal(0, TASTE * np.sqrt(2), RATERS)
     tied = rng.binomial(VOTES_EACH, TIES, RATERS)
     points = rng.binomial(VOTES_EACH - tied, expit(own)) + tied / 2
-    number = np.arange(1, RATERS + 1)
+    number = np.arange(1.0, RATERS + 1)
     share = np.clip(points.cumsum() / (number * VOTES_EACH), 1e-9, 1 - 1e-9)
     # Raters vote equally often, so that the score of each is what they gave less the mean of all so far.
     squares = (points**2).cumsum() - number * (share * VOTES_EACH) ** 2
@@ -81,7 +81,8 @@ def first_named(named: NDArray[np.intp]) -> tuple[int, int]:
 def pairs(worlds: int) -> None:
     print(f"### A pair, {worlds:,} worlds a row, {VOTES_EACH} votes a rater, up to {RATERS} raters\n")
     print(
-        "| gap in log odds | look | somebody named, % | wrongly, % | mean raters | plan for this gap | saved, % | saved of a plan for 0.2, % |"
+        "| gap in log odds | look | somebody named, % | wrongly, % | mean raters | plan for this gap | saved, % "
+        "| saved of a plan for 0.2, % |"
     )
     print("|---|---|---|---|---|---|---|---|")
     cautious: int | None = None
