@@ -62,6 +62,8 @@ def _errors(estimate: Floats, strengths: Floats) -> tuple[float, float]:
 def votes_needed(curve: Floats, goal: float) -> float:
     """After how many votes a falling curve (rounds,) reaches the goal."""
     votes = np.arange(1, len(curve) + 1) * ROUND
+    # Its own last value is one that a curve reaches, however it was rounded.
+    goal *= 1 + 1e-9
     below = int(np.argmax(curve <= goal))
     if curve[below] > goal:
         return float("nan")

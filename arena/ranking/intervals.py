@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, gammaincc, logit, stdtrit
 
 from arena.ranking import likelihoods
@@ -25,6 +25,9 @@ _SEED = 20_250_101
 _MANY_CLUSTERS = 120
 # Share of the variance of independent votes below which no draw's variance lies: see critical_value.
 _KEPT_OF_INDEPENDENT = 0.4
+# Of the search for a quantile: its level is met to this.
+_EXACT = 1e-10
+_MOST_STEPS = 200
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
 
@@ -227,7 +230,32 @@ def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> 
     lowest, highest = single / 10, single
     while excess(highest) < 0:
         highest *= 2
-    return float(brentq(excess, lowest, highest))
+    return _crossing(excess, lowest, highest)
+
+
+def _crossing(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function crosses zero, between two places of unlike sign.
+
+    Regula falsi in the Illinois form (Dowell & Jarratt 1971, BIT 11:168): loading SciPy's optimisers for this one root
+    would take longer than most rankings.
+    """
+    below, above = rising(low), rising(high)
+    previous = 0
+    for _ in range(_MOST_STEPS):
+        middle = high - above * (high - low) / (above - below)
+        value = rising(middle)
+        if value == 0 or high - low < _EXACT:
+            return middle
+        if value < 0:
+            low, below = middle, value
+            above = above / 2 if previous < 0 else above
+        else:
+            high, above = middle, value
+            below = below / 2 if previous > 0 else below
+        previous = -1 if value < 0 else 1
+        if abs(value) < _EXACT:
+            return middle
+    raise ArithmeticError(f"a root was not found in {_MOST_STEPS} steps")
 
 
 def _draws(precision: Precision, members: Integers) -> Floats:

@@ -181,7 +181,7 @@ def estimate_precision(
     effective = np.full((len(by), fit.contenders), np.nan)
     for row, (name, partition) in enumerate(zip(by, partitions, strict=True)):
         effective[row] = _effective(scored, partition)[fit.components] if fit.contenders else effective[row]
-        for contender, seen in enumerate(scored.contender_clusters(partition)):
+        for contender, seen in enumerate(scored.contender_clusters(partition, enough=2)):
             # Written so that NaN, the effective number of no clusters at all, counts as too few.
             if not effective[row, contender] >= _FEWEST_CLUSTERS or seen < _FEWEST_CLUSTERS:
                 alone[contender] = alone[contender] or ("too_few_raters" if name == "rater" else "too_few_prompts")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from arena.ranking.firth import Constraint, Penalised
 from arena.ranking.fitted import ModelFit
@@ -28,6 +27,9 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
 
     An end that lies more than 25 log units away is infinite: so few votes exclude nothing on that side.
     """
+    # Only here, because SciPy's optimisers take longer to load than most rankings to make.
+    from scipy.optimize import brentq
+
     penalised = Penalised(fit.problem, fit.penalised)
     direction = contrast @ fit.problem.expansion
     best = float(direction @ fit.parameters)
