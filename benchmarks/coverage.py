@@ -212,10 +212,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("act", choices=("run", "show"))
     parser.add_argument("--worlds", type=int, default=2000)
-    parser.add_argument("--only", default="", help="Only studies whose name has this in it.")
+    parser.add_argument("--only", nargs="*", default=[""], help="Only studies whose name has one of these in it.")
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of what was seen (default: %(default)s).")
     asked = parser.parse_args()
-    chosen = [cell for cell in cells() if asked.only in cell.name]
+    chosen = [cell for cell in cells() if any(part in cell.name for part in asked.only)]
     if asked.act == "run":
         run(asked.state, chosen, asked.worlds)
     print("\n".join(table(asked.state, chosen)))

@@ -27,6 +27,8 @@ _KEPT_OF_THE_REMOVED = 1e-6
 # Clusters whose leverage is above this are left out exactly, the others by a series that ends below the error.
 _LIGHT = 0.03
 _SERIES_ERROR = 1e-3
+# So many votes nearly always show every contender in more clusters than are asked for.
+_SAMPLE = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,10 @@ class Partition:
     count: int
     left: Integers
     right: Integers
+
+    def first(self, votes: int) -> Partition:
+        """Of so many votes from the start."""
+        return Partition(self.of_vote[:votes], self.count, self.left[:votes], self.right[:votes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +149,19 @@ class ScoredVotes:
         sizes = _totals(place, self.weight, components * (partition.count + 1))
         return sizes.reshape(components, partition.count + 1)[:, :-1]
 
-    def contender_clusters(self, partition: Partition) -> Integers:
-        """(K,) in how many clusters each contender was seen."""
+    def contender_clusters(self, partition: Partition, *, enough: int | None = None) -> Integers:
+        """(K,) in how many clusters each contender was seen; a lower bound where that is enough for everybody."""
+        if enough is not None and len(partition.of_vote) > 2 * _SAMPLE:
+            first = partition.first(_SAMPLE)
+            counts = self.contender_clusters(first)
+            if (counts >= enough).all():
+                return counts
         seen = np.zeros((partition.count + 1, self.fit.contenders), dtype=bool)
         # Votes that are not counted are in no cluster, and the last row falls away.
         seen.ravel()[partition.left] = True
         seen.ravel()[partition.right] = True
-        counts: Integers = np.count_nonzero(seen[:-1], axis=0)
-        return counts
+        found: Integers = np.count_nonzero(seen[:-1], axis=0)
+        return found
 
     def scores(self, partition: Partition) -> Floats:
         """(G, K [+ 1] [+ 1]) derivatives of the log-likelihood of each cluster's votes."""
@@ -372,7 +383,10 @@ def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[
     present[labels if inside is None else labels[inside]] = True
     number = np.cumsum(present, dtype=np.intp) - 1
     count = int(number[-1]) + 1
-    return (number[labels] if inside is None else np.where(inside, number[labels], count)), count
+    if inside is None:
+        # Labels that leave no number out are their own numbers.
+        return labels.astype(np.intp, copy=False) if count == len(present) else number[labels], count
+    return np.where(inside, number[labels], count), count
 
 
 def _rows_of(votes: Votes, rows: Integers) -> Votes:

@@ -7,10 +7,12 @@ Anderson 1984, Biometrika 71:1), which is a linear programme; the quick answers 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import linprog
 
 from arena.ranking.problem import Problem
 from arena.ranking.structure import estimable_groups
@@ -75,6 +77,7 @@ def _shared_are_bounded(problem: Problem) -> bool:
 
 def _has_shared_direction(problem: Problem) -> bool:
     """Whether some direction that moves the side bias or the tie parameter makes no vote less likely."""
+    linprog = _linear_programming()
     rows = _rows(problem)
     for place in range(problem.n_strengths, problem.size):
         for sign in (1.0, -1.0):
@@ -90,7 +93,7 @@ def _has_direction(problem: Problem) -> bool:
     rows = _rows(problem)
     bounds = sparse.vstack([-rows, rows])
     limits = np.repeat([0.0, 1.0], rows.shape[0])
-    found = linprog(-rows.sum(axis=0), A_ub=bounds, b_ub=limits, bounds=(None, None))
+    found = _linear_programming()(-rows.sum(axis=0), A_ub=bounds, b_ub=limits, bounds=(None, None))
     return bool(found.status != 0 or -found.fun > _NOTHING)
 
 
@@ -109,3 +112,11 @@ def _rows(problem: Problem) -> sparse.csr_array:
     else:
         parts = [steps[left], -steps[right]]
     return sparse.csr_array(sparse.csr_array(sparse.vstack(parts)) @ sparse.csr_array(problem.expansion))
+
+
+def _linear_programming() -> Callable[..., Any]:
+    # Only here, because SciPy's optimisers take longer to load than most rankings to make.
+    from scipy.optimize import linprog
+
+    program: Callable[..., Any] = linprog
+    return program

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
+from scipy.special import expit, xlogy
 
 from arena.ranking import likelihoods
 from arena.ranking.problem import Problem
@@ -168,17 +168,26 @@ class ModelFit:
         """(K [+ 1] [+ 1], same) of strengths, side bias and tie parameter if votes were independent.
 
         The tie parameter is log nu or tau. Half wins vary less than whole ones, and the inverse information of the
-        model that counts them is scaled down accordingly: by the share of decisive votes, one more counted among
-        them, so that a few ties do not pass for certainty.
+        model that counts them is scaled down accordingly.
         """
         bread = self.bread
         return bread * self.dispersion if self.problem.link == "half" else bread
 
     @cached_property
     def dispersion(self) -> float:
-        """Variance of a vote's points as a share of what it would be without ties."""
-        ties, votes = self.counts[:, :, 1].sum(), self.counts.sum()
-        return float((votes - ties + 1) / (votes + 1)) if self.problem.link == "half" else 1.0
+        """Variance of a vote's points as a share of what it would be without ties (Wedderburn 1974, Biometrika 61:439).
+
+        From squared residuals, and not the share of ties: a tie between unequal contenders takes away more of their
+        smaller variance. Were each tie half a win and half a loss, its square would be larger by a quarter. One
+        decisive vote between equals is added, so that a few ties do not pass for certainty.
+        """
+        if self.problem.link != "half":
+            return 1.0
+        strengths = self.problem.strengths(self.parameters)
+        share = expit(strengths[:, None] - strengths[None, :] + (self.side_bias or 0.0))
+        left, tie, right = (self.counts[:, :, outcome] for outcome in range(3))
+        squares = float((left * (1 - share) ** 2 + tie * (0.5 - share) ** 2 + right * share**2).sum())
+        return (squares + 0.25) / (squares + float(tie.sum()) / 4 + 0.25)
 
     @cached_property
     def bread(self) -> Floats:

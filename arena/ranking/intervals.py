@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, gammaincc, logit, stdtrit
 
 from arena.ranking import likelihoods
@@ -23,6 +23,11 @@ _DRAWS = 10_000
 _SEED = 20_250_101
 # From here on it makes no difference whether the differences have standard errors of their own.
 _MANY_CLUSTERS = 120
+# Share of the variance of independent votes below which no draw's variance lies: see critical_value.
+_KEPT_OF_INDEPENDENT = 0.4
+# Of the search for a quantile: its level is met to this.
+_EXACT = 1e-10
+_MOST_STEPS = 200
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
 # Log odds beyond which a chance is 0 or 1.
@@ -31,10 +36,7 @@ _CERTAIN = 300.0
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval.
-
-    An end is infinite where votes so few exclude nothing on that side.
-    """
+    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval."""
 
     estimate: Floats
     low: Floats
@@ -52,13 +54,15 @@ class RankRanges:
 def strength_intervals(precision: Precision, *, level: float = 0.95) -> Intervals:
     """(K,) log strengths, each against the mean of its component."""
     fit = precision.fit
-    quantile = t_quantile(precision.degrees_of_freedom, level)
-    reach = quantile * precision.standard_errors
+    quantile, plain = t_quantile(precision.degrees_of_freedom, level), _normal_quantile(level)
+    clustered, independent = precision.differences_by_source
+    reach = _wider(np.diagonal(clustered), np.diagonal(independent), quantile, plain)
+    reach[np.isnan(precision.standard_errors)] = np.nan
     low, high = fit.strengths - reach, fit.strengths + reach
     flagged = np.flatnonzero(_escaped(precision) & ~np.isnan(precision.standard_errors))
     if len(flagged) <= _MOST_PROFILES:
         for contender in flagged:
-            ends = _profile(precision, fit.centring[contender], float(quantile[contender]))
+            ends = _profile(precision, fit.centring[contender], float(quantile[contender]), plain)
             low[contender], high[contender] = ends
     return Intervals(fit.strengths, low, high)
 
@@ -67,12 +71,15 @@ def difference_intervals(precision: Precision, *, level: float = 0.95, simultane
     """(K, K) log strength of the row less that of the column; simultaneous ones hold for all pairs of a component."""
     gaps = precision.fit.strengths[:, None] - precision.fit.strengths[None, :]
     quantile = t_quantile(precision.degrees_of_freedom, level)
+    plain = np.full_like(quantile, _normal_quantile(level))
     if simultaneous:
         for members in precision.fit.members():
             quantile[members] = critical_value(precision, members, level=level)
-    reach = quantile[:, None] * precision.difference_errors
+            plain[members] = critical_value(precision, members, level=level, clustered=False)
+    reach = _wider(*precision.differences_by_source, quantile[:, None], plain[:, None])
+    reach[np.isnan(precision.difference_errors)] = np.nan
     low, high = gaps - reach, gaps + reach
-    _sharpen(precision, quantile, low, high)
+    _sharpen(precision, quantile, plain, low, high)
     nowhere = np.isnan(low)
     return Intervals(np.where(np.eye(len(gaps), dtype=bool), np.nan, gaps), low, np.where(nowhere, np.nan, high))
 
@@ -87,7 +94,9 @@ def win_probability_intervals(precision: Precision, *, level: float = 0.95) -> I
     chance, by_eta, by_phi = _chances(precision)
     slope = (by_eta[0] - by_eta[2]) / 2, (by_phi[0] - by_phi[2]) / 2
     low, high = _logit_interval(precision, (1 + chance[0] - chance[2]) / 2, *slope, level=level)
-    for (row, column), (lowest, highest) in _profiles(precision, t_quantile(precision.degrees_of_freedom, level)):
+    quantile = t_quantile(precision.degrees_of_freedom, level)
+    plain = np.full_like(quantile, _normal_quantile(level))
+    for (row, column), (lowest, highest) in _profiles(precision, quantile, plain):
         # Infinite ends have no chances to work out, and these differ from 0 and 1 by nothing that shows.
         reached = np.clip([lowest, highest], -_CERTAIN, _CERTAIN)
         ends = likelihoods.chances(fit.problem.link, reached, np.array(fit.parameters[-1]))
@@ -156,35 +165,54 @@ def probability_best(precision: Precision) -> Floats:
     return shares
 
 
-def critical_value(precision: Precision, members: Integers, *, level: float = 0.95) -> float:
+def critical_value(precision: Precision, members: Integers, *, level: float = 0.95, clustered: bool = True) -> float:
     """The c for which every difference of a component lies within c standard errors, with the probability wanted.
 
     The quantile of the largest of correlated t statistics, by simulation. Each draw has its own standard errors, from a
     Wishart matrix of the degrees of freedom: a denominator common to all contrasts, as in the multivariate t, makes
-    the largest too small where clusters are few (91 % joint coverage for 95 % with 20 uneven raters).
+    the largest too small where clusters are few (91 % joint coverage for 95 % with 20 uneven raters). No draw's
+    variance lies below a share of that of independent votes: what all votes say keeps errors from being tiny by chance
+    (with 20 raters who differ little, 99 % joint coverage for 95 % without; with the whole of it, 92 %).
+
+    clustered: of the errors that clusters show, or of those of independent votes, which are known well
 
     Drawn once for a precision, component and level: ranks, tiers and intervals share it.
     """
-    asked = (members.tobytes(), level)
+    asked = (members.tobytes(), level, clustered)
     if asked not in precision.critical_values:
-        precision.critical_values[asked] = _critical_value(precision, members, level)
+        draw = _critical_value if clustered or not precision.floors else _plain_critical_value
+        precision.critical_values[asked] = draw(precision, members, level)
     return precision.critical_values[asked]
 
 
 def _critical_value(precision: Precision, members: Integers, level: float) -> float:
-    known = ~np.isnan(precision.difference_errors[np.ix_(members, members)])
-    if not known.any():
-        return float("nan")
+    place = np.ix_(members, members)
     df = float(precision.degrees_of_freedom[members[0]])
     single = float(t_quantile(np.array(df), level))
-    own = precision.shape[np.ix_(members, members)]
-    spread = np.diagonal(own)[:, None] + np.diagonal(own)[None, :] - 2 * own
-    moving = known & (spread > 1e-12 * max(float(spread[known].max()), 1e-300))
+    own = precision.covariance[place]
+    clustered, independent = (part[place] for part in precision.differences_by_source)
+    moving = _moving(precision, members, clustered)
     if np.count_nonzero(moving) < 4:
-        return single
+        return single if moving.any() or not np.isnan(precision.difference_errors[place]).all() else float("nan")
     if df > _MANY_CLUSTERS:
         return max(single, _joint_quantile(largest_differences(own, moving), df, level, single))
-    return max(single, float(np.quantile(largest_differences(own, moving, degrees_of_freedom=df), level)))
+    largest = largest_differences(own, moving, degrees_of_freedom=df, least=_KEPT_OF_INDEPENDENT * independent)
+    return max(_normal_quantile(level), float(np.quantile(largest, level)))
+
+
+def _plain_critical_value(precision: Precision, members: Integers, level: float) -> float:
+    place = np.ix_(members, members)
+    moving = _moving(precision, members, precision.differences_by_source[1][place])
+    single = _normal_quantile(level)
+    if np.count_nonzero(moving) < 4:
+        return single
+    return max(single, float(np.quantile(largest_differences(precision.floors[-1][place], moving), level)))
+
+
+def _moving(precision: Precision, members: Integers, spread: Floats) -> Flags:
+    """(k, k) differences of the members that have an error above rounding."""
+    known = ~np.isnan(precision.difference_errors[np.ix_(members, members)])
+    return known & (spread > 1e-12 * max(float(spread.max(initial=0, where=known)), 1e-300))
 
 
 def t_quantile(degrees_of_freedom: Floats, level: float) -> Floats:
@@ -206,7 +234,32 @@ def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> 
     lowest, highest = single / 10, single
     while excess(highest) < 0:
         highest *= 2
-    return float(brentq(excess, lowest, highest))
+    return _crossing(excess, lowest, highest)
+
+
+def _crossing(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a rising function crosses zero, between two places of unlike sign.
+
+    Regula falsi in the Illinois form (Dowell & Jarratt 1971, BIT 11:168): loading SciPy's optimisers for this one root
+    would take longer than most rankings.
+    """
+    below, above = rising(low), rising(high)
+    previous = 0
+    for _ in range(_MOST_STEPS):
+        middle = high - above * (high - low) / (above - below)
+        value = rising(middle)
+        if value == 0 or high - low < _EXACT:
+            return middle
+        if value < 0:
+            low, below = middle, value
+            above = above / 2 if previous < 0 else above
+        else:
+            high, above = middle, value
+            below = below / 2 if previous > 0 else below
+        previous = -1 if value < 0 else 1
+        if abs(value) < _EXACT:
+            return middle
+    raise ArithmeticError(f"a root was not found in {_MOST_STEPS} steps")
 
 
 def _draws(precision: Precision, members: Integers) -> Floats:
@@ -234,14 +287,15 @@ def _logit_interval(
     """(K, K) ends of delta-method intervals for a chance, made on the logit scale."""
     known, each = precision.fit.contenders, []
     # As contrasts these would be K^2 rows of K numbers: gigabytes for some hundred contenders.
-    for covariance in (precision.covariance, *precision.floors):
+    for covariance in (precision.covariance, *precision.floors[-1:]):
         own, with_level = np.diagonal(covariance)[:known], covariance[:known, -1]
         spread = own[:, None] + own[None, :] - 2 * covariance[:known, :known]
         cross = with_level[:, None] - with_level[None, :]
-        each.append(by_eta**2 * spread + 2 * by_eta * by_phi * cross + by_phi**2 * covariance[-1, -1])
-    error = np.sqrt(np.maximum(np.max(each, axis=0), 0)) / (value * (1 - value))
-    error[np.isnan(precision.difference_errors)] = np.nan
-    reach = t_quantile(precision.degrees_of_freedom, level)[:, None] * error
+        each.append(np.maximum(by_eta**2 * spread + 2 * by_eta * by_phi * cross + by_phi**2 * covariance[-1, -1], 0))
+    clustered, independent = each[0], each[-1] if precision.floors else np.zeros_like(each[0])
+    quantile = t_quantile(precision.degrees_of_freedom, level)[:, None]
+    reach = _wider(clustered, independent, quantile, _normal_quantile(level)) / (value * (1 - value))
+    reach[np.isnan(precision.difference_errors)] = np.nan
     return expit(logit(value) - reach), expit(logit(value) + reach)
 
 
@@ -251,13 +305,25 @@ def _escaped(precision: Precision) -> Flags:
     return np.array([bool(unbounded & set(own)) and "firth" in own for own in precision.fit.flags], dtype=bool)
 
 
-def _sharpen(precision: Precision, quantile: Floats, low: Floats, high: Floats) -> None:
+def _wider(clustered: Floats, independent: Floats, quantile: Floats, plain: Floats | float) -> Floats:
+    """Half the width of the wider of two intervals: by clusters, and as if votes were independent."""
+    wider: Floats = np.maximum(quantile * np.sqrt(clustered), plain * np.sqrt(independent))
+    return wider
+
+
+def _normal_quantile(level: float) -> float:
+    return float(t_quantile(np.array(np.inf), level))
+
+
+def _sharpen(precision: Precision, quantile: Floats, plain: Floats, low: Floats, high: Floats) -> None:
     """Put profile intervals in the place of symmetric ones where a difference is finite only by the penalty."""
-    for (row, column), (lowest, highest) in _profiles(precision, quantile):
+    for (row, column), (lowest, highest) in _profiles(precision, quantile, plain):
         low[row, column], high[row, column] = lowest, highest
 
 
-def _profiles(precision: Precision, quantile: Floats) -> list[tuple[tuple[int, int], tuple[float, float]]]:
+def _profiles(
+    precision: Precision, quantile: Floats, plain: Floats
+) -> list[tuple[tuple[int, int], tuple[float, float]]]:
     """((row, column), (low, high)) of differences that only the penalty makes finite, each in both directions."""
     rows, columns = np.nonzero(np.triu(_apart(precision) & ~np.isnan(precision.difference_errors), 1))
     if len(rows) > _MOST_PROFILES:
@@ -266,7 +332,7 @@ def _profiles(precision: Precision, quantile: Floats) -> list[tuple[tuple[int, i
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         contrast = np.zeros(len(precision.covariance))
         contrast[row], contrast[column] = 1, -1
-        low, high = _profile(precision, contrast, float(quantile[row]))
+        low, high = _profile(precision, contrast, float(quantile[row]), float(plain[row]))
         found += [((row, column), (low, high)), ((column, row), (-high, -low))]
     return found
 
@@ -285,12 +351,14 @@ def _apart(precision: Precision) -> Flags:
     return apart
 
 
-def _profile(precision: Precision, contrast: Floats, quantile: float) -> tuple[float, float]:
-    """Found once for a precision, contrast and quantile: ranks and tiers ask for the same ones."""
-    asked = (contrast.tobytes(), quantile)
-    if asked not in precision.profiles:
-        independent = float(contrast @ precision.fit.bread @ contrast)
-        effect = max(1.0, float(precision.variances(contrast[None, :])[0]) / independent)
-        reach = quantile * float(np.sqrt(effect))
-        precision.profiles[asked] = profile_interval(precision.fit, contrast, reach=reach)
+def _profile(precision: Precision, contrast: Floats, quantile: float, plain: float) -> tuple[float, float]:
+    """Found once for a precision, contrast and quantiles: ranks and tiers ask for the same ones."""
+    asked = (contrast.tobytes(), quantile, plain)
+    if asked in precision.profiles:
+        return precision.profiles[asked]
+    unit = float(contrast @ precision.fit.bread @ contrast)
+    clustered, independent = (float(part[0]) for part in precision.variances_by_source(contrast[None, :]))
+    # What a small study's clusters show may be less than nothing: the likelihood itself is the least there is.
+    reach = max(quantile * np.sqrt(clustered / unit), plain * max(1.0, np.sqrt(independent / unit)))
+    precision.profiles[asked] = profile_interval(precision.fit, contrast, reach=float(reach))
     return precision.profiles[asked]

@@ -16,17 +16,21 @@ _SEED = 20_250_101
 _DRAWS = 10_000
 # Above so many contenders a draw costs more, and the largest of so many differences varies less.
 _MANY_CONTENDERS, _FEWER_DRAWS = 40, 2_000
-_CHUNK = 1_000_000
+# Numbers in one batch: few enough for the cache of a core.
+_CHUNK = 100_000
 # Differences whose variance is less than this share of the largest would drown in the rounding of single precision.
 _COARSE = 1e-3
 
 
-def largest_differences(covariance: Floats, chosen: Flags, *, degrees_of_freedom: float | None = None) -> Floats:
+def largest_differences(
+    covariance: Floats, chosen: Flags, *, degrees_of_freedom: float | None = None, least: Floats | None = None
+) -> Floats:
     """(n,) draws of the largest |x_i - x_j| / standard error, x normal with this covariance (k, k).
 
     chosen:             bool (k, k), symmetric: the pairs to look at
     degrees_of_freedom: of the estimated covariance that every draw gets of its own, a Wishart matrix; None takes the
                         true one
+    least:              (k, k) variances of differences below which no estimated one is taken to lie
     """
     many = len(covariance) > _MANY_CONTENDERS
     own = np.diagonal(covariance)
@@ -40,7 +44,7 @@ def largest_differences(covariance: Floats, chosen: Flags, *, degrees_of_freedom
         return _with_the_true_errors(roots, (spread + excluded).astype(kind), draws)
     return np.concatenate(
         [
-            _largest(roots, scaled, excluded, rng)
+            _largest(roots, scaled, excluded, None if least is None else least.astype(kind), rng)
             for scaled, rng in _estimated_roots(roots, degrees_of_freedom, draws, np.random.default_rng(_SEED))
         ]
     )
@@ -69,7 +73,7 @@ def _with_the_true_errors(roots: Reals, spread: Reals, draws: int) -> Floats:
     return largest
 
 
-def _largest(roots: Reals, scaled: Reals, excluded: Reals, rng: np.random.Generator) -> Floats:
+def _largest(roots: Reals, scaled: Reals, excluded: Reals, least: Reals | None, rng: np.random.Generator) -> Floats:
     """(n,) largest differences under estimated covariances scaled @ its transpose, scaled (n, k, c)."""
     values = rng.standard_normal((len(scaled), roots.shape[1]), dtype=roots.dtype.type) @ roots.T
     covariance = scaled @ scaled.transpose(0, 2, 1)
@@ -77,6 +81,8 @@ def _largest(roots: Reals, scaled: Reals, excluded: Reals, rng: np.random.Genera
     covariance *= -2
     covariance += own[:, :, None]
     covariance += own[:, None, :]
+    if least is not None:
+        np.maximum(covariance, least, out=covariance)
     covariance += excluded
     gaps = values[:, :, None] - values[:, None, :]
     gaps *= gaps

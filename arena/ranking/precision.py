@@ -33,13 +33,13 @@ class Precision:
     """The precision of a fit of K contenders. Parameters are in the order strengths, side bias, tie parameter.
 
     covariance:    (K [+ 1] [+ 1], same), of log nu or tau as far as there are ties
-    floors:        covariances below which no variance is taken to lie: one-way ones, and that of independent votes
+    floors:        that of independent votes, below which no variance is taken to lie; empty without clusters
     effective:     (K,) effective clusters of the contender's component, (sum n)^2 / sum n^2, the smaller of what was
                    clustered by; without clusters, its votes
     no_interval:   (K,) why a contender has no interval, None where it has one
     by:            what was clustered
-    critical_values: of joint intervals by (members, level), as far as they were asked for: drawing them takes time
-    profiles:        profile intervals by (contrast, quantile), likewise
+    critical_values: of joint intervals by (members, level, clustered or not), as far as asked for: they take time
+    profiles:        profile intervals by (contrast, the two quantiles), likewise
     """
 
     fit: ModelFit
@@ -49,8 +49,10 @@ class Precision:
     no_interval: tuple[NoInterval | None, ...]
     by: tuple[ClusterBy, ...]
     # Not an argument, so that a changed copy starts without what was drawn for the original.
-    critical_values: dict[tuple[bytes, float], float] = field(init=False, repr=False, default_factory=dict)
-    profiles: dict[tuple[bytes, float], tuple[float, float]] = field(init=False, repr=False, default_factory=dict)
+    critical_values: dict[tuple[bytes, float, bool], float] = field(init=False, repr=False, default_factory=dict)
+    profiles: dict[tuple[bytes, float, float], tuple[float, float]] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     @property
     def degrees_of_freedom(self) -> Floats:
@@ -59,9 +61,19 @@ class Precision:
 
     def variances(self, contrasts: Floats) -> Floats:
         """(n,) of contrasts (n, K [+ 1] [+ 1]) of the parameters."""
-        each = [((contrasts @ covariance) * contrasts).sum(axis=1) for covariance in (self.covariance, *self.floors)]
-        largest: Floats = np.maximum(np.max(each, axis=0), 0)
+        largest: Floats = np.maximum(*self.variances_by_source(contrasts))
         return largest
+
+    def variances_by_source(self, contrasts: Floats) -> tuple[Floats, Floats]:
+        """(n,) of contrasts as clusters show them, and if votes were independent; the latter 0 without clusters.
+
+        Each makes an interval with the quantile of its own degrees of freedom, and the wider one holds: Student's t of
+        few clusters is too much for what is known from all votes.
+        """
+        clustered = np.maximum(((contrasts @ self.covariance) * contrasts).sum(axis=1), 0)
+        if not self.floors:
+            return clustered, np.zeros_like(clustered)
+        return clustered, np.maximum(((contrasts @ self.floors[-1]) * contrasts).sum(axis=1), 0)
 
     @cached_property
     def standard_errors(self) -> Floats:
@@ -123,10 +135,17 @@ class Precision:
         return max((self.covariance, *self.floors), key=lambda covariance: float(np.trace(covariance)))
 
     @cached_property
-    def _spread(self) -> Floats:
+    def differences_by_source(self) -> tuple[Floats, Floats]:
+        """(K, K) variances by source of row minus column, and of the strengths themselves on the diagonal."""
         known = self.fit.contenders
-        each = [_spread(covariance[:known, :known]) for covariance in (self.covariance, *self.floors)]
-        largest: Floats = np.maximum(np.max(each, axis=0), 0)
+        clustered = np.maximum(_spread(self.covariance[:known, :known]), 0)
+        if not self.floors:
+            return clustered, np.zeros_like(clustered)
+        return clustered, np.maximum(_spread(self.floors[-1][:known, :known]), 0)
+
+    @cached_property
+    def _spread(self) -> Floats:
+        largest: Floats = np.maximum(*self.differences_by_source)
         return largest
 
     @cached_property
@@ -166,7 +185,7 @@ def estimate_precision(
     effective = np.full((len(by), fit.contenders), np.nan)
     for row, (name, partition) in enumerate(zip(by, partitions, strict=True)):
         effective[row] = _effective(scored, partition)[fit.components] if fit.contenders else effective[row]
-        for contender, seen in enumerate(scored.contender_clusters(partition)):
+        for contender, seen in enumerate(scored.contender_clusters(partition, enough=2)):
             # Written so that NaN, the effective number of no clusters at all, counts as too few.
             if not effective[row, contender] >= _FEWEST_CLUSTERS or seen < _FEWEST_CLUSTERS:
                 alone[contender] = alone[contender] or ("too_few_raters" if name == "rater" else "too_few_prompts")
@@ -175,7 +194,7 @@ def estimate_precision(
         return Precision(fit, one_way[0], (independent,), effective[0], tuple(alone), tuple(by))
     cells = cluster_covariance(scored, scored.cells(*partitions), method="cr0")
     both = clipped(one_way[0] + one_way[1] - cells)
-    return Precision(fit, both, (*one_way, independent), effective.min(axis=0), tuple(alone), tuple(by))
+    return Precision(fit, both, (independent,), effective.min(axis=0), tuple(alone), tuple(by))
 
 
 def cluster_covariance(scored: ScoredVotes, partition: Partition, *, method: Method = "cr3") -> Floats:

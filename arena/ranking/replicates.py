@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,15 +112,44 @@ class _ByVote:
 
     def draw(self, size: int, rng: np.random.Generator) -> Floats:
         """(3, P, size) masses."""
-        whole = np.zeros((int(np.prod(self.shape)), size))
         if self.kind == "bayesian":
             # n Exp(1) sum to one Gamma(n).
-            shapes = self.counts.astype(np.float32)[:, None]
-            whole[self.cells] = rng.standard_gamma(shapes, size=(len(shapes), size), dtype=np.float32) * self.scale
+            drawn: NDArray[Any] = gamma_draws(self.counts.astype(np.float32), size, rng)
         else:
-            drawn = rng.multinomial(int(self.counts.sum()), self.counts / self.counts.sum(), size=size)
-            whole[self.cells] = drawn.T * self.scale
+            drawn = rng.multinomial(int(self.counts.sum()), self.counts / self.counts.sum(), size=size).T
+        whole = np.zeros((int(np.prod(self.shape)), size))
+        # Most cells are filled and most votes weigh 1, and then nothing is gathered or multiplied.
+        place = slice(None) if len(self.cells) == len(whole) else self.cells
+        whole[place] = drawn if (self.scale == 1).all() else drawn * self.scale
         return whole.reshape(*self.shape, size)
+
+
+def gamma_draws(shapes: Singles, size: int, rng: np.random.Generator) -> Singles:
+    """(n, size) of Gamma(shape), shapes (n,) from 1 on.
+
+    By rejection from a cube of normal draws (Marsaglia & Tsang 2000, ACM TOMS 26:363), as NumPy does it one by one: all
+    at once takes two thirds of the time, most of that of replicates of many contenders.
+    """
+    centre = (shapes - np.float32(1 / 3))[:, None]
+    normal = rng.standard_normal((len(shapes), size), dtype=np.float32)
+    chance = rng.random((len(shapes), size), dtype=np.float32)
+    root = normal / np.sqrt(9 * centre)
+    root += 1
+    cube: Singles = root * root
+    cube *= root
+    normal *= normal
+    sure = normal * normal
+    sure *= np.float32(-0.0331)
+    sure += 1
+    unsure = np.flatnonzero((chance >= sure).ravel())
+    own, middle = cube.ravel()[unsure], centre.ravel()[unsure // size]
+    # A cube that is not positive has no logarithm, and is compared as false: refused.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        limit = normal.ravel()[unsure] / 2 + middle * (1 - own + np.log(own))
+        refused = unsure[~(np.log(chance.ravel()[unsure]) < limit)]
+    cube *= centre
+    cube.ravel()[refused] = rng.standard_gamma(shapes[refused // size], dtype=np.float32)
+    return cube
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,8 @@ def train_autoencoder(state_file: Path, *, steps: int, device: str = "cpu") -> I
         noise = torch.randn(posterior.mean.shape, generator=generator).to(device)
         latents = posterior.mean + posterior.std * noise
         kl = 0.5 * (posterior.mean.pow(2) + posterior.var - 1.0 - posterior.logvar).mean()
-        return reconstruction_loss(vae.decode(latents).sample, pictures) + KL_WEIGHT * kl
+        loss: torch.Tensor = reconstruction_loss(vae.decode(latents).sample, pictures) + KL_WEIGHT * kl
+        return loss
 
     yield from trainer.run(loss_of, steps=steps)
 

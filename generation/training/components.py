@@ -4,7 +4,13 @@ One autoencoder and three text encoders serve every member of the family; a memb
 """
 
 import torch
-from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    UNet2DConditionModel,
+)
 from transformers import (
     AddedToken,
     CLIPTextConfig,
@@ -148,4 +154,20 @@ def build_vae(*, scaling_factor: float = 1.0) -> AutoencoderKL:
         mid_block_add_attention=False,
         use_quant_conv=False,
         use_post_quant_conv=False,
+    )
+
+
+def build_pipeline(*, layers: int = 6, heads: int = 3) -> StableDiffusion3Pipeline:
+    """An untrained SD3 of these parts without its T5 encoder, as the stock pipeline."""
+    tokenizer = build_clip_tokenizer()
+    return StableDiffusion3Pipeline(
+        transformer=build_transformer(layers=layers, heads=heads),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
+        vae=build_vae(),
+        text_encoder=build_clip(tokenizer, width=CLIP_WIDTH, layers=3),
+        tokenizer=tokenizer,
+        text_encoder_2=build_clip(tokenizer, width=SMALL_CLIP_WIDTH, layers=2),
+        tokenizer_2=tokenizer,
+        text_encoder_3=None,
+        tokenizer_3=None,
     )

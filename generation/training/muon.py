@@ -58,4 +58,5 @@ def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if wide else x.mT
+    result: torch.Tensor = x if wide else x.mT
+    return result

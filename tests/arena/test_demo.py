@@ -25,7 +25,7 @@ def test_the_demo_asks_for_every_image_and_enrols_its_raters() -> None:
     assert (study.slug, study.state) == ("demo", Study.State.OPEN)
     assert study.study_prompts.count() == 24
     assert study.study_prompts.filter(prompt__target_text__isnull=False).count() == 8
-    assert ImageJob.objects.count() == 24 * 12
+    assert ImageJob.objects.count() == 24 * 15
     assert Rater.objects.filter(kind=Rater.Kind.SIMULATED).count() == 20
     assert [c.label for c in study.contenders.filter(is_baseline=True)] == ["final \u00b7 28 steps"]
 
@@ -35,7 +35,7 @@ def test_a_second_start_finds_the_same_study_and_link() -> None:
     first, second = demo.prepare_demo(), demo.prepare_demo()
     assert first == second
     assert Invitation.objects.count() == 1
-    assert ImageJob.objects.count() == 24 * 12
+    assert ImageJob.objects.count() == 24 * 15
 
 
 @pytest.mark.django_db
@@ -87,6 +87,7 @@ def test_the_demo_checkpoints_tell_which_one_was_trained_longer() -> None:
     facts = [
         json.loads((Path(settings.MODELS_ROOT) / name / "checkpoint.json").read_text()) for name in demo.CHECKPOINTS
     ]
-    final, early = facts
-    assert final["training_step"] > early["training_step"]
-    assert final["validation_loss"] < early["validation_loss"]
+    final, halfway, early = facts
+    assert final["training_step"] > halfway["training_step"] > early["training_step"]
+    assert final["validation_loss"] < halfway["validation_loss"] < early["validation_loss"]
+    assert {one["loss_family"] for one in facts} == {"rf/lognorm(0,1)"}

@@ -7,7 +7,7 @@ import diffusers
 import torch
 import transformers
 
-from generation.training.components import TEXT_TOKENS, build_tokenizer
+from generation.training.components import CLIP_TOKENS, build_clip_tokenizer
 
 WIDTH: Final = 16
 SCALING: Final = {"norm_num_groups": 4, "layers_per_block": 1}
@@ -15,7 +15,7 @@ SCALING: Final = {"norm_num_groups": 4, "layers_per_block": 1}
 
 def clip(*, has_projection: bool) -> Any:
     """A CLIP text encoder of two layers."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_clip_tokenizer()
     config = transformers.CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -23,7 +23,7 @@ def clip(*, has_projection: bool) -> Any:
         projection_dim=WIDTH,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=TEXT_TOKENS,
+        max_position_embeddings=CLIP_TOKENS,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -77,7 +77,7 @@ def stable_diffusion() -> Any:
     return diffusers.StableDiffusionPipeline(
         vae=vae(levels=3),
         text_encoder=clip(has_projection=False),
-        tokenizer=build_tokenizer(),
+        tokenizer=build_clip_tokenizer(),
         unet=unet(),
         scheduler=scheduler,
         safety_checker=None,
@@ -88,7 +88,7 @@ def stable_diffusion() -> Any:
 
 def stable_diffusion_xl() -> Any:
     """SDXL: two encoders, sizes as conditions."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_clip_tokenizer()
     conditions = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8}
     return diffusers.StableDiffusionXLPipeline(
         vae=vae(levels=3),
@@ -122,7 +122,7 @@ def flux() -> Any:
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True, max_shift=1.15),
         vae=vae(levels=2, shift=0.1),
         text_encoder=clip(has_projection=False),
-        tokenizer=build_tokenizer(),
+        tokenizer=build_clip_tokenizer(),
         text_encoder_2=third["encoder"],
         tokenizer_2=third["tokenizer"],
         transformer=transformer,
@@ -155,7 +155,7 @@ def pixart_sigma() -> Any:
 
 def stable_diffusion_3(*, has_third: bool, scheduler: Any = None) -> Any:
     """SD3 with or without its T5."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_clip_tokenizer()
     # As wide as the two CLIP encoders together.
     third = t5(2 * WIDTH) if has_third else {"encoder": None, "tokenizer": None}
     transformer = diffusers.SD3Transformer2DModel(

@@ -43,8 +43,8 @@ def test_the_thinnest_files_are_ranked_with_numbers_that_mean_something(case: st
 
 
 def test_an_end_without_a_bound_is_null_in_the_document_and_said_in_words(tmp_path: Path) -> None:
-    # Raters as uneven as these are worth two and a half: Student's t reaches further up than votes could tell.
-    text = "left,right,choice,rater\n" + "A,B,left,r1\n" * 12 + "A,B,left,r2\n" * 6 + "A,B,left,r3\n" * 4
+    # Raters as uneven as these are worth little more than two: Student's t reaches further up than votes could tell.
+    text = "left,right,choice,rater\n" + "A,B,left,r1\n" * 12 + "A,B,left,r2\n" * 6 + "A,B,left,r3\n" * 2
     (found,) = ranked(tmp_path, text)
     strong, weak = found["components"][0]["contenders"]
     assert strong["low"] < strong["log_strength"] and strong["high"] is None

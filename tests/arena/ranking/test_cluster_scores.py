@@ -139,6 +139,23 @@ def test_clusters_are_sized_by_component_and_counted_by_contender() -> None:
     assert data.contender_clusters(partition).tolist() == [2, 2, 2, 2]
 
 
+def test_a_part_of_many_votes_is_enough_to_see_that_everybody_has_clusters_enough() -> None:
+    rng = np.random.default_rng(0)
+    left = rng.integers(0, 4, 50_000)
+    right = (left + rng.integers(1, 4, 50_000)) % 4
+    rater = np.arange(50_000) % 500
+    data = scored(Votes(left, right, np.full(50_000, LEFT), 4, rater=rater), side_bias=False)
+    partition = data.partition("rater")
+    assert (data.contender_clusters(partition, enough=2) >= 2).all()
+    np.testing.assert_array_equal(data.contender_clusters(partition, enough=501), data.contender_clusters(partition))
+
+    # One who comes in late, and with one rater alone, is not overlooked.
+    late = (left != 3) & (right != 3)
+    rows = np.concatenate([np.flatnonzero(late), np.flatnonzero(~late & (rater == 7))])
+    data = scored(Votes(left[rows], right[rows], np.full(len(rows), LEFT), 4, rater=rater[rows]), side_bias=False)
+    assert data.contender_clusters(data.partition("rater"), enough=2).tolist()[3] == 1
+
+
 def test_votes_without_raters_are_refused() -> None:
     with pytest.raises(ValueError, match="the votes carry no raters"):
         scored(some_votes([(0, 1, LEFT), (1, 0, LEFT)], 2)).partition("rater")

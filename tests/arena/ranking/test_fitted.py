@@ -112,3 +112,14 @@ def test_half_wins_vary_less_than_whole_ones() -> None:
     )
 
     assert tied == pytest.approx(decisive * 51 / 101)
+
+
+def test_ties_between_unequal_contenders_take_away_more_of_the_variance() -> None:
+    # 80 wins, 20 ties: points of mean .9 vary by .8 * .01 + .2 * .16 = .04; whole wins would by .09.
+    unequal = fit_model(tallies_of([(0, 1, 80_000, 20_000, 0)]), side_bias=False)
+    equal = fit_model(tallies_of([(0, 1, 40_000, 20_000, 40_000)]), side_bias=False)
+    decided = fit_model(tallies_of([(0, 1, 80, 0, 20)]), side_bias=False)
+
+    assert unequal.dispersion == pytest.approx(4 / 9, abs=1e-4)
+    assert equal.dispersion == pytest.approx(0.8, abs=1e-4)
+    assert decided.dispersion == 1.0

@@ -25,9 +25,9 @@ from arena.ranking.largest_differences import largest_differences
 from arena.ranking.models import fit_model
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.replicates import replicate
-from arena.ranking.tallies import LEFT, TIE, Votes, tally
+from arena.ranking.tallies import Votes, tally
 from tests.arena.ranking.tables import tallies_of
-from tests.arena.ranking.worlds import simulate_votes, some_votes
+from tests.arena.ranking.worlds import simulate_votes
 
 Floats = NDArray[np.float64]
 ALL: list[Ties] = ["half", "davidson", "rao-kupper", "drop"]
@@ -92,6 +92,20 @@ def test_models_without_ties_say_nothing_of_outcomes() -> None:
     assert np.isnan(outcome_probability_intervals(run(voting())).low).all()
 
 
+def test_an_interval_is_the_wider_of_that_by_clusters_and_that_of_independent_votes() -> None:
+    result = run(voting())
+    clustered, independent = result.differences_by_source
+    found = difference_intervals(result)
+
+    of_clusters = student.ppf(0.975, result.degrees_of_freedom[0]) * np.sqrt(clustered)
+    of_votes = norm.ppf(0.975) * np.sqrt(independent)
+    off = ~np.eye(4, dtype=bool)
+    np.testing.assert_allclose((found.high - found.estimate)[off], np.maximum(of_clusters, of_votes)[off])
+    # Clusters that happen to agree more than chance lets them leave the votes' own error.
+    calm = difference_intervals(replace(result, covariance=result.covariance / 100))
+    np.testing.assert_allclose((calm.high - calm.estimate)[off], of_votes[off])
+
+
 def test_one_difference_alone_has_the_quantile_of_students_t() -> None:
     votes = simulate_votes(np.random.default_rng(0), np.array([0.2, -0.2]), votes=300, raters=10, prompts=10)
     result = run(votes)
@@ -130,10 +144,11 @@ def test_ranks_and_tiers_share_one_critical_value_and_a_changed_copy_draws_its_o
     rank_ranges(result)
     tiers(result)
     difference_intervals(result, simultaneous=True)
-    assert len(drawn) == 1
+    # One by clusters, one for independent votes.
+    assert len(drawn) == 2
     rank_ranges(result, level=0.8)
-    rank_ranges(replace(result, floors=()))
-    assert len(drawn) == 3
+    rank_ranges(replace(result))
+    assert len(drawn) == 6
 
 
 @pytest.mark.parametrize("ties", ALL)
@@ -210,20 +225,6 @@ def test_a_clean_sweep_has_the_interval_of_the_penalised_likelihood() -> None:
     )
 
 
-@pytest.mark.parametrize("ties", ["half", "davidson"])
-def test_an_interval_that_two_raters_cannot_end_has_no_end(ties: Ties) -> None:
-    """Student's t at one degree of freedom reaches so far that the likelihood there is flat to the last bit."""
-    rows = [(0, 1, LEFT), (1, 0, LEFT), (2, 1, LEFT), (0, 1, TIE)]
-    votes = some_votes([(*row, rater, prompt) for row in rows for rater in (0, 1) for prompt in (0, 1)], 3)
-    result = estimate_precision(fit_model(tally(votes), ties=ties), votes)
-    gaps, win = difference_intervals(result), win_probability_intervals(result)
-
-    assert result.fit.estimator == "firth"
-    assert (gaps.low[2, 1], gaps.high[2, 1]) == (-np.inf, np.inf)
-    assert (win.low[2, 1], win.high[2, 1]) == (0.0, 1.0)
-    assert np.isfinite(win.estimate[2, 1])
-
-
 def test_differences_that_have_an_estimate_keep_their_symmetric_interval_beside_a_clean_sweep() -> None:
     rows = [(0, 1, 5, 0, 0), (1, 2, 4, 1, 3), (0, 2, 3, 0, 0)]
     result = estimate_precision(fit_model(tallies_of(rows), side_bias=False), by=())
@@ -247,7 +248,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_independent_votes_do
         joint = difference_intervals(run(votes), simultaneous=True)
         together.append(bool(((joint.low[pairs] < 0) & (joint.high[pairs] > 0)).all()))
     assert 0.925 < np.mean(covered[("rater", "prompt")]) < 0.985
-    assert 0.92 < np.mean(together) <= 0.995
+    assert 0.90 < np.mean(together) <= 0.985
     assert np.mean(covered[()]) < 0.85
 
 

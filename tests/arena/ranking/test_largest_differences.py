@@ -71,3 +71,12 @@ def test_a_root_of_less_than_full_rank_gives_the_covariance_back() -> None:
     centring = np.eye(5) - 0.2
     assert root(centring).shape == (5, 4)
     np.testing.assert_allclose(root(centring) @ root(centring).T, centring, atol=1e-12)
+
+
+def test_no_estimated_variance_lies_below_the_least() -> None:
+    # Far above anything estimated, the least alone is what differences are divided by.
+    least = np.full((3, 3), 50.0)
+    largest = largest_differences(np.eye(3), everybody(3), degrees_of_freedom=5.0, least=least)
+    known = largest_differences(np.eye(3), everybody(3))
+
+    assert np.quantile(largest, 0.95) == pytest.approx(np.quantile(known, 0.95) * np.sqrt(2 / 50), rel=0.03)

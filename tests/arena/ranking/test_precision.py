@@ -138,15 +138,28 @@ def test_weights_of_two_are_two_votes_of_the_same_person(ties: Ties) -> None:
 
 
 @pytest.mark.parametrize("ties", ALL)
-def test_two_ways_know_no_more_than_one(ties: Ties) -> None:
+def test_clusters_know_no_more_than_independent_votes(ties: Ties) -> None:
     votes = voting()
-    both = run(votes, ties)
+    alone = run(votes, ties, by=())
 
-    for by in (("rater",), ("prompt",), ()):
-        one = run(votes, ties, by=by)
-        assert (both.standard_errors >= one.standard_errors - 1e-12).all()
-        assert (both.side_bias_error or 0) >= (one.side_bias_error or 0) - 1e-12
+    for by in (("rater",), ("prompt",), ("rater", "prompt")):
+        result = run(votes, ties, by=by)
+        assert (result.standard_errors >= alone.standard_errors - 1e-12).all()
+        assert (result.side_bias_error or 0) >= (alone.side_bias_error or 0) - 1e-12
+    both = run(votes, ties)
     assert both.effective[0] == min(run(votes, ties, by=(by,)).effective[0] for by in ("rater", "prompt"))
+
+
+@pytest.mark.parametrize("ties", ALL)
+def test_two_ways_are_raters_and_prompts_less_what_they_share(ties: Ties) -> None:
+    votes = voting(votes=2000)
+    assert votes.rater is not None and votes.prompt is not None
+    cells = replace(votes, rater=votes.rater * 1000 + votes.prompt)
+    whole = run(votes, ties, by=("rater",)).covariance + run(votes, ties, by=("prompt",)).covariance
+    whole = whole - run(cells, ties, by=("rater",), method="cr0").covariance
+
+    # No variance of this study is negative, so that nothing is cut off.
+    np.testing.assert_allclose(run(votes, ties).covariance, whole, atol=1e-10)
 
 
 @pytest.mark.parametrize("ties", ALL)
@@ -247,7 +260,8 @@ def test_coefficients_have_errors_and_an_identity_of_covariates_gives_the_free_o
 
     coefficients = drawn.parameters[:, :2] @ fit.to_coefficients.T
     np.testing.assert_allclose(by_rater, coefficients.std(axis=0), rtol=0.15)
-    assert (result.coefficient_errors >= by_rater).all()  # type: ignore[operator]
+    alone = estimate_precision(fit, votes, by=()).coefficient_errors
+    assert (result.coefficient_errors >= alone).all()  # type: ignore[operator]
     free, dummies = run(votes), estimate_precision(fit_model(tally(votes), covariates=np.eye(4)), votes)
     np.testing.assert_allclose(dummies.difference_errors, free.difference_errors, atol=1e-9)
     assert np.isnan(dummies.coefficient_errors).all()  # type: ignore[arg-type]

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import gamma, kstest
 
 from arena.ranking.cluster_scores import ClusterBy
 from arena.ranking.fitted import ModelFit, Ties
 from arena.ranking.models import fit_model
 from arena.ranking.precision import estimate_precision
-from arena.ranking.replicates import Kind, Replicates, replicate
+from arena.ranking.replicates import Kind, Replicates, gamma_draws, replicate
 from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Tallies, Votes, tally
 from tests.arena.ranking.tables import CITATIONS, tallies_of
 from tests.arena.ranking.worlds import simulate_votes, some_votes
@@ -175,3 +176,21 @@ def test_what_cannot_be_done_is_refused(options: dict[str, Any], reason: str) ->
     tallies = tallies_of(CITATIONS)
     with pytest.raises(ValueError, match=reason):
         draw(fit_model(tallies), tallies, **options)
+
+
+@pytest.mark.parametrize("shape", [1, 2, 9, 400])
+def test_gamma_draws_are_gamma(shape: int) -> None:
+    drawn = gamma_draws(np.full(40, shape, dtype=np.float32), 2_000, np.random.default_rng(shape))
+
+    assert drawn.shape == (40, 2_000)
+    assert (drawn > 0).all()
+    assert kstest(drawn.ravel().astype(np.float64), gamma(shape).cdf).pvalue > 0.001
+    assert abs(np.cov(drawn)[0, 1]) < 0.1 * shape
+
+
+def test_gamma_draws_have_a_shape_of_their_own_in_each_row() -> None:
+    shapes = np.array([1, 5, 60], dtype=np.float32)
+    drawn = gamma_draws(shapes, 40_000, np.random.default_rng(0))
+
+    np.testing.assert_allclose(drawn.mean(axis=1), shapes, rtol=0.02)
+    np.testing.assert_allclose(drawn.var(axis=1), shapes, rtol=0.04)
