@@ -39,7 +39,7 @@ def test_no_spread_pools_all_and_endless_spread_leaves_each_its_own() -> None:
     for place, precision in enumerate(found.precisions):
         own = strength_intervals(precision)
         width = apart.categories.high[place] - apart.categories.low[place]
-        # Student's t has the fewest clusters of all categories. Where the variance of independent votes is the larger one
+        # Student's t has the fewest clusters of all categories. Where the variance of independent votes is larger
         # a category by itself takes the normal quantile for it; stacked, t holds for both, which is a little wider.
         ratio = width / (own.high - own.low)
         np.testing.assert_allclose(np.sort(ratio)[:3], 1, rtol=0.002)
