@@ -12,12 +12,13 @@ from generation.errors import GenerationError
 from generation.families import FAMILIES
 from generation.heartbeats import BusyHeart, beat_heart
 from generation.model_folders import AdapterFile
-from generation.models import Checkpoint, Image, ImageJob, Run
+from generation.models import Checkpoint, Image, ImageJob, Recipe, Run
 from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
 from generation.timetable import GENERATION_QUEUE
 
 if TYPE_CHECKING:
     from generation.pipelines.cache import PipelineCache
+    from generation.pipelines.loading import LoadedPipeline
     from generation.pipelines.sampling import BatchRequest
 
 logger = logging.getLogger(__name__)
@@ -99,24 +100,12 @@ def beat(worker: str, *, queue: str) -> None:
 def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
     """The images of a claimed batch: files in the store, rows not yet in the database."""
     from generation.pipelines import environment, sampling
-    from generation.pipelines.loading import Source
 
     recipe = batch[0].recipe
     checkpoint = recipe.checkpoint
     if checkpoint is None:
         raise GenerationError(f"{recipe} stands for a service; upload its images instead.")
-    parts = adapters.parts_of(checkpoint)
-    source = Source(
-        folder=model_folders.folder_of(parts.base),
-        pipeline_class=checkpoint.pipeline_class,
-        dtype=recipe.dtype,
-        device=DEVICE,
-        without=tuple(recipe.without),
-    )
-    files = adapters.files_of(parts.adapters, checkpoint.file_hashes)
-    if source not in _cache().sources() or not {file.name for file in files} <= _cache().adapters(source):
-        adapters.verify_parts(parts, checkpoint.file_hashes)
-    loaded = _cache().get(source)
+    loaded, files = _loaded_for(recipe, checkpoint)
     heart.progressed()
     started = time.monotonic()
     sampled = sampling.sample(loaded, _request_of(batch, files), on_step=heart.progressed)
@@ -142,6 +131,24 @@ def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
         _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds)
         for job, data, picture in zip(batch, encoded, sampled.pictures, strict=True)
     ]
+
+
+def _loaded_for(recipe: Recipe, checkpoint: Checkpoint) -> "tuple[LoadedPipeline, tuple[AdapterFile, ...]]":
+    """The pipeline from memory or disk, and the adapters to use on it; what is read is verified before."""
+    from generation.pipelines.loading import Source
+
+    parts = adapters.parts_of(checkpoint)
+    source = Source(
+        folder=model_folders.folder_of(parts.base),
+        pipeline_class=checkpoint.pipeline_class,
+        dtype=recipe.dtype,
+        device=DEVICE,
+        without=tuple(recipe.without),
+    )
+    files = adapters.files_of(parts.adapters, checkpoint.file_hashes)
+    if source not in _cache().sources() or not {file.name for file in files} <= _cache().adapters(source):
+        adapters.verify_parts(parts, checkpoint.file_hashes)
+    return _cache().get(source), files
 
 
 def _request_of(batch: list[ImageJob], files: tuple[AdapterFile, ...]) -> "BatchRequest":
