@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from generation import adapters as adapting
 from generation import model_folders
 from generation.errors import GenerationError
 from generation.hints import hint_resolver
@@ -27,6 +28,7 @@ def register_checkpoint(
     loss_family: str = "",
     validation_loss: float | None = None,
     training_step: int | None = None,
+    adapters: list[dict[str, Any]] | None = None,
 ) -> Checkpoint:
     """A draft for a folder below the models root. Nothing is read here: the web host may not hold the models.
 
@@ -39,6 +41,7 @@ def register_checkpoint(
     checkpoint = Checkpoint.objects.create(
         name=name,
         source=source,
+        adapters=adapting.checked_adapters(adapters or []),
         owner=owner,
         licence=licence,
         loss_family=loss_family,
@@ -53,7 +56,8 @@ def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     """Check the folder on this machine, load it once, store hashes and facts: ready or refused. Run in a worker."""
     Checkpoint.objects.filter(pk=checkpoint.pk).update(state=Checkpoint.State.CHECKING)
     try:
-        facts = model_folders.inspect(checkpoint.source)
+        checkpoint.base = adapting.told_base(checkpoint.source)
+        facts = adapting.inspect_parts(adapting.parts_of(checkpoint))
         told = _told_facts(checkpoint.source)
         _try_to_load(checkpoint, facts)
     except GenerationError as error:
@@ -72,7 +76,11 @@ def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     checkpoint.parameters = checkpoint.parameters or facts.parameters
     checkpoint.state, checkpoint.refusal = Checkpoint.State.READY, ""
     checkpoint.save(
-        update_fields=[*_TEXT_FACTS, *_NUMBER_FACTS, "pipeline_class", "file_hashes", "size_bytes", "state", "refusal"]
+        update_fields=[
+            *_TEXT_FACTS,
+            *_NUMBER_FACTS,
+            *("pipeline_class", "base", "file_hashes", "size_bytes", "state", "refusal"),
+        ]
     )
     return checkpoint
 
@@ -96,12 +104,15 @@ def check_again(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _try_to_load(checkpoint: Checkpoint, facts: model_folders.FolderFacts) -> None:
-    from generation.pipelines import loading  # torch, so only where a worker runs this
+    from generation.pipelines import adapting as on_pipelines  # torch, so only where a worker runs this
+    from generation.pipelines import loading
 
     # In float32 a large model would need twice the memory of its files; that it loads shows in half precision too.
     dtype = "float32" if facts.size_bytes < LARGEST_TRIED_IN_FULL else "bfloat16"
-    folder = model_folders.folder_of(checkpoint.source)
-    loading.load(loading.Source(folder=folder, pipeline_class=facts.pipeline_class, dtype=dtype, device="cpu"))
+    parts = adapting.parts_of(checkpoint)
+    folder = model_folders.folder_of(parts.base)
+    source = loading.Source(folder=folder, pipeline_class=facts.pipeline_class, dtype=dtype, device="cpu")
+    on_pipelines.use_adapters(loading.load(source), adapting.files_of(parts.adapters, facts.file_hashes))
 
 
 def _told_facts(source: str) -> dict[str, Any]:
@@ -125,9 +136,12 @@ def _told_facts(source: str) -> dict[str, Any]:
 
 
 def told_call_options(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Call options that the folder's `checkpoint.json` recommends, such as max_sequence_length; else {}."""
-    path = model_folders.folder_of(checkpoint.source) / "checkpoint.json"
-    options = model_folders.read_json(path).get("call_options", {}) if path.exists() else {}
-    if not isinstance(options, dict):
-        raise GenerationError(f"checkpoint.json gives call_options as {options!r}; it must be an object.")
-    return options
+    """Call options that `checkpoint.json` recommends, such as max_sequence_length; an adapter's win over its base's."""
+    told: dict[str, Any] = {}
+    for source in dict.fromkeys((checkpoint.base or checkpoint.source, checkpoint.source)):
+        path = model_folders.folder_of(source) / "checkpoint.json"
+        options = model_folders.read_json(path).get("call_options", {}) if path.exists() else {}
+        if not isinstance(options, dict):
+            raise GenerationError(f"checkpoint.json gives call_options as {options!r}; it must be an object.")
+        told |= options
+    return told

@@ -34,18 +34,55 @@ class FolderFacts:
     parameters: int
 
 
-def folder_of(source: str) -> Path:
-    """The folder of a source below the models root; anything that leads out of the root is refused."""
-    root = Path(settings.MODELS_ROOT).resolve()
+@dataclass(frozen=True)
+class AdapterFile:
+    """A checked adapter, ready to load. `name` follows from its content."""
+
+    name: str
+    path: Path
+    weight: float
+
+
+def models_root() -> Path:
+    """Where this machine keeps its models."""
+    return Path(settings.MODELS_ROOT).resolve()
+
+
+def check_source(source: str) -> None:
+    """Refuse what cannot be a place below any models root; looks at the text alone."""
     asked = Path(source)
     if not source or asked.is_absolute() or ".." in asked.parts or "\\" in source or "\0" in source:
         raise GenerationError(f"{source!r} is no folder below the models root; give a relative path such as my-model.")
-    folder = (root / asked).resolve()
-    if folder == root or not folder.is_relative_to(root):
+
+
+def place_of(source: str) -> Path:
+    """The folder or file of a source below the models root; anything that leads out of the root is refused."""
+    check_source(source)
+    root = models_root()
+    place = (root / source).resolve()
+    if place == root or not place.is_relative_to(root):
         raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
-    if not folder.is_dir():
+    if not place.exists():
         raise GenerationError(f"There is no folder {source!r} below the models root {root} on this machine.")
+    return place
+
+
+def folder_of(source: str) -> Path:
+    """The folder of a source below the models root; anything that leads out of the root is refused."""
+    folder = place_of(source)
+    if not folder.is_dir():
+        raise GenerationError(f"{source!r} below the models root is a file; give the folder of the model.")
     return folder
+
+
+def check_files(source: str) -> None:
+    """Refuse a folder, or a file, with anything in it that is not plainly safe."""
+    place = place_of(source)
+    files = dict(_files(place)) if place.is_dir() else {place.name: place}
+    for relative, path in files.items():
+        _check_file(relative, path)
+    if place.is_file() and place.suffix.lower() != ".safetensors":
+        raise GenerationError(f"{place.name} is refused: an adapter is a safetensors file; convert it.")
 
 
 def inspect(source: str) -> FolderFacts:
@@ -54,9 +91,8 @@ def inspect(source: str) -> FolderFacts:
     Raises GenerationError with one sentence. Reading only: nothing of the folder is imported or unpickled.
     """
     folder = folder_of(source)
+    check_files(source)
     files = dict(_files(folder))
-    for relative, path in files.items():
-        _check_file(relative, path)
     pipeline_class = _check_index(folder, files)
     parameters = sum(
         count_parameters(path)

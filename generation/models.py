@@ -72,7 +72,14 @@ class Checkpoint(models.Model):
         max_length=40, blank=True, help_text="40-hex commit of a hub repository; empty for a folder."
     )
     pipeline_class = models.CharField(max_length=100, blank=True)
-    adapters = models.JSONField(default=list, blank=True, help_text='[{"path": ..., "weight": ...}]')
+    adapters = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='LoRA files or their folders below the models root: [{"path": "my-style", "weight": 0.8}].',
+    )
+    base = models.CharField(
+        max_length=500, blank=True, help_text="Folder of the pipeline, where the source is an adapter of it."
+    )
     file_hashes = models.JSONField(default=dict, blank=True, help_text="sha256 of every file, by relative path.")
     size_bytes = models.BigIntegerField(null=True, blank=True)
     licence = models.CharField(max_length=200, blank=True)
@@ -111,7 +118,13 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         shift = "" if self.shift is None else f", shift {self.shift:g}"
-        return f"{self.scheduler_class}, {self.steps} steps{shift}"
+        grid = ", SD3 grid" if self.is_sd3_grid else ""
+        return f"{self.scheduler_class}, {self.steps} steps{shift}{grid}"
+
+    @property
+    def is_sd3_grid(self) -> bool:
+        """Whether the explicit sigmas are linspace(1, 1/N, N)."""
+        return self.sigmas == [(self.steps - k) / self.steps for k in range(self.steps)]
 
 
 class Recipe(models.Model):
@@ -140,6 +153,9 @@ class Recipe(models.Model):
     negative_prompt = models.TextField(blank=True)
     call_options = models.JSONField(
         default=dict, blank=True, help_text="Further pipeline arguments, such as max_sequence_length."
+    )
+    without = models.JSONField(
+        default=list, blank=True, help_text='Text encoders that are not used, such as ["text_encoder_3"].'
     )
     batch_mode = models.CharField(max_length=10, default="fast")
     resolved_sigmas = models.JSONField(null=True, blank=True)

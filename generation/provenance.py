@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from generation.adapters import parts_of
 from generation.families import unloaded_components
 from generation.models import Recipe
 
@@ -91,7 +92,8 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
     checkpoint, schedule = recipe.checkpoint, recipe.schedule
     if checkpoint is None or schedule is None:
         raise ValueError(f"{recipe} stands for a service; only generated recipes have this provenance.")
-    unloaded = unloaded_components(checkpoint.pipeline_class)
+    parts = parts_of(checkpoint)
+    unloaded = unloaded_components(checkpoint.pipeline_class, tuple(recipe.without))
     weights = {
         path: digest
         for path, digest in checkpoint.file_hashes.items()
@@ -116,6 +118,7 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
             "dtype": recipe.dtype,
             "negative_prompt": recipe.negative_prompt,
             "call_options": recipe.call_options,
+            "without": recipe.without,
             "batch_mode": recipe.batch_mode,
         },
         "made": {
@@ -124,7 +127,8 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
             "source": checkpoint.source,
             "revision": checkpoint.revision,
             "weights_sha256": weights,
-            "adapters": checkpoint.adapters,
+            "base": parts.base,
+            "adapters": [{"path": adapter.path, "weight": adapter.weight} for adapter in parts.adapters],
             "pipeline_class": making.pipeline_class,
             "scheduler_class": making.scheduler_class,
             "scheduler_config": making.scheduler_config,

@@ -1,11 +1,14 @@
 """Recipes: everything that decides the pixels of an image. Created unresolved; a worker stores sigmas or a refusal."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
 
 from generation import model_folders
+from generation.adapters import parts_of
 from generation.errors import GenerationError
 from generation.families import DTYPES, FAMILIES, LARGEST_SIDE
 from generation.hints import hint_resolver, hint_workers
@@ -26,6 +29,7 @@ def get_recipe(
     negative_prompt: str = "",
     call_options: dict[str, Any] | None = None,
     batch_mode: str = "fast",
+    without: Sequence[str] = (),
     notes: str = "",
 ) -> Recipe:
     """The recipe with exactly these settings, made at first use; an existing one keeps its name and notes.
@@ -33,6 +37,7 @@ def get_recipe(
     A refused recipe is sent to the workers when it is asked for again, because a mended folder changes the answer.
     """
     _check(guidance=guidance, width=width, height=height, dtype=dtype, batch_mode=batch_mode)
+    _check_without(without)
     sampling: dict[str, Any] = {
         "guidance": float(guidance),
         "width": width,
@@ -42,6 +47,9 @@ def get_recipe(
         "call_options": call_options or {},
         "batch_mode": batch_mode,
     }
+    if without:
+        # Only then: a key more would rename every recipe there is, and make all its images "missing".
+        sampling["without"] = sorted(without)
     digest = digest_of(
         {
             # The name stands for the weights: they are hashed once and never change under a name.
@@ -81,9 +89,11 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
     from generation.pipelines import schedules as scheduling  # torch, so only where a worker runs this
 
     try:
+        folder = model_folders.folder_of(parts_of(checkpoint).base)
         _check_call_options(recipe, checkpoint)
+        _check_removable(recipe, checkpoint.pipeline_class, folder)
         resolved = scheduling.resolve(
-            folder=model_folders.folder_of(checkpoint.source),
+            folder=folder,
             spec=scheduling.ScheduleSpec.of(schedule),
             pipeline_class=checkpoint.pipeline_class,
             width=recipe.width,
@@ -143,6 +153,23 @@ def _check(*, guidance: float, width: int, height: int, dtype: str, batch_mode: 
         raise GenerationError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
     if batch_mode != "fast":
         raise GenerationError(f"batch_mode must be 'fast', not {batch_mode!r}.")
+
+
+def _check_without(without: Sequence[str]) -> None:
+    known = {name for family in FAMILIES.values() for name in family.removable}
+    if unknown := sorted(set(without) - known):
+        raise GenerationError(f"A recipe cannot do without {unknown[0]!r}; it can without {', '.join(sorted(known))}.")
+    if len(set(without)) < len(without):
+        raise GenerationError("A text encoder is listed twice; name it once.")
+
+
+def _check_removable(recipe: Recipe, pipeline_class: str, folder: Path) -> None:
+    index = model_folders.read_json(folder / "model_index.json") if recipe.without else {}
+    for name in recipe.without:
+        if name not in FAMILIES[pipeline_class].removable:
+            raise GenerationError(f"{pipeline_class} cannot do without {name}; leave that out of the recipe.")
+        if index.get(name) in (None, [None, None]):
+            raise GenerationError(f"This checkpoint has no {name} to do without; its plain recipe is the same.")
 
 
 def _check_call_options(recipe: Recipe, checkpoint: Checkpoint) -> None:

@@ -12,6 +12,8 @@ from generation.scheduler_kinds import SCHEDULERS, SPACINGS_OF_SIGMAS, Scheduler
 
 MOST_STEPS = 1000
 LARGEST_NOISE = 10_000
+SD3_GRID = "sd3"
+OWN_GRID = "own"
 
 
 def few_step_sigmas(steps: int) -> list[float]:
@@ -27,19 +29,19 @@ def get_schedule(
     steps: int,
     shift: float | None = None,
     sigmas: Sequence[float] | None = None,
+    grid: str = OWN_GRID,
     options: dict[str, Any] | None = None,
 ) -> Schedule:
     """The schedule with exactly this data, made at first use.
 
     `shift` is applied once to explicit sigmas (1 leaves them as they are); without it the checkpoint's own shift holds.
+    The grid "sd3" stands for the explicit sigmas linspace(1, 1/N, N), so with a shift for Eq. 23 of SD3 applied once.
     """
     kind = SCHEDULERS.get(scheduler_class)
     if kind is None:
         raise GenerationError(f"The scheduler {scheduler_class!r} is not known; choose one of {', '.join(SCHEDULERS)}.")
-    if not 1 <= steps <= MOST_STEPS:
-        raise GenerationError(f"steps must lie between 1 and {MOST_STEPS}, not {steps}.")
-    if shift is not None and not (math.isfinite(shift) and 0 < shift <= 100):
-        raise GenerationError(f"shift must be a number above 0 and at most 100, not {shift}.")
+    check_steps_and_shift(steps=steps, shift=shift)
+    sigmas = _sigmas_of_grid(grid, steps, kind, scheduler_class=scheduler_class) if sigmas is None else sigmas
     if sigmas is not None:
         if not kind.takes_sigmas:
             raise GenerationError(f"{scheduler_class} takes no explicit sigmas; leave them out.")
@@ -54,6 +56,24 @@ def get_schedule(
     }
     schedule, _ = Schedule.objects.get_or_create(digest=digest_of(content), defaults=content)
     return schedule
+
+
+def check_steps_and_shift(*, steps: int, shift: float | None) -> None:
+    """Refuse numbers that no scheduler could use."""
+    if not 1 <= steps <= MOST_STEPS:
+        raise GenerationError(f"steps must lie between 1 and {MOST_STEPS}, not {steps}.")
+    if shift is not None and not (math.isfinite(shift) and 0 < shift <= 100):
+        raise GenerationError(f"shift must be a number above 0 and at most 100, not {shift}.")
+
+
+def _sigmas_of_grid(grid: str, steps: int, kind: SchedulerKind, *, scheduler_class: str) -> list[float] | None:
+    if grid == OWN_GRID:
+        return None
+    if grid != SD3_GRID:
+        raise GenerationError(f"The grid {grid!r} is not known; choose {SD3_GRID} or {OWN_GRID}.")
+    if kind.sigmas != "flow":
+        raise GenerationError(f"{scheduler_class} takes no sigmas of a flow, so it has no SD3 grid; use its own.")
+    return few_step_sigmas(steps)
 
 
 def _check_options(options: dict[str, Any], *, scheduler_class: str, has_shift: bool) -> None:

@@ -7,16 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation import checkpoints, image_store, jobs, model_folders, recipes
+from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes
 from generation.errors import GenerationError
 from generation.families import FAMILIES
 from generation.heartbeats import BusyHeart, beat_heart
-from generation.models import Checkpoint, Image, ImageJob, Run
+from generation.model_folders import AdapterFile
+from generation.models import Checkpoint, Image, ImageJob, Recipe, Run
 from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
 from generation.timetable import GENERATION_QUEUE
 
 if TYPE_CHECKING:
     from generation.pipelines.cache import PipelineCache
+    from generation.pipelines.loading import LoadedPipeline
     from generation.pipelines.sampling import BatchRequest
 
 logger = logging.getLogger(__name__)
@@ -81,35 +83,32 @@ def beat(worker: str, *, queue: str) -> None:
         beat_heart(worker=worker, queues=[queue])
         return
     ready = Checkpoint.objects.filter(state=Checkpoint.State.READY)
-    held = {folder: checkpoint.name for checkpoint in ready if (folder := _folder_or_none(checkpoint))}
+    held = {checkpoint: folder for checkpoint in ready if (folder := _folder_or_none(checkpoint))}
     loaded: list[str] = []
     device = ""
     # A heartbeat alone must not cost the seconds that importing torch takes.
     if "generation.pipelines.sampling" in sys.modules:
         from generation.pipelines.environment import device_name
 
-        loaded = [held[source.folder] for source in _cache().sources() if source.folder in held]
+        loaded = [checkpoint.name for checkpoint, folder in held.items() if _is_in_memory(checkpoint, folder)]
         device = device_name(DEVICE)
-    beat_heart(worker=worker, queues=[queue], weights=list(held.values()), loaded=loaded, device=device)
+    beat_heart(
+        worker=worker, queues=[queue], weights=[checkpoint.name for checkpoint in held], loaded=loaded, device=device
+    )
 
 
 def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
     """The images of a claimed batch: files in the store, rows not yet in the database."""
     from generation.pipelines import environment, sampling
-    from generation.pipelines.loading import Source
 
     recipe = batch[0].recipe
     checkpoint = recipe.checkpoint
     if checkpoint is None:
         raise GenerationError(f"{recipe} stands for a service; upload its images instead.")
-    folder = model_folders.folder_of(checkpoint.source)
-    source = Source(folder=folder, pipeline_class=checkpoint.pipeline_class, dtype=recipe.dtype, device=DEVICE)
-    if source not in _cache().sources():
-        model_folders.verify(checkpoint.source, checkpoint.file_hashes)
-    loaded = _cache().get(source)
+    loaded, files = _loaded_for(recipe, checkpoint)
     heart.progressed()
     started = time.monotonic()
-    sampled = sampling.sample(loaded, _request_of(batch), on_step=heart.progressed)
+    sampled = sampling.sample(loaded, _request_of(batch, files), on_step=heart.progressed)
     if sampled.schedule.sigmas != recipe.resolved_sigmas or sampled.schedule.timesteps != recipe.resolved_timesteps:
         raise GenerationError(
             f"diffusers {environment.versions()['diffusers']} gives {recipe.name!r} other sigmas than those it"
@@ -126,15 +125,33 @@ def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
         versions=environment.versions(),
         fixed_arguments=dict(FAMILIES[checkpoint.pipeline_class].call_arguments),
     )
-    files = [sampling.encode_png(picture) for picture in sampled.pictures]
+    encoded = [sampling.encode_png(picture) for picture in sampled.pictures]
     seconds = (time.monotonic() - started) / len(batch)
     return [
         _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds)
-        for job, data, picture in zip(batch, files, sampled.pictures, strict=True)
+        for job, data, picture in zip(batch, encoded, sampled.pictures, strict=True)
     ]
 
 
-def _request_of(batch: list[ImageJob]) -> "BatchRequest":
+def _loaded_for(recipe: Recipe, checkpoint: Checkpoint) -> "tuple[LoadedPipeline, tuple[AdapterFile, ...]]":
+    """The pipeline from memory or disk, and the adapters to use on it; what is read is verified before."""
+    from generation.pipelines.loading import Source
+
+    parts = adapters.parts_of(checkpoint)
+    source = Source(
+        folder=model_folders.folder_of(parts.base),
+        pipeline_class=checkpoint.pipeline_class,
+        dtype=recipe.dtype,
+        device=DEVICE,
+        without=tuple(recipe.without),
+    )
+    files = adapters.files_of(parts.adapters, checkpoint.file_hashes)
+    if source not in _cache().sources() or not {file.name for file in files} <= _cache().adapters(source):
+        adapters.verify_parts(parts, checkpoint.file_hashes)
+    return _cache().get(source), files
+
+
+def _request_of(batch: list[ImageJob], files: tuple[AdapterFile, ...]) -> "BatchRequest":
     from generation.pipelines.sampling import BatchRequest
     from generation.pipelines.schedules import ScheduleSpec
 
@@ -151,6 +168,7 @@ def _request_of(batch: list[ImageJob]) -> "BatchRequest":
         height=recipe.height,
         negative_prompt=recipe.negative_prompt,
         call_options=recipe.call_options,
+        adapters=files,
     )
 
 
@@ -178,9 +196,18 @@ def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: 
 
 def _folder_or_none(checkpoint: Checkpoint) -> Path | None:
     try:
-        return model_folders.folder_of(checkpoint.source)
+        parts = adapters.parts_of(checkpoint)
+        for adapter in parts.adapters:
+            model_folders.place_of(adapter.path)
+        return model_folders.folder_of(parts.base)
     except GenerationError:
         return None
+
+
+def _is_in_memory(checkpoint: Checkpoint, folder: Path) -> bool:
+    files = adapters.files_of(adapters.parts_of(checkpoint).adapters, checkpoint.file_hashes)
+    names = {file.name for file in files}
+    return any(source.folder == folder and names <= _cache().adapters(source) for source in _cache().sources())
 
 
 def _sentence_of(error: Exception) -> str:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
+from generation.adapters import checked_adapters
 from generation.admin.reading import ReadOnlyAdmin, pretty
 from generation.checkpoints import check_again
 from generation.errors import GenerationError
@@ -16,10 +18,22 @@ from generation.hints import hint_resolver
 from generation.models import Checkpoint, Recipe, Schedule
 
 
+class CheckpointForm(ModelForm[Checkpoint]):
+    """A new checkpoint, refused here where the text alone shows that it cannot be."""
+
+    def clean_adapters(self) -> list[dict[str, Any]]:
+        """As they are stored."""
+        try:
+            return checked_adapters(self.cleaned_data["adapters"] or [])
+        except GenerationError as error:
+            raise ValidationError(str(error)) from error
+
+
 @admin.register(Checkpoint)
 class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
     """A new one is a draft that a worker checks; afterwards only its licence and training facts may be mended."""
 
+    form = CheckpointForm
     list_display = (
         *("name", "state", "pipeline_class", "parameters", "size", "loss_family", "validation_loss", "training_step"),
         *("licence", "refusal"),
@@ -27,8 +41,8 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
     list_filter = ("state", "pipeline_class", "loss_family")
     search_fields = ("name", "source")
     facts = ("licence", "loss_family", "validation_loss", "training_step")
-    asked = ("name", "source")
-    found = ("state", "refusal", "pipeline_class", "parameters", "size", "files", "owner", "created_at")
+    asked = ("name", "source", "adapters")
+    found = ("state", "refusal", "pipeline_class", "base", "parameters", "size", "files", "owner", "created_at")
     actions = ("check_folder_again",)
 
     def get_fields(self, request: HttpRequest, obj: Checkpoint | None = None) -> tuple[str, ...]:
@@ -88,6 +102,7 @@ class RecipeAdmin(admin.ModelAdmin[Recipe]):
         *(
             "negative_prompt",
             "call_options",
+            "without",
             "batch_mode",
             "evaluations",
             "sigmas",

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import torch
 
+from generation.pipelines.adapting import held_adapters
 from generation.pipelines.loading import LoadedPipeline, Source, load
 
 
@@ -28,6 +29,10 @@ class PipelineCache:
     def sources(self) -> list[Source]:
         """What is in memory now, least recently used first."""
         return list(self._held)
+
+    def adapters(self, source: Source) -> set[str]:
+        """Names of the adapters in memory beside a pipeline, acting or not."""
+        return held_adapters(self._held[source]) if source in self._held else set()
 
     def _evict(self) -> None:
         evicted = False

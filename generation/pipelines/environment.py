@@ -2,6 +2,7 @@
 
 import platform
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import diffusers
@@ -17,6 +18,7 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
         "transformers": transformers.__version__,
+        "peft": metadata.version("peft"),
     }
 
 

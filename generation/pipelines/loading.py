@@ -23,7 +23,7 @@ _diffusers_utils.logging.disable_progress_bar()
 _transformers_utils.logging.disable_progress_bar()
 # What diffusers, transformers and safetensors raise for folders that do not fit together.
 LOAD_ERRORS: Final = (
-    *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError),
     SafetensorError,
 )
 
@@ -36,6 +36,7 @@ class Source:
     pipeline_class: str
     dtype: str
     device: str
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class LoadedPipeline:
     source: Source
     pipe: Any
     scheduler_config: dict[str, Any]
-    size_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """All tensors in memory, those of adapters included."""
+        return _size_of(self.pipe)
 
 
 def load(source: Source) -> LoadedPipeline:
@@ -57,7 +62,7 @@ def load(source: Source) -> LoadedPipeline:
     family = FAMILIES[source.pipeline_class]
     pipeline_class = class_at(family.pipeline)
     index = read_json(source.folder / "model_index.json")
-    unloaded = unloaded_components(source.pipeline_class)
+    unloaded = unloaded_components(source.pipeline_class, source.without)
     absent = {name: None for name, entry in index.items() if entry == [None, None] or name in unloaded}
     try:
         pipe: Any = pipeline_class.from_pretrained(
@@ -80,7 +85,6 @@ def load(source: Source) -> LoadedPipeline:
         source=source,
         pipe=pipe,
         scheduler_config=scheduler_config(source.folder, source.pipeline_class),
-        size_bytes=_size_of(pipe),
     )
 
 

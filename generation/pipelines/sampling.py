@@ -12,6 +12,8 @@ from PIL import Image
 
 from generation.errors import GenerationError
 from generation.families import FAMILIES, Family
+from generation.model_folders import AdapterFile
+from generation.pipelines.adapting import use_adapters
 from generation.pipelines.loading import LoadedPipeline
 from generation.pipelines.schedules import ResolvedSchedule, ScheduleSpec, build_scheduler, call_sigmas, taken_from
 
@@ -30,6 +32,7 @@ class BatchRequest:
     height: int
     negative_prompt: str
     call_options: dict[str, Any]
+    adapters: tuple[AdapterFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | N
     """
     pipe = loaded.pipe
     family = FAMILIES[loaded.source.pipeline_class]
+    use_adapters(loaded, request.adapters)
     pipe.scheduler = build_scheduler(request.spec, loaded.scheduler_config)
     sigmas = call_sigmas(request.spec)
     with torch.inference_mode():

@@ -47,6 +47,8 @@ def family_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("families")
     for name in tiny_families.BUILDERS:
         tiny_families.save(name, root / name)
+    for seed in (1, 2):
+        tiny_families.save_adapter(root / "sd3-eps", root / f"style-{seed}", seed=seed)
     return root
 
 

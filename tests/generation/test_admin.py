@@ -97,6 +97,14 @@ def test_a_new_checkpoint_is_a_draft_with_an_owner(
     assert len(sent) == 1
 
 
+def test_adapters_of_a_new_checkpoint_are_checked(admin_client: Client) -> None:
+    address, draft = reverse("admin:generation_checkpoint_add"), {"name": "mine", "source": "mine"}
+    page = admin_client.post(address, draft | {"adapters": '[{"path": "../x"}]'}).content.decode()
+    assert "is no folder below the models root; give a relative path such as my-model." in page
+    admin_client.post(address, draft | {"adapters": '[{"path": "style"}]'})
+    assert Checkpoint.objects.get().adapters == [{"path": "style", "weight": 1.0}]
+
+
 def test_weights_of_a_checkpoint_cannot_be_changed_but_its_facts_can(admin_client: Client) -> None:
     make_recipe()
     checkpoint = Checkpoint.objects.get()

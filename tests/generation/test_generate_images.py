@@ -12,6 +12,7 @@ from generation.models import Image, ImageJob, Prompt, PromptSet, Recipe, Run
 from generation.pipelines import sampling
 from generation.planning import pause_run
 from generation.provenance import text_digest
+from generation.scheduler_kinds import SCHEDULERS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("models_root", "image_folder")]
 TEXTS = ["a red circle", "a blue square", "a green star"]
@@ -46,6 +47,25 @@ def test_it_makes_every_prompt_by_every_step_count(prompt_set: PromptSet, capsys
     bar = capsys.readouterr().err
     assert "6 of 6 images" in bar
     assert "left" in bar
+
+
+def test_lists_of_shifts_and_guidance_are_swept(prompt_set: PromptSet) -> None:
+    register_checkpoint(name="tiny", source="tiny")
+    said = generate("--steps", "1,2", "--shift", "1,3", "--guidance", "1,3", "--limit", "1")
+    # One step is the same for every shift.
+    assert said == "1 prompts x 6 recipes x 1 samples.\n6 images are there.\n"
+    assert Image.objects.values("pixels_sha256").distinct().count() == 6
+
+
+def test_another_scheduler_with_options_draws(prompt_set: PromptSet) -> None:
+    register_checkpoint(name="tiny", source="tiny")
+    generate(
+        *("--steps", "2", "--limit", "1", "--scheduler", "DPMSolverMultistepScheduler"),
+        *("--option", "solver_order=1", "--option", "final_sigmas_type=zero"),
+    )
+    made = Image.objects.get().provenance["made"]
+    assert (made["scheduler_class"], made["scheduler_config"]["solver_order"]) == ("DPMSolverMultistepScheduler", 1)
+    assert made["scheduler_config"]["prediction_type"] == "flow_prediction"
 
 
 def test_it_resumes_where_it_stopped(prompt_set: PromptSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +149,12 @@ def test_a_paused_run_is_said_not_waited_for(prompt_set: PromptSet, monkeypatch:
         (["--prompts", "nothing"], "There is no prompt set 'nothing'. Known: shapes. import_prompts adds one."),
         (["--checkpoint", "huge"], "There is no checkpoint 'huge'. Known: tiny. add_checkpoint adds one."),
         (["--steps", "1,x"], "--steps must be whole numbers such as 1,4,28, not '1,x'."),
-        (["--steps", "0"], "A schedule needs at least one step, not 0."),
+        (["--steps", "0"], "steps must lie between 1 and 1000, not 0."),
+        (["--shift", "0"], "shift must be a number above 0 and at most 100, not 0.0."),
+        (["--shift", "1,x"], "--shift must be numbers such as 1,1.5,3, not '1,x'."),
+        (["--option", "order"], "--option is NAME=VALUE such as solver_order=3, not 'order'."),
+        (["--scheduler", "Best"], f"The scheduler 'Best' is not known; choose one of {', '.join(SCHEDULERS)}."),
+        (["--without", "vae"], "A recipe cannot do without 'vae'; it can without text_encoder_3."),
         (["--size", "big"], "--size must be such as 64 or 1024x768, not 'big'."),
         (["--limit", "0"], "--limit must be at least 1, not 0."),
         (["--samples", "0"], "samples must lie between 1 and 1000, not 0."),

@@ -112,6 +112,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "dtype": "float32",
         "negative_prompt": "",
         "call_options": {"max_sequence_length": 1},
+        "without": [],
         "batch_mode": "fast",
     }
     scheduler_config = record["made"].pop("scheduler_config")
@@ -122,6 +123,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "source": "tiny",
         "revision": "",
         "weights_sha256": weights,
+        "base": "tiny",
         "adapters": [],
         "pipeline_class": "StableDiffusion3Pipeline",
         "scheduler_class": "FlowMatchEulerDiscreteScheduler",

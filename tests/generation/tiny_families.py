@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import diffusers
+import pytest
 import torch
 import transformers
 
@@ -231,3 +232,18 @@ def save(name: str, folder: Any) -> None:
                     if not parameter.any():
                         torch.nn.init.normal_(parameter, std=0.2)
         pipeline.save_pretrained(folder, safe_serialization=True)
+
+
+def save_adapter(base: Any, folder: Any, *, seed: int) -> None:
+    """A LoRA of rank 2 on the attention of a saved SD3, as `save_lora_weights` writes it."""
+    peft = pytest.importorskip("peft")
+    pipeline = diffusers.StableDiffusion3Pipeline.from_pretrained(base, text_encoder_3=None, tokenizer_3=None)
+    config = peft.LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        pipeline.transformer.add_adapter(config)
+        for name, parameter in pipeline.transformer.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=2.0)
+    layers = peft.get_peft_model_state_dict(pipeline.transformer)
+    diffusers.StableDiffusion3Pipeline.save_lora_weights(folder, transformer_lora_layers=layers)

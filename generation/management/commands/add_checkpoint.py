@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from generation.adapters import checked_adapters
 from generation.checkpoints import check_again, register_checkpoint, resolve_checkpoint
 from generation.errors import GenerationError
 from generation.models import Checkpoint
@@ -15,6 +16,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="what the checkpoint is called: letters, digits, - and _")
         parser.add_argument("folder", help="the folder, relative to the models root (WINRATE_MODELS_ROOT)")
+        parser.add_argument(
+            "--adapter",
+            action="append",
+            default=[],
+            metavar="PATH[:WEIGHT]",
+            help="a LoRA file, or its folder, below the models root, such as my-style:0.8; may be given several times",
+        )
         parser.add_argument("--licence", default="", help="wins over checkpoint.json, as the next three do")
         parser.add_argument("--loss-family", default="", help="losses compare only within one family")
         parser.add_argument("--validation-loss", type=float)
@@ -37,15 +45,27 @@ class Command(BaseCommand):
             self.stdout.write(f"  sha256 {sha256}  {path}")
 
     def _registered(self, options: dict[str, Any]) -> Checkpoint:
+        adapters = checked_adapters([_adapter(text) for text in options["adapter"]])
         known = Checkpoint.objects.filter(name=options["name"], source=options["folder"]).first()
-        if known is not None and known.state != Checkpoint.State.READY:
+        if known is not None and known.adapters == adapters and known.state != Checkpoint.State.READY:
             # The folder was mended, and the same command is given again.
             return check_again(known)
         return register_checkpoint(
             name=options["name"],
             source=options["folder"],
+            adapters=adapters,
             licence=options["licence"],
             loss_family=options["loss_family"],
             validation_loss=options["validation_loss"],
             training_step=options["training_step"],
         )
+
+
+def _adapter(text: str) -> dict[str, Any]:
+    path, colon, weight = text.rpartition(":")
+    if not colon:
+        return {"path": text}
+    try:
+        return {"path": path, "weight": float(weight)}
+    except ValueError as error:
+        raise GenerationError(f"--adapter is PATH or PATH:WEIGHT such as my-style:0.8, not {text!r}.") from error

@@ -1,21 +1,24 @@
 """`manage.py generate_images`: images of a prompt set by checkpoints at several step counts, without a study."""
 
+import json
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation import model_folders
+from generation.adapters import parts_of
 from generation.checkpoints import resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
 from generation.foreground import make_with_bar
 from generation.models import Checkpoint, ImageJob, PromptSet, Recipe, Run
 from generation.pipelines.sizes import size_rule
 from generation.planning import RunProgress, add_to_run, retry_failed, start_run
-from generation.recipes import get_recipe
-from generation.schedules import few_step_sigmas, get_schedule
+from generation.schedules import OWN_GRID, SD3_GRID
+from generation.sweeps import Axes, Sampler, sweep
 
 INTERRUPTED = 130
+Number = TypeVar("Number", int, float)
 
 
 class Command(BaseCommand):
@@ -24,9 +27,32 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--prompts", required=True, help="name of a prompt set; its latest version is taken")
         parser.add_argument("--checkpoint", required=True, help="name of a checkpoint, or several: early,final")
-        parser.add_argument("--steps", required=True, help="such as 1,4,28; sigmas are linspace(1, 1/N, N)")
-        parser.add_argument("--shift", type=float, help="shift of the sigmas; without it the checkpoint's own")
-        parser.add_argument("--guidance", type=float, default=4.0, help="guidance (default %(default)s; 1 is none)")
+        parser.add_argument("--steps", required=True, help="such as 1,4,28")
+        parser.add_argument(
+            "--shift", help="shift of a flow's sigmas, such as 1,1.5,3; without it the checkpoint's own"
+        )
+        parser.add_argument("--guidance", default="4", help="such as 4, or 1,4,7 (default %(default)s; 1 is none)")
+        parser.add_argument("--scheduler", default="", help="scheduler class; without it the checkpoint's own")
+        parser.add_argument(
+            "--option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="option of the scheduler, such as solver_order=3 or use_karras_sigmas=true; may be repeated",
+        )
+        parser.add_argument(
+            "--grid",
+            choices=(SD3_GRID, OWN_GRID),
+            default="",
+            help="sd3: sigmas linspace(1, 1/N, N), usual for FlowMatchEuler; own: the scheduler's, usual elsewhere",
+        )
+        parser.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            metavar="COMPONENT",
+            help="do without a text encoder: text_encoder_3 of SD3",
+        )
         parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
         parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
         parser.add_argument("--limit", type=int, help="only the first prompts of the set")
@@ -92,33 +118,45 @@ def _ready_checkpoint(name: str) -> Checkpoint:
 
 def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
     width, height = _size(options["size"], checkpoint)
-    shift = options["shift"]
-    recipes = []
-    for steps in _step_counts(options["steps"]):
-        schedule = get_schedule(steps=steps, shift=shift, sigmas=few_step_sigmas(steps))
-        recipe = get_recipe(
-            name=f"{checkpoint.name}, {steps} steps" + ("" if shift is None else f", shift {shift:g}"),
-            checkpoint=checkpoint,
-            schedule=schedule,
-            guidance=options["guidance"],
-            width=width,
-            height=height,
-            call_options=told_call_options(checkpoint),
-        )
-        recipes.append(recipe)
-    return recipes
+    shifts = _numbers("--shift", options["shift"], float) if options["shift"] else [None]
+    axes = Axes(
+        steps=_numbers("--steps", options["steps"], int),
+        shifts=shifts,
+        guidances=_numbers("--guidance", options["guidance"], float),
+    )
+    sampler = Sampler(
+        width=width,
+        height=height,
+        scheduler_class=options["scheduler"],
+        grid=options["grid"],
+        options=dict(_option(text) for text in options["option"]),
+        call_options=told_call_options(checkpoint),
+        without=options["without"],
+    )
+    return sweep(checkpoint=checkpoint, axes=axes, sampler=sampler).recipes
 
 
-def _step_counts(text: str) -> list[int]:
+def _numbers(argument: str, text: str, kind: type[Number]) -> list[Number]:
     try:
-        return list(dict.fromkeys(int(part) for part in text.split(",")))
+        return [kind(part) for part in text.split(",")]
     except ValueError as error:
-        raise GenerationError(f"--steps must be whole numbers such as 1,4,28, not {text!r}.") from error
+        what, such_as = ("whole numbers", "1,4,28") if kind is int else ("numbers", "1,1.5,3")
+        raise GenerationError(f"{argument} must be {what} such as {such_as}, not {text!r}.") from error
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise GenerationError(f"--option is NAME=VALUE such as solver_order=3, not {text!r}.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value  # a word, such as trailing
 
 
 def _size(text: str | None, checkpoint: Checkpoint) -> tuple[int, int]:
     if text is None:
-        return size_rule(model_folders.folder_of(checkpoint.source), checkpoint.pipeline_class).usual
+        return size_rule(model_folders.folder_of(parts_of(checkpoint).base), checkpoint.pipeline_class).usual
     width, _, height = text.partition("x")
     try:
         return int(width), int(height or width)
