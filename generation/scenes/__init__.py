@@ -3,7 +3,7 @@
 NumPy and Pillow only, so that the web process and the simulated raters can use it.
 """
 
-from generation.scenes.checker import Findings, check
+from generation.scenes.checker import Findings, Seen, check, read
 from generation.scenes.drawing import draw
 from generation.scenes.grammar import CaptionError, Scene, SceneObject, Sign, caption_of, parse_caption
 from generation.scenes.sampling import demo_scenes, held_out_scenes, random_scene
@@ -13,6 +13,7 @@ __all__ = [
     "Findings",
     "Scene",
     "SceneObject",
+    "Seen",
     "Sign",
     "caption_of",
     "check",
@@ -21,4 +22,5 @@ __all__ = [
     "held_out_scenes",
     "parse_caption",
     "random_scene",
+    "read",
 ]
