@@ -73,13 +73,14 @@ def find_blobs(pixels: np.ndarray, background: Background) -> list[Blob]:
         if layer is None:
             continue
         blobs = _blobs_of(layer, NAMES[index], left, pixels)
-        found += blobs
+        if board := next((blob for blob in blobs if is_board(blob)), None):
+            # Letters, and what they enclose, belong to the board and are read elsewhere.
+            x1, y1, x2, y2 = board.box
+            left[y1:y2, x1:x2] = False
+            blobs = [blob for blob in blobs if blob is board or not blob.inside[y1:y2, x1:x2].any()]
         for blob in blobs:
             left = left & ~(_grown(blob.inside, _REACH) & layer.is_mix)
-            if is_board(blob):
-                # Letters belong to the board and are read elsewhere.
-                x1, y1, x2, y2 = blob.box
-                left[y1:y2, x1:x2] = False
+        found += blobs
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from generation.scenes.checker.pixels import cleanliness, purity
-from generation.scenes.checker.reading import NEAR, SHAPE_IS_THERE, Measured, measure, position_of, relation_of
+from generation.scenes.checker.reading import NEAR, Measured, measure, position_of, relation_of
 from generation.scenes.drawing import RADII
 from generation.scenes.grammar import Scene, SceneObject, Sign
 from generation.scenes.vocabulary import COUNTS, POSITIONS
@@ -149,10 +149,9 @@ def _find(seen: Measured, thing: SceneObject, *, taken: list[int | None]) -> int
 
 def _compare(seen: Measured, index: int, thing: SceneObject) -> ThingFound:
     other = seen.things[index]
-    is_best = max(other.fits, key=lambda shape: other.fits[shape]) == thing.shape
-    fit = other.fits[thing.shape]
+    overlap = other.fit.overlaps[thing.shape] * (1.0 if other.fit.best == thing.shape else 0.5)
     colour = purity(seen.blobs[index].colour, thing.colour)
-    return ThingFound(colour, fit if is_best else 0.5 * fit, has_shape=is_best and fit >= SHAPE_IS_THERE)
+    return ThingFound(colour, overlap, has_shape=other.shape == thing.shape)
 
 
 def _check_several(seen: Measured, objects: tuple[SceneObject, ...]) -> tuple[tuple[ThingFound, ...], float]:
@@ -163,7 +162,8 @@ def _check_several(seen: Measured, objects: tuple[SceneObject, ...]) -> tuple[tu
         for index, other in enumerate(seen.things)
         if other.colour == thing.colour and _SMALLEST * unit < other.share < _LARGEST * unit
     ]
-    count = max(0.0, 1.0 - 0.5 * abs(len(own) - len(objects))) if own else 0.0
+    sharp = sum(seen.things[index].is_sharp for index in own)
+    count = max(0.0, 1.0 - 0.5 * abs(sharp - len(objects))) if sharp else 0.0
     return tuple(_compare(seen, index, thing) for index in own) or (_ABSENT,), count
 
 
