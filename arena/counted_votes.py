@@ -1,4 +1,4 @@
-"""Which votes a fit sees, and how they are read: in order, at one moment, as columns."""
+"""Which votes a fit sees, and how they are read: counted by the database, and as columns in the order of their ids."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,23 +9,21 @@ import numpy as np
 from django.db.models import Count, Max, QuerySet, Sum
 from numpy.typing import NDArray
 
+from arena import vote_snapshot
 from arena.models import Ballot, Criterion, Exclusion, RuleTie, Study, Vote
-from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Votes
+from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Tallies, Votes, tally
+from arena.vote_snapshot import ANONYMOUS, PEOPLE, SIMULATED, STRATA, Rows, StudyVotes
 from generation.provenance import digest_of
 
-PEOPLE: Final = "people"
-SIMULATED: Final = "simulated"
-ANONYMOUS: Final = "anonymous"
+__all__ = ["ANONYMOUS", "PEOPLE", "SIMULATED", "CountedVotes", "ReadingError", "counted_votes", "read_votes"]
 
 Selection = dict[str, Any]
 
-_OUTCOMES = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD}
-_COLUMNS = ("pk", "left_contender", "right_contender", "rater", "study_prompt", "choice", "stratum")
-_IDS = [(name, "i8") for name in ("pk", "left", "right", "rater", "prompt")]
-_ROW = np.dtype([*_IDS, ("choice", "U8"), ("stratum", "U20")])
-_TIE_COLUMNS = ("pk", "low_contender", "high_contender", "study_prompt", "weight")
-_TIE_ROW = np.dtype([("pk", "i8"), ("low", "i8"), ("high", "i8"), ("prompt", "i8"), ("weight", "f8")])
-_READS = 10
+_OUTCOMES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD}
+_TIE_COLUMNS: Final = ("pk", "low_contender", "high_contender", "study_prompt", "weight")
+_TIE_ROW: Final = np.dtype([("pk", "i8"), ("low", "i8"), ("high", "i8"), ("prompt", "i8"), ("weight", "f8")])
+_READS: Final = 10
+_NO_EXCLUSIONS: Final = digest_of([])
 
 
 class ReadingError(Exception):
@@ -34,12 +32,16 @@ class ReadingError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class CountedVotes:
-    """What one fit sees of one criterion: vote rows in the order of their ids, and the ties by rule."""
+    """What one fit sees of one criterion: vote rows in the order of their ids, their tallies, and the ties by rule.
+
+    said: the tallies of the votes as the database counted them, without ties by rule
+    """
 
     selection: Selection
-    rows: NDArray[np.void]
+    rows: Rows
     rule_ties: NDArray[np.void]
     skips: int
+    said: Tallies
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,7 +56,7 @@ class CountedVotes:
 
     @property
     def simulated(self) -> int:
-        return int((self.rows["stratum"] == SIMULATED).sum())
+        return int((self.rows["stratum"] == STRATA.index(SIMULATED)).sum())
 
     @property
     def contenders(self) -> list[int]:
@@ -68,33 +70,29 @@ class CountedVotes:
         parts = [np.sort(self.rows["pk"]).astype("<i8"), ties["pk"].astype("<i8"), ties["weight"].astype("<f8")]
         return hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
 
-    def without_rule_ties(self) -> Votes:
-        """As `to_ranking`, but only what raters really said."""
-        return self._columns(self.rule_ties[:0])
+    @cached_property
+    def tallies(self) -> Tallies:
+        """All that is fitted: what raters said, and the ties by rule."""
+        return self.said.add(self._columns(self.rows[:0], self.rule_ties)) if len(self.rule_ties) else self.said
 
     def to_ranking(self) -> Votes:
         """Columns for `ranking`: contenders numbered in their order, raters and prompts in that of their ids."""
-        return self._columns(self.rule_ties)
+        return self._columns(self.rows, self.rule_ties)
 
-    def _columns(self, ties: NDArray[np.void]) -> Votes:
-        order = np.array(self.contenders, dtype=np.int64)
-        sorter = np.argsort(order)
-
-        def numbered(ids: NDArray[np.int64]) -> NDArray[np.intp]:
-            return sorter[np.searchsorted(order, ids, sorter=sorter)]
-
-        choices, place = np.unique(self.rows["choice"], return_inverse=True)
-        outcome = np.array([_OUTCOMES[choice] for choice in choices], dtype=np.intp)[place]
-        _, rater = np.unique(self.rows["rater"], return_inverse=True)
-        _, prompt = np.unique(np.concatenate([self.rows["prompt"], ties["prompt"]]), return_inverse=True)
+    def _columns(self, rows: Rows, ties: NDArray[np.void]) -> Votes:
+        """A tie by rule was on no side: half of its weight stands in either order, so that no side gains by it."""
+        order = self.contenders
+        _, rater = np.unique(rows["rater"], return_inverse=True)
+        _, prompt = np.unique(np.concatenate([rows["prompt"], ties["prompt"], ties["prompt"]]), return_inverse=True)
+        halves = np.concatenate([ties["weight"], ties["weight"]]) / 2
         return Votes(
-            left=numbered(np.concatenate([self.rows["left"], ties["low"]])),
-            right=numbered(np.concatenate([self.rows["right"], ties["high"]])),
-            outcome=np.concatenate([outcome, np.full(len(ties), TIE)]),
+            left=numbered(np.concatenate([rows["left"], ties["low"], ties["high"]]), order),
+            right=numbered(np.concatenate([rows["right"], ties["high"], ties["low"]]), order),
+            outcome=np.concatenate([rows["outcome"].astype(np.intp), np.full(len(halves), TIE)]),
             contenders=len(order),
-            rater=np.concatenate([rater, np.full(len(ties), NOBODY)]),
+            rater=np.concatenate([rater, np.full(len(halves), NOBODY)]),
             prompt=prompt,
-            weight=np.concatenate([np.ones(len(self.rows)), ties["weight"]]) if len(ties) else None,
+            weight=np.concatenate([np.ones(len(rows)), halves]) if len(ties) else None,
         )
 
 
@@ -108,10 +106,31 @@ def counted_strata(study: Study) -> list[str]:
     return strata
 
 
-def counted_votes(study: Study, criterion: Criterion) -> QuerySet[Vote]:
-    """The votes of a criterion that a fit made now would see, in order."""
-    strata = counted_strata(study)
-    return Vote.objects.counted().filter(study=study, criterion=criterion, stratum__in=strata).order_by("pk")
+def counted_votes(study: Study) -> QuerySet[Vote]:
+    """The votes of a study that fits made now would see."""
+    return Vote.objects.counted().filter(study=study, stratum__in=counted_strata(study))
+
+
+def counts_by_criterion(study: Study) -> dict[int, int]:
+    """How many votes a fit made now would see, by criterion id; criteria without any are left out."""
+    found = counted_votes(study).order_by().values_list("criterion").annotate(number=Count("pk"))
+    return dict(found)
+
+
+def counted_tallies(criterion: Criterion, *, study: Study, contenders: list[int], newest: int | None = None) -> Tallies:
+    """The tallies of the counted votes, by one grouped query; contenders are ids in the order of their numbers.
+
+    newest: the highest vote id to count, so that a vote that comes in meanwhile stays out
+    """
+    votes = counted_votes(study).filter(criterion=criterion)
+    if newest is not None:
+        votes = votes.filter(pk__lte=newest)
+    grouped = votes.order_by().values_list("left_contender", "right_contender", "choice").annotate(number=Count("pk"))
+    cells = np.array([(left, right, _OUTCOMES[choice], number) for left, right, choice, number in grouped], dtype="i8")
+    left, right, outcome, number = cells.reshape(-1, 4).T
+    return Tallies.from_cells(
+        numbered(left, contenders), numbered(right, contenders), outcome, number, contenders=len(contenders)
+    )
 
 
 def selections_of(study: Study) -> dict[int, Selection]:
@@ -135,25 +154,72 @@ def selections_of(study: Study) -> dict[int, Selection]:
     return {pk: {**shared, **counts.get(pk, none)} for pk in study.criteria.values_list("pk", flat=True)}
 
 
-def read_votes(criterion: Criterion) -> CountedVotes:
-    """The counted votes of a criterion, all as of one selection.
+def read_votes(criterion: Criterion, votes: StudyVotes | None = None) -> CountedVotes:
+    """The counted votes of a criterion, all as of one selection, out of the votes of its study.
 
-    The selection is read before and after the votes and must not differ. That needs no lock and no isolation level,
-    and on SQLite, where a transaction would take the write lock, it keeps nobody from voting.
+    The selection is read before and after and must not differ, and the rows must be those that the database counts.
+    That needs no lock and no isolation level, and on SQLite, where a transaction would take the write lock, it keeps
+    nobody from voting.
     """
-    for _ in range(_READS):
+    name = criterion.study.name
+    for attempt in range(_READS):
         study = Study.objects.get(pk=criterion.study_id)
+        if votes is None:
+            # A vote that landed late may be missing from the file: once is chance, twice is a reason to read it all.
+            votes = vote_snapshot.study_votes(study) if attempt < 2 else vote_snapshot.rebuild(study)
         selection = selections_of(study)[criterion.pk]
-        votes = counted_votes(study, criterion).values_list(*_COLUMNS)
-        rows = np.fromiter(votes.iterator(chunk_size=5000), dtype=_ROW)
-        ties = RuleTie.objects.filter(study=study, study_prompt__criteria=criterion) if selection["rule_ties"] else None
-        columns = ties.order_by("pk").values_list(*_TIE_COLUMNS) if ties is not None else ()
-        rule_ties = np.fromiter(columns, dtype=_TIE_ROW)
-        skips = Vote.objects.filter(study=study, criterion=criterion, choice=Vote.Choice.SKIP)
-        skip_count = skips.filter(stratum__in=selection["strata"]).count()
-        if selection == selections_of(Study.objects.get(pk=criterion.study_id))[criterion.pk]:
-            return CountedVotes(selection=selection, rows=rows, rule_ties=rule_ties, skips=skip_count)
-    raise ReadingError(f"The settings of {criterion.study.name!r} change faster than its votes can be read: try again.")
+        contenders = selection["contenders"]
+        rows = _counted_rows(criterion, votes, selection)
+        said = counted_tallies(criterion, study=study, contenders=contenders, newest=votes.newest)
+        found = CountedVotes(selection, rows, _rule_ties(criterion, selection), _skips(criterion, selection), said)
+        is_steady = selection == selections_of(Study.objects.get(pk=study.pk))[criterion.pk]
+        if is_steady and np.array_equal(said.counts, row_tallies(rows, contenders).counts):
+            return found
+        votes = None
+    raise ReadingError(f"The settings and votes of {name!r} change faster than they can be read: try again.")
+
+
+def row_tallies(rows: Rows, contenders: list[int]) -> Tallies:
+    """The tallies of vote rows, counted one by one."""
+    left, right = numbered(rows["left"], contenders), numbered(rows["right"], contenders)
+    return tally(Votes(left, right, rows["outcome"].astype(np.intp), len(contenders)))
+
+
+def numbered(ids: NDArray[np.int64], order: list[int]) -> NDArray[np.intp]:
+    """The place of each id in the order. Raises KeyError for an id that is not in it."""
+    known = np.array(order, dtype=np.int64)
+    sorter = np.argsort(known)
+    if not len(ids):
+        return np.empty(0, dtype=np.intp)
+    places: NDArray[np.intp] = sorter[np.minimum(np.searchsorted(known, ids, sorter=sorter), len(known) - 1)]
+    if not np.array_equal(known[places], ids):
+        raise KeyError(f"votes name contenders that the study has not: {sorted(set(ids.tolist()) - set(order))}")
+    return places
+
+
+def _counted_rows(criterion: Criterion, votes: StudyVotes, selection: Selection) -> Rows:
+    """The rows that count under this selection: what never changes is in them, what was taken back is asked for."""
+    rows: Rows = votes.rows[votes.rows["criterion"] == criterion.pk]
+    rows = rows[np.isin(rows["stratum"], [STRATA.index(name) for name in selection["strata"]])]
+    taken: list[int] = []
+    own = Vote.objects.filter(study=criterion.study_id, criterion=criterion)
+    if selection["superseded"]:
+        taken += own.filter(ballot__state=Ballot.State.SUPERSEDED).values_list("pk", flat=True)
+    if selection["exclusions"] != _NO_EXCLUSIONS:
+        taken += own.filter(pk__in=Exclusion.objects.excluded_vote_ids()).values_list("pk", flat=True)
+    return rows[~np.isin(rows["pk"], taken)] if taken else rows
+
+
+def _rule_ties(criterion: Criterion, selection: Selection) -> NDArray[np.void]:
+    if not selection["rule_ties"]:
+        return np.empty(0, dtype=_TIE_ROW)
+    ties = RuleTie.objects.filter(study=criterion.study_id, study_prompt__criteria=criterion)
+    return np.fromiter(ties.order_by("pk").values_list(*_TIE_COLUMNS), dtype=_TIE_ROW)
+
+
+def _skips(criterion: Criterion, selection: Selection) -> int:
+    skips = Vote.objects.filter(study=criterion.study_id, criterion=criterion, choice=Vote.Choice.SKIP)
+    return skips.filter(stratum__in=selection["strata"]).count()
 
 
 def _ties_seen(count: int, weight: float, newest: int) -> Selection:

@@ -16,10 +16,11 @@ from generation.models import Checkpoint, Prompt
 from generation.prompt_files import PromptRow
 from generation.prompt_sets import save_prompt_set
 from generation.scenes import Scene, caption_of, demo_scenes
+from generation.scenes.vocabulary import COUNTS
 
 SLUG = "demo"
-CHECKPOINTS = {"tiny-sd3": "final", "tiny-sd3-early": "early"}
-STEP_COUNTS = (1, 2, 4, 8, 16, 28)
+CHECKPOINTS = {"tiny-sd3": "final", "tiny-sd3-mid": "halfway", "tiny-sd3-early": "early"}
+STEP_COUNTS = (1, 2, 4, 8, 28)
 PROMPTS = 24
 GUIDANCE = 3.0
 SIZE = 64
@@ -27,7 +28,7 @@ SIMULATED_RATERS = 20
 BALLOTS_PER_RATER = 40
 
 DESCRIPTION = (
-    "Two checkpoints of one small model, each sampled with 1 to 28 steps, on the same prompts and the same noise. "
+    "Three checkpoints of one small model, each sampled with 1 to 28 steps, on the same prompts and the same noise. "
     "Which number of steps do people prefer, and does the checkpoint that was trained longer win? "
     f"The first {SIMULATED_RATERS * BALLOTS_PER_RATER} ballots come from {SIMULATED_RATERS} simulated raters: "
     "a program that looks at the pixels of both images and compares them with the caption. They are marked wherever "
@@ -78,7 +79,13 @@ def _prompts() -> list[Prompt]:
 def _prompt_row(scene: Scene) -> PromptRow:
     if scene.sign is not None:
         return PromptRow(text=caption_of(scene), category="sign", target_text=scene.sign.text)
-    return PromptRow(text=caption_of(scene), category="one object" if len(scene.objects) == 1 else "two objects")
+    return PromptRow(text=caption_of(scene), category=_category(scene))
+
+
+def _category(scene: Scene) -> str:
+    if scene.place in COUNTS:
+        return "several objects"
+    return "one object" if len(scene.objects) == 1 else "two objects"
 
 
 def _contenders() -> list[studies.ContenderSpec]:
@@ -96,7 +103,7 @@ def _contenders() -> list[studies.ContenderSpec]:
                 guidance=GUIDANCE,
                 width=SIZE,
                 height=SIZE,
-                call_options={"max_sequence_length": 1},
+                call_options={"max_sequence_length": 18},
             )
             is_baseline = name == "tiny-sd3" and steps == max(STEP_COUNTS)
             label = f"{word} · {steps} step{'s' if steps > 1 else ''}"

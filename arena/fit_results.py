@@ -1,64 +1,109 @@
 """What one fit found, as JSON: every number a page shows, null where there is none, and sentences that say why."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arena.counted_votes import CountedVotes
-from arena.ranking.bradley_terry import ConvergenceError
-from arena.ranking.structure import NotComparable, explain, why_not_comparable
-from arena.ranking.tallies import BOTH_BAD, LOSS, TIE, WIN, Tallies, tally
-from arena.ranking.uncertainty import (
-    Bootstrap,
-    bootstrap,
-    rank_ranges,
-    strength_intervals,
-    win_probability_intervals,
-)
+from arena.ranking import checks, intervals
+from arena.ranking.cross_check import LARGEST_DIFFERENCE, choix_difference
+from arena.ranking.models import ConvergenceError, ModelFit, fit_model, fit_tie_models
+from arena.ranking.precision import Precision, estimate_precision
+from arena.ranking.structure import NotComparable
+from arena.ranking.tallies import BOTH_BAD, LOSS, TIE, WIN
 
 Results = dict[str, Any]
+TieModel = Literal["davidson", "rao-kupper"]
 
-_ESTIMATES = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "group")
-_NO_BASELINE = "No contender is marked as the baseline, so the first one serves as it."
-_TOO_FEW = {
+VERSION: Final = 2
+"""Of the results' shape. Version 1 had no such number, and `group` where `board` is now."""
+
+_ESTIMATES: Final = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "tier", "board")
+_OUTCOMES: Final = ("win", "tie", "loss")
+_NO_BASELINE: Final = "No contender is marked as the baseline, so the first one serves as it."
+_TOO_FEW: Final = {
     "too_few_raters": "nearly all votes come from one rater, and raters differ",
     "too_few_prompts": "nearly all votes are on one prompt, and prompts differ",
 }
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """The counted votes under the headline model, ready to be told."""
+
+    counted: CountedVotes
+    labels: Sequence[str]
+    options: dict[str, Any]
+
+    @cached_property
+    def fit(self) -> ModelFit:
+        tallies, said = self.counted.tallies, self.counted.said
+        if len(self.counted.rule_ties) and fit_model(said).unidentified_side:
+            # What nobody has seen cannot tell which side people favour.
+            return replace(fit_model(tallies, side_bias=False), unidentified_side=True)
+        return fit_model(tallies)
+
+    @cached_property
+    def precision(self) -> Precision:
+        return self.precision_of(self.fit)
+
+    def precision_of(self, fit: ModelFit) -> Precision:
+        votes = self.counted.to_ranking()
+        return estimate_precision(fit, votes, by=tuple(self.options["clusters"]), method=self.options["covariance"])
+
+    @property
+    def level(self) -> float:
+        return float(self.options["level"])
+
+    @cached_property
+    def boards(self) -> list[list[int]]:
+        """Contenders of each weak component, the strongest first; the largest component first."""
+        members: dict[int, list[int]] = {}
+        for contender, label in enumerate(self.fit.components.tolist()):
+            members.setdefault(label, []).append(contender)
+        boards = [sorted(own, key=lambda one: -np.nan_to_num(self.fit.strengths[one])) for own in members.values()]
+        return sorted(boards, key=len, reverse=True)
+
+    @cached_property
+    def tie_models(self) -> dict[TieModel, ModelFit]:
+        """Both models of ties; nothing where nobody tied, or where one of them has no fit."""
+        if not self.fit.counts[:, :, TIE].any():
+            return {}
+        try:
+            return fit_tie_models(self.counted.tallies, side_bias=self.fit.problem.side)
+        except ConvergenceError:
+            return {}
+
+
 def results_of(counted: CountedVotes, *, labels: Sequence[str], options: dict[str, Any]) -> Results:
     """Fit the counted votes. `labels` are the contenders' in the order of the selection."""
-    said = tally(counted.without_rule_ties())
-    results = _without_estimates(counted, labels, said)
+    results = _without_estimates(counted, labels)
     if not len(counted):
         results["not_comparable"] = ["No votes are counted yet."]
         return results
     try:
-        found = bootstrap(
-            counted.to_ranking(),
-            rng=np.random.default_rng(options["seed"]),
-            by=tuple(options["clusters"]),
-            replicates=options["replicates"],
-        )
+        return {**results, **_estimates(_Fitted(counted, labels, options), results)}
     except ConvergenceError as error:
         results["not_comparable"] = [f"No estimate: {error}."]
         return results
-    return {**results, **_estimates(found, results, labels, said, options["level"])}
 
 
-def _without_estimates(counted: CountedVotes, labels: Sequence[str], said: Tallies) -> Results:
+def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
     """Everything that is counted, with null for everything that is estimated."""
-    counts = said.unordered()
+    counts = counted.said.unordered()
     blank = [[None] * len(labels) for _ in labels]
     ids = counted.contenders
     baseline = ids.index(counted.selection["baseline"]) if counted.selection["baseline"] is not None else 0
-    contenders = [
+    contenders: list[Results] = [
         {
             "id": pk,
             "label": label,
             **dict.fromkeys(_ESTIMATES),
+            "flags": [],
             "votes": int(counts[index].sum()),
             "wins": int(counts[index, :, WIN].sum()),
             "ties": int(counts[index, :, [TIE, BOTH_BAD]].sum()),
@@ -68,104 +113,176 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str], said: Talli
         for index, (pk, label) in enumerate(zip(ids, labels, strict=True))
     ]
     return {
+        "version": VERSION,
         "baseline": ids[baseline] if ids else None,
         "contenders": contenders,
         "win_probability": {"estimate": blank, "low": blank, "high": blank},
-        "against_baseline": [{"id": pk, "estimate": None, "low": None, "high": None} for pk in ids],
+        "against_baseline": [{"id": pk, "estimate": None, "low": None, "high": None, "outcomes": None} for pk in ids],
         "observed": {
             "wins": counts[:, :, WIN].astype(int).tolist(),
             "ties": counts[:, :, [TIE, BOTH_BAD]].sum(axis=2).astype(int).tolist(),
         },
-        "both_bad": said.n_both_bad,
+        "both_bad": counted.said.n_both_bad,
         "skips": counted.skips,
         "simulated_votes": counted.simulated,
         "rule_ties": len(counted.rule_ties) if len(counted) else 0,
         "not_comparable": [],
+        "unbounded": [],
         "warnings": [] if counted.selection["baseline"] is not None else [_NO_BASELINE],
-        "cluster": None,
+        **dict.fromkeys(("estimator", "side_bias", "ties", "goodness", "cluster", "choix_difference")),
     }
 
 
-def _estimates(found: Bootstrap, counts: Results, labels: Sequence[str], said: Tallies, level: float) -> Results:
+def _estimates(found: _Fitted, counts: Results) -> Results:
     """What replaces the nulls."""
-    win = win_probability_intervals(found, level=level)
-    half_wins = found.fit.half_wins
-    baseline = [entry["id"] for entry in counts["contenders"]].index(counts["baseline"])
+    fit, precision = found.fit, found.precision
+    ids = [entry["id"] for entry in counts["contenders"]]
+    baseline = ids.index(counts["baseline"])
     contenders = [
-        {**entry, **numbers, "note": entry["note"] or _note(half_wins, index, baseline, labels)}
-        for index, (entry, numbers) in enumerate(zip(counts["contenders"], _numbers(found, level), strict=True))
+        {**entry, **numbers, "flags": list(flags), "note": entry["note"] or note}
+        for entry, numbers, flags, note in zip(
+            counts["contenders"], _numbers(found), fit.flags, _notes(found, baseline), strict=True
+        )
     ]
+    win = intervals.win_probability_intervals(precision, level=found.level)
+    ties, outcomes = _ties(found, baseline)
+    reasons = _reasons(found)
+    difference = choix_difference(found.counted.tallies)
+    columns = [_plain(each[:, baseline]) for each in (win.estimate, win.low, win.high)]
     return {
         "contenders": contenders,
         "win_probability": {"estimate": _plain(win.estimate), "low": _plain(win.low), "high": _plain(win.high)},
         "against_baseline": [
-            {"id": entry["id"], "estimate": value, "low": low, "high": high}
-            for entry, value, low, high in zip(
-                contenders,
-                _plain(win.estimate[:, baseline]),
-                _plain(win.low[:, baseline]),
-                _plain(win.high[:, baseline]),
-                strict=True,
-            )
+            {"id": pk, "estimate": value, "low": low, "high": high, "outcomes": chances}
+            for pk, value, low, high, chances in zip(ids, *columns, outcomes, strict=True)
         ],
-        "not_comparable": [reason.sentence(labels) for reason in _reasons(half_wins)],
-        "warnings": [*counts["warnings"], *_warnings(found, labels)],
-        "cluster": {
-            "by": list(found.by),
-            "effective": _plain(found.effective),
-            "degrees_of_freedom": _plain(found.degrees_of_freedom),
+        "not_comparable": [reason.sentence(found.labels) for reason in reasons if reason.kind == "unlinked"],
+        "unbounded": [reason.sentence(found.labels) for reason in reasons if reason.kind != "unlinked"],
+        "warnings": [*counts["warnings"], *_warnings(found, difference)],
+        "estimator": fit.estimator,
+        "side_bias": _side_bias(found),
+        "ties": ties,
+        "goodness": {
+            "log_likelihood": fit.log_likelihood,
+            "deviance": fit.deviance,
+            "degrees_of_freedom": fit.degrees_of_freedom,
         },
+        "cluster": {
+            "by": list(precision.by),
+            "effective": _plain(precision.effective),
+            "degrees_of_freedom": _plain(precision.degrees_of_freedom),
+            "design_effect": _number(precision.design_effect),
+        },
+        "choix_difference": difference,
     }
 
 
-def _numbers(found: Bootstrap, level: float) -> list[dict[str, Any]]:
+def _numbers(found: _Fitted) -> list[dict[str, Any]]:
     """What is estimated of each contender."""
-    strengths = strength_intervals(found, level=level)
-    ranks = rank_ranges(found, level=level)
+    precision = found.precision
+    strengths = intervals.strength_intervals(precision, level=found.level)
+    ranks = intervals.rank_ranges(precision, level=found.level)
+    board_of = {one: number for number, board in enumerate(found.boards) for one in board}
     columns = zip(
         _plain(strengths.estimate),
-        _plain(found.standard_errors),
+        _plain(precision.standard_errors),
         _plain(strengths.low),
         _plain(strengths.high),
-        _ranks(ranks.best, found),
-        _ranks(ranks.worst, found),
-        found.fit.groups.tolist(),
+        _told(ranks.best, precision),
+        _told(ranks.worst, precision),
+        _told(intervals.tiers(precision, level=found.level), precision),
+        (board_of[one] for one in range(len(found.labels))),
         strict=True,
     )
     return [dict(zip(_ESTIMATES, values, strict=True)) for values in columns]
 
 
-def _reasons(half_wins: NDArray[np.float64]) -> list[NotComparable]:
+def _side_bias(found: _Fitted) -> dict[str, float | None] | None:
+    """How much likelier the left image is chosen, in log odds, with its interval; null where none was fitted."""
+    estimate, error = found.fit.side_bias, found.precision.side_bias_error
+    if estimate is None:
+        return None
+    known = found.precision.degrees_of_freedom[~np.isnan(found.precision.standard_errors)]
+    if error is None or not len(known):
+        return {"estimate": estimate, "standard_error": None, "low": None, "high": None}
+    # It is common to all boards, and no surer than the one with the fewest clusters.
+    reach = float(intervals.t_quantile(np.array(known.min()), found.level)) * error
+    return {"estimate": estimate, "standard_error": error, "low": estimate - reach, "high": estimate + reach}
+
+
+def _ties(found: _Fitted, baseline: int) -> tuple[Results | None, list[dict[str, list[float | None]] | None]]:
+    """Both models of ties, and by the likelier one each contender's chances to win, tie and lose against the baseline.
+
+    The chances are [estimate, low, high] each; they are null where nobody tied and for who cannot be compared.
+    """
+    if not found.tie_models:
+        return None, [None] * len(found.labels)
+    name: TieModel = max(found.tie_models, key=lambda each: found.tie_models[each].log_likelihood)
+    precision = found.precision_of(found.tie_models[name])
+    chances = intervals.outcome_probability_intervals(precision, level=found.level)
+    told = {
+        "model": name,
+        "log_likelihoods": {each: model.log_likelihood for each, model in found.tie_models.items()},
+        "parameter": precision.fit.tie_parameter,
+        "standard_error": precision.tie_parameter_error,
+    }
+    each = np.stack([chances.estimate, chances.low, chances.high], axis=-1)[:, baseline]
+    known = ~np.isnan(chances.estimate[:, baseline, 0])
+    return told, [
+        dict(zip(_OUTCOMES, _plain(own), strict=True)) if is_known else None
+        for own, is_known in zip(each, known, strict=True)
+    ]
+
+
+def _reasons(found: _Fitted) -> list[NotComparable]:
     """Each reason once: of two that say the same from either side, the one about fewer contenders."""
     kept: dict[frozenset[tuple[int, ...]], NotComparable] = {}
-    for reason in sorted(explain(half_wins), key=lambda reason: len(reason.contenders)):
+    for reason in sorted(found.fit.reasons, key=lambda reason: len(reason.contenders)):
         kept.setdefault(frozenset((reason.contenders, reason.others)), reason)
     return list(kept.values())
 
 
-def _note(half_wins: NDArray[np.float64], index: int, baseline: int, labels: Sequence[str]) -> str:
-    """Why a contender with votes stands apart from the baseline; empty where it does not."""
-    reason = None if index == baseline else why_not_comparable(half_wins, index, baseline)
-    return "" if reason is None else reason.sentence(labels)
+def _notes(found: _Fitted, baseline: int) -> list[str]:
+    """Why a contender stands apart from the baseline, or is kept finite by the penalty alone; else empty."""
+    notes = [""] * len(found.labels)
+    for reason in found.fit.reasons:
+        for one in reason.contenders:
+            is_apart = found.fit.components[one] != found.fit.components[baseline]
+            if is_apart == (reason.kind == "unlinked"):
+                notes[one] = reason.sentence(found.labels)
+    return notes
 
 
-def _warnings(found: Bootstrap, labels: Sequence[str]) -> list[str]:
-    """Why some contenders that have an estimate have no interval, and over whom ranks run."""
-    sentences = []
+def _warnings(found: _Fitted, choix_difference: float | None) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    labels, precision = found.labels, found.precision
+    told = {reason.sentence(labels) for reason in found.fit.reasons}
+    sentences = [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
     for reason, ground in _TOO_FEW.items():
-        lacking = [label for label, given in zip(labels, found.no_interval, strict=True) if given == reason]
-        if len(lacking) == len(labels) - found.no_interval.count("alone") and lacking:
+        lacking = [label for label, given in zip(labels, precision.no_interval, strict=True) if given == reason]
+        if len(lacking) == len(labels) - precision.no_interval.count("alone") and lacking:
             sentences.append(f"No intervals yet: {ground}.")
         elif lacking:
             sentences.append(f"No interval yet for {', '.join(lacking)}: {ground}.")
-    if found.fit.groups.any():
+    sentences += checks.contradictions(
+        found.fit, found.counted.tallies, labels, design_effect=found.precision.design_effect
+    )
+    if len(found.boards) > 1:
         sentences.append("Ranks count only contenders that can be compared with one another.")
+    if choix_difference is not None and choix_difference > LARGEST_DIFFERENCE:
+        sentences.append(
+            f"choix's estimate from the same votes differs by {choix_difference:.1e} log units: one of the two is off."
+        )
     return sentences
 
 
-def _ranks(ranks: NDArray[np.intp], found: Bootstrap) -> list[int | None]:
-    """A range without an interval behind it says nothing, so it is left out."""
-    return [int(rank) if reason is None else None for rank, reason in zip(ranks, found.no_interval, strict=True)]
+def _told(places: NDArray[np.intp], precision: Precision) -> list[int | None]:
+    """A rank without an interval behind it says nothing, so it is left out."""
+    return [int(place) if reason is None else None for place, reason in zip(places, precision.no_interval, strict=True)]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:

@@ -9,37 +9,36 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from arena import audit
-from arena.counted_votes import counted_votes, read_votes, selections_of
+from arena.counted_votes import CountedVotes, counts_by_criterion, read_votes, selections_of
 from arena.models import Criterion, Fit, Study
+from arena.vote_snapshot import study_votes
 from generation.provenance import digest_of
 
 # Everything that changes the numbers for equal votes. A change of method raises "method": fits of the same votes by the
-# old and the new one then stand side by side.
+# old and the new one then stand side by side. The old ones can still be read, and are refitted by the next round.
 OPTIONS: Final[dict[str, Any]] = {
-    "method": 1,
+    "method": 2,
     "model": "Bradley-Terry",
     "ties": "half a win",
     "both_bad": "tie",
+    "side_bias": True,
+    "without_maximum": "Firth's penalty",
     "clusters": ["rater", "prompt"],
-    "replicates": 1000,
+    "covariance": "cr3",
     "level": 0.95,
-    "seed": 20240305,
 }
 
 
 def refit(study: Study) -> list[Fit]:
     """The fit of every criterion to the votes counted now. Votes that were fitted before give back the fit of then."""
-    return [fit for criterion in study.criteria.all() if (fit := _fit_of(criterion))]
+    return _fits_of(study, list(study.criteria.all()))
 
 
 def refit_changed_studies() -> list[Fit]:
     """Refit where votes, exclusions or settings came that no fit has seen. Where nothing changed it only counts."""
     fits = []
     for study in Study.objects.exclude(state=Study.State.DRAFT):
-        known = current_fits(study)
-        for criterion in study.criteria.all():
-            if _is_changed(study, criterion, known.get(criterion.pk)) and (fit := _fit_of(criterion)):
-                fits.append(fit)
+        fits += _fits_of(study, _changed_criteria(study))
     return fits
 
 
@@ -73,24 +72,37 @@ def _newest(fits: QuerySet[Fit]) -> dict[int, Fit]:
     return {fit.criterion_id: fit for fit in Fit.objects.filter(pk__in=newest)}
 
 
-def _is_changed(study: Study, criterion: Criterion, known: Fit | None) -> bool:
-    votes = counted_votes(study, criterion).count()
-    if known is None:
-        return votes > 0 or _was_fitted(criterion)
-    # Under one selection votes are only ever added, so an equal number means the very same votes.
-    return votes != known.vote_count
+def _changed_criteria(study: Study) -> list[Criterion]:
+    known, numbers, fitted = current_fits(study), counts_by_criterion(study), _fitted_criteria(study)
+
+    def is_changed(criterion: Criterion) -> bool:
+        votes, fit = numbers.get(criterion.pk, 0), known.get(criterion.pk)
+        # Under one selection votes are only ever added, so an equal number means the very same votes.
+        return (votes > 0 or criterion.pk in fitted) if fit is None else votes != fit.vote_count
+
+    return [criterion for criterion in study.criteria.all() if is_changed(criterion)]
 
 
-def _was_fitted(criterion: Criterion) -> bool:
+def _fitted_criteria(study: Study) -> set[int]:
     """A criterion that lost its last vote needs a new fit that says so; one that never had a vote needs none."""
-    return Fit.objects.filter(criterion=criterion).exists()
+    return set(Fit.objects.filter(study=study).order_by().values_list("criterion", flat=True).distinct())
 
 
-def _fit_of(criterion: Criterion) -> Fit | None:
-    started = perf_counter()
-    counted = read_votes(criterion)
-    if not len(counted) and not _was_fitted(criterion):
-        return None
+def _fits_of(study: Study, criteria: list[Criterion]) -> list[Fit]:
+    if not criteria:
+        return []
+    votes, fitted = study_votes(study), _fitted_criteria(study)
+    labels = dict(study.contenders.values_list("pk", "label"))
+    fits = []
+    for criterion in criteria:
+        started = perf_counter()
+        counted = read_votes(criterion, votes)
+        if len(counted) or criterion.pk in fitted:
+            fits.append(_fit_of(criterion, counted, labels=labels, started=started))
+    return fits
+
+
+def _fit_of(criterion: Criterion, counted: CountedVotes, *, labels: dict[int, str], started: float) -> Fit:
     key = {
         "study": criterion.study,
         "criterion": criterion,
@@ -103,7 +115,6 @@ def _fit_of(criterion: Criterion) -> Fit | None:
     # Brings in SciPy, 50 MB and a second: only a process that fits should pay for it, no web process at its start.
     from arena.fit_results import results_of
 
-    labels = dict(criterion.study.contenders.values_list("pk", "label"))
     results = results_of(counted, labels=[labels[pk] for pk in counted.contenders], options=OPTIONS)
     fit, _ = Fit.objects.get_or_create(
         **key,

@@ -1,5 +1,7 @@
 """What the fits of a study say, ready to be read: by pages, charts and exports."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,15 +58,40 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """How probably a contender wins, ties and loses against the baseline."""
+
+    win: Estimate
+    tie: Estimate
+    loss: Estimate
+
+    @property
+    def percents(self) -> str:
+        """Win, tie and loss alone: "48 / 20 / 32 %"."""
+        shares = (each.value for each in (self.win, self.tie, self.loss))
+        return " / ".join(NOTHING if share is None else _percentage(share) for share in shares) + " %"
+
+
+@dataclass(frozen=True)
 class Row:
-    """One contender under one criterion."""
+    """One contender under one criterion.
+
+    outcomes: by the likelier model of ties; None where nobody tied, or it cannot be compared with the baseline
+    board:    number of the contenders that votes link it with; None where the fit does not know it
+    tier:     within its board, 1 for the best and all that may be as good
+    flags:    what is special about its estimate, such as "firth"
+    """
 
     contender: Contender
     is_baseline: bool
     against_baseline: Estimate
+    outcomes: Outcomes | None
     strength: Estimate
+    board: int | None
     rank_low: int | None
     rank_high: int | None
+    tier: int | None
+    flags: tuple[str, ...]
     votes: int
     wins: int
     ties: int
@@ -80,6 +107,11 @@ class Row:
         return self.contender.withdrawn_at is not None
 
     @property
+    def is_penalised(self) -> bool:
+        """Whether its strength is finite only by Firth's penalty."""
+        return "firth" in self.flags
+
+    @property
     def ranks(self) -> str:
         """As a range: "2-4"; one place alone where the range has only one."""
         if self.rank_low is None or self.rank_high is None:
@@ -88,8 +120,35 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TieModels:
+    """Both models of ties on the same votes; `model` is the likelier one, by which outcomes are told."""
+
+    model: str
+    log_likelihoods: Mapping[str, float]
+
+    @property
+    def sentence(self) -> str:
+        names = {"davidson": "Davidson", "rao-kupper": "Rao-Kupper"}
+        both = ", ".join(f"{names[each]} {value:,.1f}" for each, value in self.log_likelihoods.items())
+        return f"Ties by {names[self.model]}'s model; log-likelihoods: {both}"
+
+
+@dataclass(frozen=True)
+class Board:
+    """Contenders that votes link with one another, from strongest to weakest."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class CriterionResults:
-    """What the newest fit of a criterion says. Rows run from strongest to weakest, as do the matrix's both ways."""
+    """What the newest fit of a criterion says.
+
+    Rows run board by board, the baseline's first, and in each from strongest to weakest, as do the matrix's both ways.
+    not_comparable says why boards stand apart, unbounded why some strengths are finite by a penalty alone; left_share
+    is how probably the left one of two equals is chosen, without a value where no side bias was fitted.
+    """
 
     criterion: Criterion
     fit: Fit | None
@@ -97,7 +156,10 @@ class CriterionResults:
     rows: tuple[Row, ...]
     matrix: tuple[tuple[Estimate, ...], ...]
     not_comparable: tuple[str, ...]
+    unbounded: tuple[str, ...]
     warnings: tuple[str, ...]
+    left_share: Estimate
+    tie_models: TieModels | None
     votes: int
     raters: int
     prompts: int
@@ -114,6 +176,22 @@ class CriterionResults:
     def apart(self) -> tuple[Row, ...]:
         """Contenders that cannot be compared with the baseline yet."""
         return tuple(row for row in self.rows if not row.is_baseline and row.against_baseline.value is None)
+
+    @property
+    def boards(self) -> tuple[Board, ...]:
+        """The rows of each board; contenders that were compared with nobody stand together at the end."""
+        groups: dict[int | None, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(row.board if row.strength.value is not None else None, []).append(row)
+        linked = [tuple(rows) for board, rows in groups.items() if board is not None]
+        titles = [
+            f"Board {number} of {len(linked)}, which no vote links with the others"
+            for number in range(1, len(linked) + 1)
+        ]
+        boards = [Board(title if len(linked) > 1 else "", rows) for title, rows in zip(titles, linked, strict=True)]
+        if None in groups:
+            boards.append(Board("Compared with nobody yet" if linked else "", tuple(groups[None])))
+        return tuple(boards)
 
     @property
     def people_votes(self) -> int:
@@ -168,22 +246,22 @@ def results_of(study: Study) -> tuple[CriterionResults, ...]:
 
 def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender], is_current: bool) -> CriterionResults:
     if fit is None:
-        rows = tuple(_row(contender, {}, Estimate(), is_baseline=contender.is_baseline) for contender in contenders)
+        rows = tuple(_row(contender, {}, {}, is_baseline=contender.is_baseline) for contender in contenders)
         matrix = tuple(tuple(Estimate() for _ in rows) for _ in rows)
-        return CriterionResults(criterion, None, False, rows, matrix, (), (), 0, 0, 0, 0, 0, 0, 0)
+        return CriterionResults(criterion, None, False, rows, matrix, (), (), (), Estimate(), None, 0, 0, 0, 0, 0, 0, 0)
     results = fit.results
     place = {entry["id"]: index for index, entry in enumerate(results["contenders"])}
-    against = {entry["id"]: _estimate(entry) for entry in results["against_baseline"]}
+    against = {entry["id"]: entry for entry in results["against_baseline"]}
     rows = tuple(
         _row(
             contender,
             results["contenders"][place[contender.pk]] if contender.pk in place else {},
-            against.get(contender.pk, Estimate()),
+            against.get(contender.pk, {}),
             is_baseline=contender.pk == results["baseline"],
         )
         for contender in contenders
     )
-    rows = tuple(sorted(rows, key=_from_strongest))
+    rows = _in_order(rows)
     return CriterionResults(
         criterion=criterion,
         fit=fit,
@@ -191,7 +269,10 @@ def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender],
         rows=rows,
         matrix=_matrix(rows, place, results["win_probability"]),
         not_comparable=tuple(results["not_comparable"]),
+        unbounded=tuple(results.get("unbounded", ())),
         warnings=tuple(results["warnings"]),
+        left_share=_left_share(results.get("side_bias")),
+        tie_models=_tie_models(results.get("ties")),
         votes=fit.vote_count,
         raters=fit.rater_count,
         prompts=fit.prompt_count,
@@ -202,14 +283,19 @@ def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender],
     )
 
 
-def _row(contender: Contender, entry: Mapping[str, Any], against: Estimate, *, is_baseline: bool) -> Row:
+# A fit of the first version has `group` for `board`, and neither tiers, flags, outcomes, side bias nor models of ties.
+def _row(contender: Contender, entry: Mapping[str, Any], against: Mapping[str, Any], *, is_baseline: bool) -> Row:
     return Row(
         contender=contender,
         is_baseline=is_baseline,
-        against_baseline=against,
+        against_baseline=_estimate(against),
+        outcomes=_outcomes(against.get("outcomes")),
         strength=Estimate(entry.get("log_strength"), entry.get("low"), entry.get("high")),
+        board=entry.get("board", entry.get("group")),
         rank_low=entry.get("rank_low"),
         rank_high=entry.get("rank_high"),
+        tier=entry.get("tier"),
+        flags=tuple(entry.get("flags", ())),
         votes=entry.get("votes", 0),
         wins=entry.get("wins", 0),
         ties=entry.get("ties", 0),
@@ -218,9 +304,18 @@ def _row(contender: Contender, entry: Mapping[str, Any], against: Estimate, *, i
     )
 
 
-def _from_strongest(row: Row) -> tuple[bool, float, int]:
-    strength = row.strength.value
-    return strength is None, 0.0 if strength is None else -strength, row.contender.position
+def _in_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The baseline's board first, then the larger ones; contenders without a strength last."""
+    sizes = Counter(row.board for row in rows if row.strength.value is not None)
+    first = next((row.board for row in rows if row.is_baseline and row.strength.value is not None), None)
+
+    def place(row: Row) -> tuple[bool, bool, int, int, float, int]:
+        strength, board = row.strength.value, row.board
+        if strength is None or board is None:
+            return True, True, 0, 0, 0.0, row.contender.position
+        return False, board != first, -sizes[board], board, -strength, row.contender.position
+
+    return tuple(sorted(rows, key=place))
 
 
 def _matrix(
@@ -236,7 +331,23 @@ def _matrix(
 
 
 def _estimate(entry: Mapping[str, Any]) -> Estimate:
-    return Estimate(entry["estimate"], entry["low"], entry["high"])
+    return Estimate(entry.get("estimate"), entry.get("low"), entry.get("high"))
+
+
+def _outcomes(stored: Mapping[str, Any] | None) -> Outcomes | None:
+    return Outcomes(*(Estimate(*stored[name]) for name in ("win", "tie", "loss"))) if stored else None
+
+
+def _left_share(stored: Mapping[str, Any] | None) -> Estimate:
+    """The log odds of the side bias as a probability."""
+    if stored is None:
+        return Estimate()
+    ends = (stored["estimate"], stored["low"], stored["high"])
+    return Estimate(*(None if end is None else 1 / (1 + math.exp(-end)) for end in ends))
+
+
+def _tie_models(stored: Mapping[str, Any] | None) -> TieModels | None:
+    return TieModels(stored["model"], stored["log_likelihoods"]) if stored else None
 
 
 def _percentage(share: float) -> str:

@@ -53,6 +53,7 @@ class Ranking:
     fit: ModelFit
     precision: Precision
     replicates: Replicates | None
+    replicates_failure: str | None
     unknown_clusters: tuple[ClusterBy, ...]
     baseline: str | None
 
@@ -94,7 +95,8 @@ class Ranking:
         """Sentences that a reader must know before believing the numbers."""
         if not self.fit.counts.any():
             return [*self.data.notes, "No vote counts towards this criterion, so nothing can be compared."]
-        sentences = [*self.data.notes, *self.fit.warnings(self.data.names), *self._without_intervals()]
+        sentences = [*self.data.notes, *self.fit.warnings(self.data.names)]
+        sentences += [*self._without_intervals(), *self._without_bounds()]
         if self.unknown_clusters:
             unknown = " and no ".join(f"{name}s" for name in self.unknown_clusters)
             alike = " or ".join(_ALIKE[name] for name in self.unknown_clusters)
@@ -102,6 +104,8 @@ class Ranking:
                 f"The file names no {unknown}: votes {alike} are taken for independent, "
                 "and intervals may be too narrow."
             )
+        if self.replicates_failure is not None:
+            sentences.append(self.replicates_failure)
         return sentences + self._contradictions()
 
     @cached_property
@@ -125,6 +129,16 @@ class Ranking:
                 sentences.append(
                     f"Too few {cluster}s stand behind {', '.join(names)} to tell how they differ, so no interval is "
                     "given (--cluster chooses what is taken for alike)."
+                )
+        return sentences
+
+    def _without_bounds(self) -> list[str]:
+        sentences = []
+        for ends, direction in ((self.strengths.low, "below"), (self.strengths.high, "above")):
+            names = [name for name, end in zip(self.data.names, ends, strict=True) if np.isinf(end)]
+            if names:
+                sentences.append(
+                    f"The votes exclude no strength {direction} for {', '.join(names)}: the interval has no end there."
                 )
         return sentences
 
@@ -176,18 +190,23 @@ def _ranked(file: VoteFile, data: CriterionVotes, options: RankOptions, side: bo
         # Votes come in narrow columns or as weights; without clusters the tallies say all there is to know.
         counted = bool(fit.counts.any())
         precision = estimate_precision(fit, data.votes if counted else None, by=by if counted else ())
-        replicates = None
-        if options.bootstrap and counted:
-            replicates = replicate(
-                fit,
-                data.votes if by and data.votes is not None else data.tallies,
-                rng=np.random.default_rng(_SEED),
-                by=by,
-                replicates=options.bootstrap,
-            )
     except ConvergenceError as error:
         raise RankError(f"{place}: {error}.") from error
-    return Ranking(data, fit, precision, replicates, unknown, options.baseline)
+    replicates, failure = _bootstrapped(data, fit, by, options.bootstrap) if counted else (None, None)
+    return Ranking(data, fit, precision, replicates, failure, unknown, options.baseline)
+
+
+def _bootstrapped(
+    data: CriterionVotes, fit: ModelFit, by: tuple[ClusterBy, ...], number: int
+) -> tuple[Replicates | None, str | None]:
+    """Replicates, or why there are none: they are a check, without which the board stands."""
+    if not number:
+        return None, None
+    votes = data.votes if by and data.votes is not None else data.tallies
+    try:
+        return replicate(fit, votes, rng=np.random.default_rng(_SEED), by=by, replicates=number), None
+    except ConvergenceError as error:
+        return None, f"The bootstrap is left out, because in one of its replicates {error}."
 
 
 def _clusters(

@@ -17,6 +17,8 @@ _MODELS = {
     "drop": "ties left out",
 }
 _NAMES = {"davidson": "Davidson", "rao-kupper": "Rao-Kupper"}
+# Columns of a terminal that a name may take in the table; the JSON has it whole.
+_LONGEST_NAME = 44
 _LARGE_RESIDUAL = 3.0
 _MOST_RESIDUALS = 10
 
@@ -69,7 +71,7 @@ def _method(ranking: Ranking) -> str:
 
 def _board(ranking: Ranking, board: list[int]) -> list[str]:
     baseline = next((one for one in board if ranking.data.names[one] == ranking.baseline), None)
-    against = "beats the others" if baseline is None else f"beats {printable(ranking.data.names[baseline])}"
+    against = "beats the others" if baseline is None else f"beats {_name(ranking.data.names[baseline])}"
     head = ["rank", "contender", "log strength", "95 % interval", against]
     head += ["95 % interval"] * (baseline is not None) + ["tier"]
     replicates = ranking.replicates
@@ -78,7 +80,7 @@ def _board(ranking: Ranking, board: list[int]) -> list[str]:
     rows = []
     for one in board:
         strengths = ranking.strengths
-        row = [_span(ranking.ranks.best[one], ranking.ranks.worst[one]), printable(ranking.data.names[one])]
+        row = [_span(ranking.ranks.best[one], ranking.ranks.worst[one]), _name(ranking.data.names[one])]
         row += [_signed(strengths.estimate[one]), _interval(strengths.low[one], strengths.high[one], _signed)]
         row += _chances(ranking, one, board, baseline) + [str(ranking.tiers[one])]
         row += [f"{errors[one]:.3f}"] if errors is not None else []
@@ -121,6 +123,8 @@ def _parameters(ranking: Ranking) -> list[str]:
     if ranking.replicates is not None:
         count, penalised = len(ranking.replicates.strengths), ranking.replicates.penalised
         lines.append(f"Bootstrap: {count:,} Bayesian replicates, {penalised:,} of them by Firth's penalty")
+        if len(precision.by) > 1:
+            lines[-1] += "; by rater and prompt at once they count the noise of single votes three times"
     return lines + [printable(line) for line in _links_and_misses(ranking)]
 
 
@@ -160,6 +164,17 @@ def _width(text: str) -> int:
     return narrow + sum(unicodedata.east_asian_width(one) in "WF" for one in text)
 
 
+def _name(text: str) -> str:
+    """A name that fits a column: long ones, such as paths, differ at their ends as often as at their beginnings."""
+    text = printable(text)
+    if _width(text) <= _LONGEST_NAME:
+        return text
+    head, tail = _LONGEST_NAME // 2, _LONGEST_NAME // 2 - 1
+    while _width(text[:head]) + _width(text[-tail:]) >= _LONGEST_NAME:
+        head, tail = head - 1, max(tail - 1, 1)
+    return f"{text[:head]}…{text[-tail:]}"
+
+
 def _many(number: int, name: str) -> str:
     return f"{number:,} {name}{'s' * (number != 1)}"
 
@@ -177,7 +192,11 @@ def _percent(value: float) -> str:
 
 
 def _interval(low: float, high: float, shown: Callable[[float], str]) -> str:
-    return f"{shown(low)} to {shown(high)}" if np.isfinite([low, high]).all() else "not known"
+    if np.isnan(low) or np.isnan(high):
+        return "not known"
+    if np.isinf(low):
+        return "no bounds" if np.isinf(high) else f"up to {shown(high)}"
+    return f"{shown(low)} or more" if np.isinf(high) else f"{shown(low)} to {shown(high)}"
 
 
 def _error(value: float | None) -> str:

@@ -97,11 +97,14 @@ def _findings(pixels: bytes, shape: tuple[int, ...], caption: str) -> Findings:
 
 def _scores(seen: Findings, rater: Traits) -> dict[str, float]:
     clean, shape, place, colour = rater.care
-    following = colour * (0.5 * seen.background + seen.colours) + place * seen.place + shape * seen.shape
+    # A sign has no shape to get wrong and no other place; several equal things have a number instead of a place.
+    looks = seen.colours if seen.shape is None else seen.shape
+    arrangement = next((score for score in (seen.place, seen.count) if score is not None), seen.colours)
+    following = colour * (0.5 * seen.background + seen.colours) + place * arrangement + shape * looks
     letters = seen.letters or 0.0
     return {
         "prompt-following": (following + letters) / 3,
-        "aesthetics": 1.5 * clean * seen.cleanliness + 0.3 * shape * seen.shape + 0.3 * colour * seen.background,
+        "aesthetics": 1.5 * clean * seen.cleanliness + 0.3 * shape * looks + 0.3 * colour * seen.background,
         "typography": 1.5 * letters + 0.5 * seen.cleanliness,
     }
 

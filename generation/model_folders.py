@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from generation.errors import GenerationError
-from generation.families import COMPONENT_LIBRARIES, FAMILIES
+from generation.families import COMPONENT_LIBRARIES, FAMILIES, unloaded_components
 
 # An allow-list: a suffix that nobody thought of is refused, not loaded.
 DECIDING_SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt", ".model"})
@@ -95,6 +95,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def scheduler_config(folder: Path, pipeline_class: str) -> dict[str, Any]:
+    """The scheduler configuration that came with the weights, as the pipeline class corrects it.
+
+    Read from the file and not from a loaded scheduler, which adds the defaults of its own class to it: another class
+    built from those would take them for decisions of the checkpoint.
+    """
+    path = folder / "scheduler" / "scheduler_config.json"
+    if not path.is_file():
+        raise GenerationError(f"{folder.name} has no scheduler/scheduler_config.json; copy the whole model.")
+    return read_json(path) | dict(FAMILIES[pipeline_class].scheduler_corrections)
+
+
 def hash_file(path: Path) -> str:
     """sha256 of a file, without reading it into memory."""
     with path.open("rb") as file:
@@ -157,8 +169,9 @@ def _check_index(folder: Path, files: dict[str, Path]) -> str:
     pipeline_class = index.get("_class_name")
     if not isinstance(pipeline_class, str) or pipeline_class not in FAMILIES:
         raise GenerationError(f"The pipeline class {pipeline_class!r} is not supported; choose {', '.join(FAMILIES)}.")
+    unloaded = unloaded_components(pipeline_class)
     for name, entry in index.items():
-        if isinstance(entry, list) and not name.startswith("_") and entry != [None, None]:
+        if isinstance(entry, list) and not name.startswith("_") and entry != [None, None] and name not in unloaded:
             _check_component(folder, files, name, entry)
     return pipeline_class
 

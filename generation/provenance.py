@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from generation.families import unloaded_components
 from generation.models import Recipe
 
 FORMAT: Final = 1
@@ -81,6 +82,8 @@ class Making:
     batch_size: int
     device: str
     versions: dict[str, str]
+    fixed_arguments: dict[str, Any] = field(default_factory=dict)
+    """What our code sets in every call of this pipeline class."""
 
 
 def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) -> dict[str, Any]:
@@ -88,7 +91,12 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
     checkpoint, schedule = recipe.checkpoint, recipe.schedule
     if checkpoint is None or schedule is None:
         raise ValueError(f"{recipe} stands for a service; only generated recipes have this provenance.")
-    weights = {path: digest for path, digest in checkpoint.file_hashes.items() if path.endswith(".safetensors")}
+    unloaded = unloaded_components(checkpoint.pipeline_class)
+    weights = {
+        path: digest
+        for path, digest in checkpoint.file_hashes.items()
+        if path.endswith(".safetensors") and path.partition("/")[0] not in unloaded
+    }
     return {
         "format": FORMAT,
         "asked": {
@@ -126,5 +134,6 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
             "batch_size": making.batch_size,
             "device": making.device,
             "versions": making.versions,
+            "fixed_arguments": making.fixed_arguments,
         },
     }

@@ -7,12 +7,11 @@ from django.db.models import QuerySet
 
 from generation import model_folders
 from generation.errors import GenerationError
-from generation.families import DTYPES, FAMILIES
+from generation.families import DTYPES, FAMILIES, LARGEST_SIDE
 from generation.hints import hint_resolver, hint_workers
 from generation.models import Checkpoint, ImageJob, Recipe, Schedule
+from generation.option_rules import check_options
 from generation.provenance import digest_of
-
-LARGEST_SIDE = 8192
 
 
 def get_recipe(
@@ -89,6 +88,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
             pipeline_class=checkpoint.pipeline_class,
             width=recipe.width,
             height=recipe.height,
+            call_options=recipe.call_options,
         )
     except GenerationError as error:
         return _refuse(recipe, str(error))
@@ -146,9 +146,8 @@ def _check(*, guidance: float, width: int, height: int, dtype: str, batch_mode: 
 
 
 def _check_call_options(recipe: Recipe, checkpoint: Checkpoint) -> None:
-    family = FAMILIES[checkpoint.pipeline_class]
-    if unknown := sorted(set(recipe.call_options) - family.call_options):
-        raise GenerationError(
-            f"{checkpoint.pipeline_class} has no call option {unknown[0]!r} here;"
-            f" options: {', '.join(sorted(family.call_options))}."
-        )
+    family, name = FAMILIES[checkpoint.pipeline_class], checkpoint.pipeline_class
+    check_options(recipe.call_options, family.call_options, owner=name, word="call option")
+    needed = family.negative_prompt_needs
+    if recipe.negative_prompt and needed and not recipe.call_options.get(needed, 1) > 1:
+        raise GenerationError(f"{name} heeds a negative prompt only with the call option {needed} above 1; set it.")

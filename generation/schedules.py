@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from generation.errors import GenerationError
-from generation.families import SCHEDULERS
 from generation.models import Schedule
+from generation.option_rules import check_options
 from generation.provenance import digest_of
+from generation.scheduler_kinds import SCHEDULERS, SPACINGS_OF_SIGMAS, SchedulerKind
 
 MOST_STEPS = 1000
+LARGEST_NOISE = 10_000
 
 
 def few_step_sigmas(steps: int) -> list[float]:
@@ -41,9 +43,8 @@ def get_schedule(
     if sigmas is not None:
         if not kind.takes_sigmas:
             raise GenerationError(f"{scheduler_class} takes no explicit sigmas; leave them out.")
-        _check_sigmas(sigmas, steps)
-    if unknown := sorted(set(options or {}) - kind.options):
-        raise GenerationError(f"{scheduler_class} has no option {unknown[0]!r} here; options: {_listed(kind.options)}.")
+        _check_sigmas(sigmas, steps, kind)
+    _check_options(options or {}, scheduler_class=scheduler_class, has_shift=shift is not None)
     content = {
         "scheduler_class": scheduler_class,
         "options": options or {},
@@ -55,14 +56,22 @@ def get_schedule(
     return schedule
 
 
-def _check_sigmas(sigmas: Sequence[float], steps: int) -> None:
+def _check_options(options: dict[str, Any], *, scheduler_class: str, has_shift: bool) -> None:
+    kind = SCHEDULERS[scheduler_class]
+    check_options(options, kind.options, owner=scheduler_class, word="option")
+    if len(chosen := [name for name in SPACINGS_OF_SIGMAS if options.get(name)]) > 1:
+        raise GenerationError(f"{' and '.join(chosen)} exclude each other; leave one of them.")
+    if has_shift and not kind.shift_option:
+        raise GenerationError(f"{scheduler_class} has no shift; leave it out.")
+    if has_shift and (options.get("use_dynamic_shifting") or "flow_shift" in options):
+        raise GenerationError("The shift of a schedule excludes use_dynamic_shifting and flow_shift; leave one out.")
+
+
+def _check_sigmas(sigmas: Sequence[float], steps: int, kind: SchedulerKind) -> None:
     if len(sigmas) != steps:
         raise GenerationError(f"{steps} steps need {steps} sigmas, not {len(sigmas)}; the final 0 is added by itself.")
-    if not all(math.isfinite(sigma) and 0 < sigma <= 1 for sigma in sigmas):
-        raise GenerationError("Every sigma of a flow schedule lies above 0 and at most at 1.")
+    largest = 1 if kind.sigmas == "flow" else LARGEST_NOISE
+    if not all(math.isfinite(sigma) and 0 < sigma <= largest for sigma in sigmas):
+        raise GenerationError(f"Every sigma of a schedule of {kind.sigmas} lies above 0 and at most at {largest}.")
     if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:], strict=False)):
         raise GenerationError("Sigmas must fall from one step to the next.")
-
-
-def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

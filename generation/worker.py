@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from generation import checkpoints, image_store, jobs, model_folders, recipes
 from generation.errors import GenerationError
+from generation.families import FAMILIES
 from generation.heartbeats import BusyHeart, beat_heart
 from generation.models import Checkpoint, Image, ImageJob, Run
 from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
@@ -123,6 +124,7 @@ def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
         batch_size=len(batch),
         device=environment.device_name(DEVICE),
         versions=environment.versions(),
+        fixed_arguments=dict(FAMILIES[checkpoint.pipeline_class].call_arguments),
     )
     files = [sampling.encode_png(picture) for picture in sampled.pictures]
     seconds = (time.monotonic() - started) / len(batch)

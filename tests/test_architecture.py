@@ -151,7 +151,7 @@ ALLOWED = {
     "arena/views/results.py": "from arena.views import home\nfrom arena import voting\nfrom generation import models",
     "generation/worker.py": "def f():\n    from generation.pipelines import sampling",
     "generation/pipelines/loading.py": "import torch",
-    "arena/ranking/uncertainty.py": "from arena.ranking import tallies\nfrom . import newton\nimport numpy",
+    "arena/ranking/precision.py": "from arena.ranking import tallies\nfrom . import newton\nimport numpy",
     "arena/tasks.py": "from arena import fitting",
 }
 

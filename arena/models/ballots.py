@@ -96,11 +96,14 @@ class VoteQuerySet(models.QuerySet["Vote"]):
         """Votes that say something about the pair: everything but skips."""
         return self.exclude(choice=Vote.Choice.SKIP)
 
+    def countable(self) -> Self:
+        """Answers on ordinary ballots: what counts unless somebody takes it back. That a vote is one never changes."""
+        return self.answers().filter(is_ordinary=True)
+
     def counted(self) -> Self:
-        """Votes that fits and targets may count: answers on ordinary ballots not superseded and not excluded."""
+        """Votes that fits and targets may count: countable ones on ballots not superseded, and not excluded."""
         return (
-            self.answers()
-            .filter(is_ordinary=True)
+            self.countable()
             .exclude(ballot__state=Ballot.State.SUPERSEDED)
             .exclude(pk__in=Exclusion.objects.excluded_vote_ids())
         )

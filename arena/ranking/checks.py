@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
+# A model that the votes contradict this clearly is said to fit badly.
+_MISFIT = 0.01
+
 
 @dataclass(frozen=True, eq=False)
 class Linkage:
@@ -86,6 +89,26 @@ def lack_of_fit(fit: ModelFit, *, design_effect: float = 1.0) -> float | None:
     if goodness.degrees_of_freedom < 1 or (expected < 5).mean() > 0.2:
         return None
     return float(chdtrc(goodness.degrees_of_freedom, goodness.deviance / design_effect))
+
+
+def contradictions(fit: ModelFit, tallies: Tallies, names: Sequence[str], *, design_effect: float = 1.0) -> list[str]:
+    """What in the votes no ranking can say, in sentences: supported cycles, and a deviance that is too large.
+
+    names are those of all K contenders; a design effect that is unknown or below 1 counts as 1
+    """
+    effect = max(design_effect, 1.0) if np.isfinite(design_effect) else 1.0
+    sentences = [
+        f"{names[one]} beats {names[other]}, {names[other]} beats {names[third]} and {names[third]} beats "
+        f"{names[one]}: no ranking can say so."
+        for one, other, third in supported_cycles(tallies, design_effect=effect, drop_both_bad=fit.both_bad == "drop")
+    ]
+    chance = lack_of_fit(fit, design_effect=effect)
+    if chance is not None and chance < _MISFIT:
+        shown = f"p = {chance:.3f}" if chance >= 0.001 else "p < 0.001"
+        sentences.append(
+            f"The model fits badly by the deviance ({shown}): differences rest on a form that does not hold."
+        )
+    return sentences
 
 
 def supported_cycles(

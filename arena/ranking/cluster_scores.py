@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.ranking import likelihoods
+from arena.ranking.firth import Penalised
 from arena.ranking.fitted import ModelFit
 from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, OUTCOMES, RIGHT, TIE, Votes
 
@@ -260,6 +261,10 @@ class ScoredVotes:
     def _exactly(self, partition: Partition, scores: Floats, clusters: Integers) -> Floats:
         problem, bread_of = self.fit.problem, self.fit.problem.expansion
         whole = problem.grounded(problem.information(self.fit.parameters[:, None])[0])
+        if self.fit.penalised.any():
+            # The penalty stays when a cluster goes. Without it, one that alone links a contender would leave nothing to
+            # hold that one, and a penalised fit's scores do have a part in that direction.
+            whole = whole + Penalised(problem, self.fit.penalised).added_information(self.fit.parameters)
         number = np.full(partition.count + 1, -1)
         number[clusters] = np.arange(len(clusters))
         rows = np.flatnonzero(number[partition.of_vote] >= 0)

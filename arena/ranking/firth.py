@@ -24,8 +24,10 @@ Flags = NDArray[np.bool_]
 _STEPS = 1000
 _STEP = 1e-11
 # Profiles are drawn less finely than estimates.
-_CONSTRAINED_STEP = 1e-8
+_CONSTRAINED_STEP = 1e-6
+_STILL = 1e-8
 _HALVINGS = 40
+_CLOSE = 1e-4
 _ROUNDING = 1e-13
 
 
@@ -57,6 +59,10 @@ class Penalised:
         Fisher scoring on the modified score. Raises ConvergenceError where the maximum is not reached.
         """
         here = start.copy()
+        if within is not None:
+            # Every further step stays where the constraint is met, so that the way there is the only one down.
+            missing = within.value - float(within.direction @ here)
+            here += within.direction * (missing / float(within.direction @ within.direction))
         value = self.value(here)
         for _ in range(_STEPS):
             step = self._step(here, within)
@@ -64,7 +70,11 @@ class Penalised:
             if size <= (_STEP if within is None else _CONSTRAINED_STEP):
                 return self.problem.centred(here + step)
             shorter: Floats = step * (np.log1p(size) / size)
-            here, value = self._uphill(here, value, shorter, check=within is None)
+            before = here
+            here, value = self._uphill(here, value, shorter, check=within is not None or size > _CLOSE)
+            if within is not None and float(np.abs(here - before).max()) <= _STILL:
+                # Tens of log units away the determinant is all rounding, and no step is seen to lead up.
+                return self.problem.centred(here)
         raise ConvergenceError(f"the penalised likelihood did not settle in {_STEPS} steps")
 
     def modified_score(self, parameters: Floats) -> Floats:
@@ -92,6 +102,11 @@ class Penalised:
         tied = (votes * bend.cross, votes * bend.phi) if problem.has_ties else (None, None)
         curvature: Floats = problem.assembled(votes * bend.eta, *tied)[0] + problem.shifts
         return curvature
+
+    def added_information(self, parameters: Floats) -> Floats:
+        """(p, p) what the penalty adds to the information of the votes, nearly: see _curvature."""
+        added: Floats = self._curvature(parameters, self._leverages(parameters)) - self._information(parameters)
+        return added
 
     def _information(self, parameters: Floats) -> Floats:
         # Lifted by a constant, unlike in Newton's method: its determinant must not depend on the parameters.
@@ -125,14 +140,17 @@ class Penalised:
             towards = np.linalg.solve(curvature, within.direction)
         except np.linalg.LinAlgError as error:
             raise ConvergenceError("the penalised likelihood is flat: the votes do not join all contenders") from error
+        along = float(within.direction @ towards)
+        if not along > 0:
+            raise ConvergenceError("the penalised likelihood is flat along the constraint")
         missing = within.value - float(within.direction @ (here + step))
-        met: Floats = step + towards * (missing / float(within.direction @ towards))
+        met: Floats = step + towards * (missing / along)
         return met
 
     def _uphill(self, here: Floats, value: float, step: Floats, *, check: bool) -> tuple[Floats, float]:
-        """The place and value after the step, halved until it stays inside and does not go down.
+        """The place and value after the step, halved until it stays inside and, if that is checked, does not go down.
 
-        Towards a constraint the way may lead down.
+        Steps close to the maximum gain less than the rounding of the determinant, so that checking would stop them.
         """
         for _ in range(_HALVINGS):
             there = here + step

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, gammaincc, logit, stdtrit
 
 from arena.ranking import likelihoods
+from arena.ranking.largest_differences import largest_differences, root
 from arena.ranking.precision import Precision
 from arena.ranking.profiles import profile_interval
 
@@ -20,17 +21,20 @@ Flags = NDArray[np.bool_]
 # Draws behind joint intervals and chances; their seed is fixed, so that one fit gives one answer.
 _DRAWS = 10_000
 _SEED = 20_250_101
-_STUDENTISED_DRAWS = 4_000
-_CHUNK = 2_000_000
 # From here on it makes no difference whether the differences have standard errors of their own.
 _MANY_CLUSTERS = 120
 # Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
+# Log odds beyond which a chance is 0 or 1.
+_CERTAIN = 300.0
 
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval."""
+    """estimate, low, high: arrays of one shape; low and high are NaN where there is no honest interval.
+
+    An end is infinite where votes so few exclude nothing on that side.
+    """
 
     estimate: Floats
     low: Floats
@@ -84,7 +88,9 @@ def win_probability_intervals(precision: Precision, *, level: float = 0.95) -> I
     slope = (by_eta[0] - by_eta[2]) / 2, (by_phi[0] - by_phi[2]) / 2
     low, high = _logit_interval(precision, (1 + chance[0] - chance[2]) / 2, *slope, level=level)
     for (row, column), (lowest, highest) in _profiles(precision, t_quantile(precision.degrees_of_freedom, level)):
-        ends = likelihoods.chances(fit.problem.link, np.array([lowest, highest]), np.array(fit.parameters[-1]))
+        # Infinite ends have no chances to work out, and these differ from 0 and 1 by nothing that shows.
+        reached = np.clip([lowest, highest], -_CERTAIN, _CERTAIN)
+        ends = likelihoods.chances(fit.problem.link, reached, np.array(fit.parameters[-1]))
         low[row, column], high[row, column] = (1 + ends.left - ends.right) / 2
     return Intervals(win, low, high)
 
@@ -156,29 +162,29 @@ def critical_value(precision: Precision, members: Integers, *, level: float = 0.
     The quantile of the largest of correlated t statistics, by simulation. Each draw has its own standard errors, from a
     Wishart matrix of the degrees of freedom: a denominator common to all contrasts, as in the multivariate t, makes
     the largest too small where clusters are few (91 % joint coverage for 95 % with 20 uneven raters).
+
+    Drawn once for a precision, component and level: ranks, tiers and intervals share it.
     """
-    first, second = np.triu_indices(len(members), 1)
-    known = ~np.isnan(precision.difference_errors[members[first], members[second]])
-    first, second = first[known], second[known]
-    if not len(first):
+    asked = (members.tobytes(), level)
+    if asked not in precision.critical_values:
+        precision.critical_values[asked] = _critical_value(precision, members, level)
+    return precision.critical_values[asked]
+
+
+def _critical_value(precision: Precision, members: Integers, level: float) -> float:
+    known = ~np.isnan(precision.difference_errors[np.ix_(members, members)])
+    if not known.any():
         return float("nan")
     df = float(precision.degrees_of_freedom[members[0]])
     single = float(t_quantile(np.array(df), level))
     own = precision.shape[np.ix_(members, members)]
-    spread = own[first, first] + own[second, second] - 2 * own[first, second]
-    moving = spread > 1e-12 * max(float(spread.max()), 1e-300)
-    first, second = first[moving], second[moving]
-    if len(first) < 2:
+    spread = np.diagonal(own)[:, None] + np.diagonal(own)[None, :] - 2 * own
+    moving = known & (spread > 1e-12 * max(float(spread[known].max()), 1e-300))
+    if np.count_nonzero(moving) < 4:
         return single
     if df > _MANY_CLUSTERS:
-        draws = _draws(precision, members)
-        largest = _largest(draws, np.broadcast_to(own, (len(draws), *own.shape)), first, second)
-        return max(single, _joint_quantile(largest, df, level, single))
-    # Between whole numbers of clusters the quantile is taken to run straight.
-    fewer, more = (
-        float(np.quantile(_studentised(own, clusters, first, second), level)) for clusters in (int(df), int(df) + 1)
-    )
-    return max(single, fewer + (more - fewer) * (df - int(df)))
+        return max(single, _joint_quantile(largest_differences(own, moving), df, level, single))
+    return max(single, float(np.quantile(largest_differences(own, moving, degrees_of_freedom=df), level)))
 
 
 def t_quantile(degrees_of_freedom: Floats, level: float) -> Floats:
@@ -187,35 +193,6 @@ def t_quantile(degrees_of_freedom: Floats, level: float) -> Floats:
         raise ValueError(f"the level of an interval lies between 0 and 1, not at {level}")
     quantile: Floats = np.array(stdtrit(degrees_of_freedom, (1 + level) / 2), dtype=np.float64)
     return quantile
-
-
-def _studentised(covariance: Floats, clusters: int, first: Integers, second: Integers) -> Floats:
-    """(n,) draws of the largest t statistic when the covariance is estimated from so many clusters."""
-    rng = np.random.default_rng(_SEED)
-    roots = _root(covariance)
-    draws = _STUDENTISED_DRAWS if len(covariance) <= 40 else _STUDENTISED_DRAWS // 2
-    largest = np.empty(draws)
-    step = max(1, _CHUNK // max(clusters * len(covariance), len(first)))
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        samples = rng.standard_normal((size, clusters + 1, roots.shape[1])) @ roots.T
-        seen = samples[:, 1:]
-        estimated = seen.transpose(0, 2, 1) @ seen / clusters
-        largest[start : start + size] = _largest(samples[:, 0], estimated, first, second)
-    return largest
-
-
-def _largest(draws: Floats, covariances: Floats, first: Integers, second: Integers) -> Floats:
-    """(n,) the largest difference of each draw (n, k) in standard errors by its own covariance (n, k, k)."""
-    largest = np.empty(len(draws))
-    step = max(1, _CHUNK // len(first))
-    for start in range(0, len(draws), step):
-        part = slice(start, start + step)
-        own = np.diagonal(covariances[part], axis1=1, axis2=2)
-        variance = own[:, first] + own[:, second] - 2 * covariances[part][:, first, second]
-        gaps = np.abs(draws[part][:, first] - draws[part][:, second])
-        largest[part] = (gaps / np.sqrt(variance)).max(axis=1)
-    return largest
 
 
 def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> float:
@@ -234,17 +211,9 @@ def _joint_quantile(largest: Floats, df: float, level: float, single: float) -> 
 
 def _draws(precision: Precision, members: Integers) -> Floats:
     """(n, k) normal draws with the covariance of the members' strengths."""
-    roots = _root(precision.shape[np.ix_(members, members)])
+    roots = root(precision.shape[np.ix_(members, members)])
     draws: Floats = np.random.default_rng(_SEED).standard_normal((_DRAWS, roots.shape[1])) @ roots.T
     return draws
-
-
-def _root(covariance: Floats) -> Floats:
-    """(k, r) of full rank, whose product with its transpose is the covariance."""
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > 1e-12 * max(float(values.max()), 1e-300)
-    root: Floats = vectors[:, kept] * np.sqrt(values[kept])
-    return root
 
 
 def _chances(precision: Precision) -> tuple[list[Floats], list[Floats], list[Floats]]:
@@ -263,13 +232,14 @@ def _logit_interval(
     precision: Precision, value: Floats, by_eta: Floats, by_phi: Floats, *, level: float
 ) -> tuple[Floats, Floats]:
     """(K, K) ends of delta-method intervals for a chance, made on the logit scale."""
-    known = precision.fit.contenders
-    row, column = (places.ravel() for places in np.indices((known, known)))
-    contrasts = np.zeros((known**2, len(precision.covariance)))
-    contrasts[np.arange(known**2), row] += by_eta.ravel()
-    contrasts[np.arange(known**2), column] -= by_eta.ravel()
-    contrasts[:, -1] = by_phi.ravel()
-    error = np.sqrt(precision.variances(contrasts)).reshape(known, known) / (value * (1 - value))
+    known, each = precision.fit.contenders, []
+    # As contrasts these would be K^2 rows of K numbers: gigabytes for some hundred contenders.
+    for covariance in (precision.covariance, *precision.floors):
+        own, with_level = np.diagonal(covariance)[:known], covariance[:known, -1]
+        spread = own[:, None] + own[None, :] - 2 * covariance[:known, :known]
+        cross = with_level[:, None] - with_level[None, :]
+        each.append(by_eta**2 * spread + 2 * by_eta * by_phi * cross + by_phi**2 * covariance[-1, -1])
+    error = np.sqrt(np.maximum(np.max(each, axis=0), 0)) / (value * (1 - value))
     error[np.isnan(precision.difference_errors)] = np.nan
     reach = t_quantile(precision.degrees_of_freedom, level)[:, None] * error
     return expit(logit(value) - reach), expit(logit(value) + reach)
@@ -316,6 +286,11 @@ def _apart(precision: Precision) -> Flags:
 
 
 def _profile(precision: Precision, contrast: Floats, quantile: float) -> tuple[float, float]:
-    independent = float(contrast @ precision.fit.bread @ contrast)
-    effect = max(1.0, float(precision.variances(contrast[None, :])[0]) / independent)
-    return profile_interval(precision.fit, contrast, reach=quantile * float(np.sqrt(effect)))
+    """Found once for a precision, contrast and quantile: ranks and tiers ask for the same ones."""
+    asked = (contrast.tobytes(), quantile)
+    if asked not in precision.profiles:
+        independent = float(contrast @ precision.fit.bread @ contrast)
+        effect = max(1.0, float(precision.variances(contrast[None, :])[0]) / independent)
+        reach = quantile * float(np.sqrt(effect))
+        precision.profiles[asked] = profile_interval(precision.fit, contrast, reach=reach)
+    return precision.profiles[asked]

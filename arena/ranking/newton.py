@@ -5,13 +5,10 @@ All of them are concave, and the maximum is unique where it exists at all: see e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from arena.ranking.problem import Problem
 
@@ -34,92 +31,7 @@ class ConvergenceError(ArithmeticError):
     """The maximum was not reached; there is no estimate to show."""
 
 
-@dataclass(frozen=True, eq=False)
-class PairResults:
-    """Half-win results of B data sets over the same P pairs of K contenders.
-
-    first, second: intp (P,), the contenders of each pair, first < second
-    wins, losses:  float64 (P, B), points of first against second and of second against first
-    """
-
-    contenders: int
-    first: Integers
-    second: Integers
-    wins: Floats
-    losses: Floats
-
-    @classmethod
-    def of(cls, half_wins: Floats) -> PairResults:
-        """One data set from its half-win matrix (K, K)."""
-        first, second = np.nonzero(np.triu(half_wins + half_wins.T, 1))
-        return cls(
-            contenders=len(half_wins),
-            first=first,
-            second=second,
-            wins=half_wins[first, second][:, None],
-            losses=half_wins[second, first][:, None],
-        )
-
-    @property
-    def n_sets(self) -> int:
-        return int(self.wins.shape[1])
-
-    @cached_property
-    def problem(self) -> Problem:
-        """The likelihood of these results, all contenders having one common zero."""
-        return Problem(
-            link="half",
-            contenders=self.contenders,
-            left=self.first,
-            right=self.second,
-            masses=np.stack([self.wins, np.zeros_like(self.wins), self.losses]),
-            side=False,
-            groups=np.zeros(self.contenders, dtype=np.intp),
-        )
-
-    @property
-    def incidence(self) -> sparse.csr_array:
-        """(K, P): +1 where the contender is first in the pair, -1 where it is second."""
-        return self.problem.incidence
-
-    def laplacians(self, weights: Floats) -> Floats:
-        """(m, K, K) graph Laplacians of the pairs under m sets of weights (P, m)."""
-        return self.problem.assembled(weights, None, None)
-
-
-def log_likelihood(strengths: Floats, results: PairResults) -> Floats:
-    """(B,) half-win log-likelihoods at strengths (K, B)."""
-    return results.problem.log_likelihood(strengths)
-
-
-def probabilities(strengths: Floats, results: PairResults) -> tuple[Floats, Floats]:
-    """(P, B) probabilities that first and that second wins."""
-    chance = results.problem.chances(strengths)
-    return chance.left, chance.right
-
-
-def gradient(strengths: Floats, results: PairResults) -> Floats:
-    """(K, B) derivatives of the log-likelihood: points won minus points expected."""
-    return results.problem.gradient(strengths)
-
-
-def information(strengths: Floats, results: PairResults) -> Floats:
-    """(B, K, K) negative Hessians: Laplacians of the pairs weighted by n p (1 - p)."""
-    return results.problem.information(strengths)
-
-
-def grounded(laplacian: Floats) -> Floats:
-    """Laplacians (..., K, K) made invertible without favouring a contender.
-
-    The missing rank is the common shift; the inverse acts as the pseudo-inverse on everything that sums to zero.
-    """
-    contenders = laplacian.shape[-1]
-    scale = np.trace(laplacian, axis1=-2, axis2=-1) / contenders**2
-    lifted: Floats = laplacian + scale[..., None, None]
-    return lifted
-
-
-def maximise(data: Problem | PairResults, start: Floats) -> Floats:
+def maximise(problem: Problem, start: Floats) -> Floats:
     """(p, B) parameters of greatest likelihood, strengths centred to mean 0, from start (p, B).
 
     Damped Newton: the step is shortened to log(1 + d) / d of itself, d being its largest change of a log odds. The
@@ -128,7 +40,6 @@ def maximise(data: Problem | PairResults, start: Floats) -> Floats:
 
     Raises ConvergenceError where the maximum is not reached.
     """
-    problem = data.problem if isinstance(data, PairResults) else data
     parameters = start.copy()
     active = np.arange(problem.n_sets)
     for _ in range(_NEWTON_STEPS):
@@ -154,17 +65,15 @@ def maximise(data: Problem | PairResults, start: Floats) -> Floats:
     return problem.centred(parameters)
 
 
-def maximise_near(data: Problem | PairResults, base: Problem | PairResults, at: Floats) -> Floats:
+def maximise_near(problem: Problem, base: Problem, at: Floats) -> Floats:
     """As maximise, for data sets that are reweightings of the one in base, whose maximum is at (p,).
 
     A chord iteration with the inverse information of base needs no matrix per data set. Those it does not bring
     closer by half at each step are solved by full Newton steps instead.
     """
-    problem = data.problem if isinstance(data, PairResults) else data
-    whole = base.problem if isinstance(base, PairResults) else base
-    inverse = np.linalg.inv(whole.grounded(whole.information(at[:, None])[0]))
+    inverse = np.linalg.inv(base.grounded(base.information(at[:, None])[0]))
     # Without this a data set of double weight would overshoot by double.
-    inverse_weight = whole.totals.sum() / problem.totals.sum(axis=0)
+    inverse_weight = base.totals.sum() / problem.totals.sum(axis=0)
     parameters = np.repeat(at[:, None], problem.n_sets, axis=1)
     active = np.arange(problem.n_sets)
     stubborn = []

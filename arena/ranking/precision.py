@@ -8,7 +8,7 @@ one. Intervals that take votes for independent are far too narrow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Precision:
                    clustered by; without clusters, its votes
     no_interval:   (K,) why a contender has no interval, None where it has one
     by:            what was clustered
+    critical_values: of joint intervals by (members, level), as far as they were asked for: drawing them takes time
+    profiles:        profile intervals by (contrast, quantile), likewise
     """
 
     fit: ModelFit
@@ -46,6 +48,9 @@ class Precision:
     effective: Floats
     no_interval: tuple[NoInterval | None, ...]
     by: tuple[ClusterBy, ...]
+    # Not an argument, so that a changed copy starts without what was drawn for the original.
+    critical_values: dict[tuple[bytes, float], float] = field(init=False, repr=False, default_factory=dict)
+    profiles: dict[tuple[bytes, float], tuple[float, float]] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def degrees_of_freedom(self) -> Floats:

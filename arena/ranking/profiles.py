@@ -7,6 +7,8 @@ adjusted likelihood ratio (Rotnitzky & Jewell 1990, Biometrika 77:485).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
@@ -17,14 +19,17 @@ from arena.ranking.newton import ConvergenceError
 
 Floats = NDArray[np.float64]
 
-_DOUBLINGS = 40
 _EXACT = 1e-5
+# Odds of 10^11 to 1. Farther out the information is singular in double precision, and nobody needs to know more.
+_FARTHEST = 25.0
 
 
 def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[float, float]:
     """Values of contrast (K [+ 1] [+ 1]) @ parameters at which the signed root of the likelihood ratio is +- reach.
 
     reach: the quantile wanted, times the square root of the design effect
+
+    An end that lies more than 25 log units away is infinite: so few votes exclude nothing on that side.
     """
     penalised = Penalised(fit.problem, fit.penalised)
     direction = contrast @ fit.problem.expansion
@@ -34,18 +39,32 @@ def profile_interval(fit: ModelFit, contrast: Floats, *, reach: float) -> tuple[
     ends = []
     for sign in (-1.0, 1.0):
         place = fit.parameters
+        # The search asks again for the ends it is given, and must hear the same: from elsewhere it may climb less far.
+        known = {0.0: -reach}
 
-        def short_of(distance: float, sign: float = sign) -> float:
+        def short_of(distance: float, sign: float = sign, known: dict[float, float] = known) -> float:
             nonlocal place
-            place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
-            return float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            if distance not in known:
+                place = penalised.maximise(place, within=Constraint(direction, best + sign * distance))
+                known[distance] = float(np.sqrt(max(2 * (top - penalised.value(place)), 0.0))) - reach
+            return known[distance]
 
-        far = reach * error
-        for _ in range(_DOUBLINGS):
-            if short_of(far) > 0:
-                break
-            far *= 2
-        else:
-            raise ConvergenceError("the penalised likelihood does not fall far enough for an interval")
-        ends.append(best + sign * float(brentq(short_of, 0.0, far, xtol=_EXACT * max(1.0, error))))
+        ends.append(best + sign * _end(short_of, min(reach * error, _FARTHEST), exact=_EXACT * max(1.0, error)))
     return ends[0], ends[1]
+
+
+def _end(short_of: Callable[[float], float], far: float, *, exact: float) -> float:
+    """The distance at which nothing is short; infinite where that is too far to be seen."""
+    try:
+        while (short := short_of(far)) < 0 and far < _FARTHEST:
+            far = min(2 * far, _FARTHEST)
+    except ConvergenceError:
+        # So far out that the information is all rounding, and still nothing is excluded on this side.
+        return np.inf
+    if short < 0:
+        return np.inf
+    try:
+        return float(brentq(short_of, 0.0, far, xtol=exact))
+    except ConvergenceError:
+        # Between an end that excludes too little and one that excludes enough, the wider is safe.
+        return far

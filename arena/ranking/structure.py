@@ -76,21 +76,6 @@ def explain(half_wins: Floats) -> tuple[NotComparable, ...]:
     return tuple(reasons)
 
 
-def why_not_comparable(half_wins: Floats, one: int, other: int) -> NotComparable | None:
-    """The reason that keeps two contenders apart; None where they can be compared."""
-    components, groups = weak_components(half_wins), estimable_groups(half_wins)
-    if groups[one] == groups[other]:
-        return None
-    if components[one] != components[other]:
-        return NotComparable("unlinked", _where(components == components[one]), _where(components == components[other]))
-    both = [
-        _one_way(half_wins, groups == groups[who], (components == components[who]) & (groups != groups[who]))
-        for who in (one, other)
-    ]
-    # A group on the edge explains more than one in the middle.
-    return both[1] if both[0].kind == "separated" else both[0]
-
-
 def _one_way(half_wins: Floats, inside: NDArray[np.bool_], others: NDArray[np.bool_]) -> NotComparable:
     taken = half_wins[np.ix_(inside, others)].any()
     given = half_wins[np.ix_(others, inside)].any()

@@ -123,6 +123,25 @@ class Tallies:
         return cls(counts)
 
     @classmethod
+    def from_cells(
+        cls,
+        left: NDArray[np.integer[Any]],
+        right: NDArray[np.integer[Any]],
+        outcome: NDArray[np.integer[Any]],
+        votes: NDArray[np.integer[Any]],
+        *,
+        contenders: int,
+    ) -> Tallies:
+        """Put together what a query grouped by left, right and outcome gives: one row for each cell, in any order."""
+        _require_integers("left", left, len(left), lowest=0, highest=contenders - 1)
+        _require_integers("right", right, len(left), lowest=0, highest=contenders - 1)
+        _require_integers("outcome", outcome, len(left), lowest=LEFT, highest=BOTH_BAD)
+        _require_integers("counts", votes, len(left), lowest=0)
+        counts = np.zeros((contenders, contenders, OUTCOMES), dtype=np.int64)
+        np.add.at(counts, (left, right, outcome), votes)
+        return cls(counts)
+
+    @classmethod
     def empty(cls, contenders: int) -> Tallies:
         return cls(np.zeros((contenders, contenders, OUTCOMES), dtype=np.int64))
 

@@ -29,6 +29,8 @@ _CHOICES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BA
 _MOST_CONTENDERS: Final = 2_000
 _MOST_PAIRS: Final = 50_000_000
 _LARGEST_COUNT: Final = 1e12
+_LEAST_WEIGHT: Final = 1e-6
+_MOST_WEIGHT: Final = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ def _shape_of(sheet: Sheet) -> Shape:
     missing = [name for name in REQUIRED[nearest] if name not in sheet.columns]
     needed = "; ".join(f"{shape} need {','.join(names)}" for shape, names in REQUIRED.items())
     columns = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-    raise sheet.fault(f"lacks the {columns} (it has {','.join(sheet.found)[:200]}; {needed}).")
+    raise sheet.fault_of_columns(f"lacks the {columns} (it has {','.join(sheet.found)[:200]}; {needed}).")
 
 
 def _votes(sheet: Sheet) -> list[CriterionVotes]:
@@ -175,7 +177,7 @@ def _criterion_of_counts(criterion: str, rows: _Rows, counts: list[NDArray[np.in
 
 def _scores(sheet: Sheet) -> list[CriterionVotes]:
     if "weight" in sheet.columns:
-        raise sheet.fault("scores take no weight: leave the column out.")
+        raise sheet.fault_of_columns("scores take no weight: leave the column out.")
     model, _, names = _contenders(sheet, "model", "model")
     blanks = {f"{name} is empty.": sheet.columns[name].blank for name in ("prompt", "model", "rater")}
     sheet.refuse(blanks)
@@ -262,7 +264,14 @@ def _weights(sheet: Sheet) -> Floats | None:
     if "weight" not in sheet.columns:
         return None
     weight = sheet.numbers("weight")
-    sheet.refuse({"weight must be above 0, not {weight}.": weight <= 0})
+    sheet.refuse(
+        {
+            "weight must be above 0, not {weight}.": weight <= 0,
+            # Beyond, sums of votes lose the small ones to rounding.
+            f"weight must lie between {_LEAST_WEIGHT:g} and {_MOST_WEIGHT:g}, not {{weight}}.": (weight > 0)
+            & ((weight < _LEAST_WEIGHT) | (weight > _MOST_WEIGHT)),
+        }
+    )
     return weight
 
 
@@ -319,7 +328,8 @@ def _clusters(labels: Codes | None, name: str) -> tuple[Codes | None, int, str |
     # An unknown rater is somebody: as nobody, their votes would add no uncertainty.
     fresh = labels.copy()
     fresh[labels < 0] = len(present) - 1 + np.arange(blanks)
-    return fresh, named, f"{blanks:,} votes name no {name}: each is taken for one of a {name} of its own."
+    who = "1 vote names" if blanks == 1 else f"{blanks:,} votes name"
+    return fresh, named, f"{who} no {name}: each is taken for one of a {name} of its own."
 
 
 __all__ = ["OVERALL", "CriterionVotes", "Shape", "VoteFile", "VoteFileError", "read_votes"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,9 @@ Flags = NDArray[np.bool_]
 _PARQUET: Final = b"PAR1"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ENCODED: Final = pa.dictionary(pa.int32(), pa.string())
+_DELIMITERS: Final = (",", "\t", ";")
+# Python would take 1_000 and digits of other scripts for numbers too; other programs would not.
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class VoteFileError(ValueError):
@@ -48,16 +52,25 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Columns of a file. line_of names the place of a row for people, such as "line 7"."""
+    """Columns of a file.
+
+    found:   the names of all columns as the file has them
+    line_of: the place of a row for people, such as "line 7"
+    head:    the place of the columns' names, such as "line 1"; None in a file without lines
+    """
 
     file_name: str
     rows: int
     columns: dict[str, Column]
     found: tuple[str, ...]
     line_of: Callable[[int], str]
+    head: str | None
 
     def fault(self, reason: str, *, row: int | None = None) -> VoteFileError:
         return VoteFileError(f"{self.file_name}: {reason}" if row is None else self._at(row, reason))
+
+    def fault_of_columns(self, reason: str) -> VoteFileError:
+        return VoteFileError(f"{self.file_name}, {self.head}: {reason}") if self.head else self.fault(reason)
 
     def refuse(self, faults: dict[str, Flags | None]) -> None:
         """Raise for the first row with a fault; faults are (n,) flags by reason, {column} standing for its text."""
@@ -70,14 +83,9 @@ class Sheet:
     def numbers(self, name: str) -> Floats:
         """(n,) a column as finite numbers."""
         column = self.columns[name]
-        values = np.full(len(column.values), np.nan)
-        for place, text in enumerate(column.values):
-            try:
-                values[place] = float(text)
-            except ValueError:
-                continue
+        values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in column.values])
         numbers: Floats = values[column.codes]
-        self.refuse({f"{name} must be a number, not {{{name}}}": ~np.isfinite(numbers)})
+        self.refuse({f"{name} must be a number, not {{{name}}}.": ~np.isfinite(numbers)})
         return numbers
 
     def _at(self, row: int, reason: str) -> VoteFileError:
@@ -100,13 +108,13 @@ def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
         _refuse_nul(data, name)
         start = data[:4096].removeprefix(_BYTE_ORDER_MARK).lstrip() or data.removeprefix(_BYTE_ORDER_MARK).lstrip()[:9]
         if not start:
-            raise VoteFileError(f"{name}: the file is empty.")
+            raise VoteFileError(f"{name}, line 1: the file is empty.")
         if start.startswith(b"["):
             raise VoteFileError(f"{name}, line 1: JSON must come as one object a line, not as a list.")
         is_json = start.startswith(b"{")
-        sheet = _from_lines(data, name, wanted) if is_json else _from_csv(data, name, wanted, _delimiter(path))
+        sheet = _from_lines(data, name, wanted) if is_json else _from_csv(data, path, wanted)
     if not sheet.rows:
-        raise VoteFileError(f"{name}: the file is empty: it has a header but no rows.")
+        raise sheet.fault_of_columns("the file is empty: it has a header but no rows.")
     return sheet
 
 
@@ -115,8 +123,21 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+def _named(found: Sequence[str], wanted: Collection[str]) -> dict[str, str]:
+    """Columns as found by the names wanted: without regard to blanks and capitals where none is written exactly so.
+
+    Raises ValueError with the name that two columns have.
+    """
+    named: dict[str, str] = {}
+    for plain in (str.strip, lambda text: text.strip().lower()):
+        exact = dict(named)
+        for raw in found:
+            name = plain(raw)
+            if name in wanted and name not in exact:
+                if name in named:
+                    raise ValueError(name)
+                named[name] = raw
+    return named
 
 
 def _refuse_nul(data: bytes, name: str) -> None:
@@ -134,30 +155,35 @@ def _refuse_encoding(data: bytes, name: str) -> None:
         raise VoteFileError(f"{name}, line {line}: is not UTF-8 text; save the file as UTF-8.") from error
 
 
-def _from_csv(data: bytes, name: str, wanted: Collection[str], delimiter: str) -> Sheet:
-    header = _header(data, name, delimiter)
-    found = tuple(text.strip() for text in header)
-    chosen = [raw for raw, text in zip(header, found, strict=True) if text in wanted]
-    twice = next((text for text in found if text in wanted and found.count(text) > 1), None)
-    if twice is not None:
-        raise VoteFileError(f"{name}, line 1: the column {twice} is there twice.")
-    if not chosen:
-        return Sheet(name, 1, {}, found, lambda row: "line 1")
+def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
+    name = path.name
+    line, delimiter, header = _header(data, path, wanted)
+    head, found = f"line {line}", tuple(text.strip() for text in header)
+    try:
+        named = _named(header, wanted)
+    except ValueError as error:
+        raise VoteFileError(f"{name}, {head}: the column {error} is there twice.") from error
+    if not named:
+        return Sheet(name, 1, {}, found, lambda row: head, head)
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(data),
             # Fewer and larger blocks than usual: each has a dictionary of its own, and these are joined afterwards.
-            read_options=arrow_csv.ReadOptions(block_size=1 << 22),
-            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            read_options=arrow_csv.ReadOptions(block_size=1 << 22, skip_rows=line - 1),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=lambda row: "error" if row.text.strip() else "skip",
+            ),
             convert_options=arrow_csv.ConvertOptions(
-                include_columns=chosen, column_types=dict.fromkeys(chosen, _ENCODED)
+                include_columns=list(named.values()), column_types=dict.fromkeys(named.values(), _ENCODED)
             ),
         )
     except pa.ArrowInvalid as error:
         _refuse_encoding(data, name)
         raise VoteFileError(_csv_fault(data, name, delimiter) or f"{name}: {error}.") from error
-    columns = {raw.strip(): _column(table.column(raw)) for raw in chosen}
-    return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}")
+    columns = {wanted_name: _column(table.column(raw)) for wanted_name, raw in named.items()}
+    return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}", head)
 
 
 def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -165,19 +191,33 @@ def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     text = io.TextIOWrapper(io.BytesIO(data.removeprefix(_BYTE_ORDER_MARK)), encoding="utf-8", newline="")
     reader, line = csv.reader(text, delimiter=delimiter, strict=True), 1
     for cells in reader:
-        if cells:
+        # A line of blanks alone is no record, as one without anything is none.
+        if len(cells) > 1 or "".join(cells).strip():
             yield line, cells
         line = reader.line_num + 1
 
 
-def _header(data: bytes, name: str, delimiter: str) -> list[str]:
-    try:
-        return next(_records(data, delimiter))[1]
-    except UnicodeDecodeError:
-        _refuse_encoding(data, name)
-        raise
-    except csv.Error as error:
-        raise VoteFileError(f"{name}, line 1: {error}.") from error
+def _header(data: bytes, path: Path, wanted: Collection[str]) -> tuple[int, str, list[str]]:
+    """Line, delimiter and cells of the header; the delimiter is the one that gives the most columns wanted."""
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    best: tuple[int, int, str, list[str]] | None = None
+    fault: csv.Error | None = None
+    for delimiter in sorted(_DELIMITERS, key=lambda one: one != usual):
+        try:
+            line, cells = next(_records(data, delimiter))
+        except UnicodeDecodeError:
+            _refuse_encoding(data, path.name)
+            raise
+        except csv.Error as error:
+            # Quotation marks that are well placed between commas are not so between other marks.
+            fault = fault or error
+            continue
+        known = len({text.strip().lower() for text in cells} & set(wanted))
+        if best is None or known > best[0]:
+            best = known, line, delimiter, cells
+    if best is None:
+        raise VoteFileError(f"{path.name}, line 1: {fault}.") from fault
+    return best[1:]
 
 
 def _csv_line(data: bytes, row: int, delimiter: str) -> int:
@@ -186,15 +226,15 @@ def _csv_line(data: bytes, row: int, delimiter: str) -> int:
 
 def _csv_fault(data: bytes, name: str, delimiter: str) -> str | None:
     """What is wrong with the first broken record; None if it is well-formed after all."""
-    line, width = 1, 0
+    line, width, records = 1, 0, 0
     try:
         for line, cells in _records(data, delimiter):
-            width = width or len(cells)
+            width, records = width or len(cells), records + 1
             if len(cells) != width:
                 return f"{name}, line {line}: has {len(cells)} values where the header has {width}."
     except csv.Error as error:
         return f"{name}, after line {line}: {error}."
-    return None
+    return f"{name}, line {line}: the file is empty: it has a header but no rows." if records < 2 else None
 
 
 def _from_lines(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
@@ -206,14 +246,18 @@ def _from_lines(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
             continue
         record = _record(line, name, number)
         found.update(dict.fromkeys(record))
-        for key in record.keys() & wanted:
+        try:
+            named = _named(tuple(record), wanted)
+        except ValueError as error:
+            raise VoteFileError(f"{name}, line {number}: {error} is there twice.") from error
+        for key, raw in named.items():
             # Rows before the first with this key had nothing there.
             own = texts.setdefault(key, [])
             own.extend([""] * (len(lines) - len(own)))
-            own.append(_text(record[key], f"{name}, line {number}: {key}"))
+            own.append(_text(record[raw], f"{name}, line {number}: {key}"))
         lines.append(number)
     columns = {key: _numbered(own + [""] * (len(lines) - len(own))) for key, own in texts.items()}
-    return Sheet(name, len(lines), columns, tuple(found), lambda row: f"line {lines[row]}")
+    return Sheet(name, len(lines), columns, tuple(found), lambda row: f"line {lines[row]}", f"line {lines[0]}")
 
 
 def _record(line: bytes, name: str, number: int) -> dict[str, Any]:
@@ -228,11 +272,13 @@ def _record(line: bytes, name: str, number: int) -> dict[str, Any]:
 
 
 def _text(value: object, place: str) -> str:
-    if value is None:
+    # Not a number is how many programs write that there is none.
+    if value is None or value != value:  # noqa: PLR0124 - only a NaN differs from itself
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise VoteFileError(f"{place} must be a text or a number.")
-    text = str(value)
+    # JSON knows one kind of number: 2 and 2.0 are the same.
+    text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else str(value)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text) or "\0" in text:
         raise VoteFileError(f"{place} holds a character that is no text.")
     return text
@@ -250,19 +296,23 @@ def _from_parquet(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
     try:
         file = parquet.ParquetFile(pa.BufferReader(data))
         found = tuple(file.schema_arrow.names)
-        chosen = [column for column in found if column in wanted]
-        table = file.read(columns=chosen)
+        named = _named(found, wanted)
+        table = file.read(columns=list(named.values()))
     except (pa.ArrowException, OSError) as error:
         raise VoteFileError(f"{name}: is not a readable Parquet file.") from error
+    except ValueError as error:
+        raise VoteFileError(f"{name}: the column {error} is there twice.") from error
     columns = {}
-    for column in dict.fromkeys(chosen):
-        values = table.column(column)
+    for column, raw in named.items():
+        values = table.column(raw)
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
         try:
             columns[column] = _column(pc.cast(values, pa.string()).dictionary_encode())
         except pa.ArrowException as error:
             raise VoteFileError(f"{name}: {column} must hold texts or numbers, not {values.type}.") from error
-    rows = table.num_rows if chosen else file.metadata.num_rows
-    return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}")
+    rows = table.num_rows if named else file.metadata.num_rows
+    return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}", None)
 
 
 def _column(encoded: pa.ChunkedArray) -> Column:

@@ -12,8 +12,8 @@ import transformers
 from safetensors import SafetensorError
 
 from generation.errors import GenerationError
-from generation.families import FAMILIES
-from generation.model_folders import read_json
+from generation.families import FAMILIES, unloaded_components
+from generation.model_folders import read_json, scheduler_config
 
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Their bars would end in every worker's log, and between ours on a terminal.
@@ -54,9 +54,11 @@ class LoadedPipeline:
 def load(source: Source) -> LoadedPipeline:
     """Read the weights; a folder that the stock classes cannot load is refused with a sentence."""
     use_few_threads()
-    pipeline_class = class_at(FAMILIES[source.pipeline_class].pipeline)
+    family = FAMILIES[source.pipeline_class]
+    pipeline_class = class_at(family.pipeline)
     index = read_json(source.folder / "model_index.json")
-    absent = {name: None for name, entry in index.items() if entry == [None, None]}
+    unloaded = unloaded_components(source.pipeline_class)
+    absent = {name: None for name, entry in index.items() if entry == [None, None] or name in unloaded}
     try:
         pipe: Any = pipeline_class.from_pretrained(
             source.folder,
@@ -65,6 +67,7 @@ def load(source: Source) -> LoadedPipeline:
             local_files_only=True,
             low_cpu_mem_usage=_diffusers_utils.is_accelerate_available(),
             **absent,
+            **family.load_arguments,
         )
         # Once more with the dtype: without accelerate, diffusers keeps a transformer in the dtype of its file where the
         # first tensor, SD3's table of positions, happens to have the type already.
@@ -74,7 +77,10 @@ def load(source: Source) -> LoadedPipeline:
         raise GenerationError(f"{source.pipeline_class} cannot load the folder {source.folder.name}: {said}") from error
     pipe.set_progress_bar_config(disable=True)
     return LoadedPipeline(
-        source=source, pipe=pipe, scheduler_config=dict(pipe.scheduler.config), size_bytes=_size_of(pipe)
+        source=source,
+        pipe=pipe,
+        scheduler_config=scheduler_config(source.folder, source.pipeline_class),
+        size_bytes=_size_of(pipe),
     )
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from PIL import Image
 
 from generation.errors import GenerationError
+from generation.families import FAMILIES, Family
 from generation.pipelines.loading import LoadedPipeline
-from generation.pipelines.schedules import ResolvedSchedule, ScheduleSpec, build_scheduler, taken_from
+from generation.pipelines.schedules import ResolvedSchedule, ScheduleSpec, build_scheduler, call_sigmas, taken_from
 
 OnStep = Callable[[], None]
 
@@ -47,14 +49,9 @@ def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | N
     because the matrix kernels differ, so equality across batch sizes is not promised and the size is recorded.
     """
     pipe = loaded.pipe
+    family = FAMILIES[loaded.source.pipeline_class]
     pipe.scheduler = build_scheduler(request.spec, loaded.scheduler_config)
-
-    def after_step(_pipe: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if on_step is not None:
-            on_step()
-        return tensors
-
-    extra: dict[str, Any] = {} if request.spec.sigmas is None else {"sigmas": list(request.spec.sigmas)}
+    sigmas = call_sigmas(request.spec)
     with torch.inference_mode():
         # Floats, not pictures: the conversion to 8 bits would hide NaN as black.
         floats = pipe(
@@ -67,9 +64,10 @@ def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | N
             # On the CPU always: the same noise on every device.
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in request.seeds],
             output_type="np",
-            callback_on_step_end=after_step,
-            **extra,
-            **request.call_options,
+            **({} if sigmas is None else {"sigmas": sigmas}),
+            **_told_after_steps(family, on_step),
+            **family.call_arguments,
+            **_call_options(request),
         ).images
     for prompt, picture in zip(request.prompts, floats, strict=True):
         if not np.isfinite(picture).all():
@@ -83,6 +81,28 @@ def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | N
         scheduler_class=type(pipe.scheduler).__name__,
         scheduler_config={k: _plain(value) for k, value in pipe.scheduler.config.items() if not k.startswith("_")},
     )
+
+
+def _told_after_steps(family: Family, on_step: OnStep | None) -> dict[str, Any]:
+    """The arguments by which a pipeline calls `on_step`; an exception from it ends the call."""
+
+    def after_step(_pipe: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if on_step is not None:
+            on_step()
+        return tensors
+
+    def after_old_step(_step: int, _timestep: Any, _latents: Any) -> None:
+        if on_step is not None:
+            on_step()
+
+    if family.step_callback == "callback":
+        return {"callback": after_old_step, "callback_steps": 1}
+    return {"callback_on_step_end": after_step}
+
+
+def _call_options(request: BatchRequest) -> dict[str, Any]:
+    # JSON has no tuples, and SDXL adds its sizes together as tuples.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in request.call_options.items()}
 
 
 def encode_png(picture: np.ndarray) -> bytes:
@@ -99,5 +119,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        return _plain(value.item())
+    # DPM++ has an option whose default is minus infinity, which JSON cannot say.
+    is_plain = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value))
+    return value if is_plain else str(value)

@@ -1,122 +1,139 @@
-"""From training states to shipped checkpoints: the stock pipeline in half precision, its facts, and its model card."""
+"""From training states to shipped checkpoints: half precision, shared parts once, facts, model cards.
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-import torch
-from diffusers import StableDiffusion3Pipeline
-
-from generation.training.components import T5_TOKENS
-from generation.training.evaluation import Quality, evaluate
-from generation.training.latents import fit_patch_basis
-from generation.training.tiny_sd3 import BATCH, TextToVelocity, fresh_pipeline, held_out_loss
-
-STEP_COUNTS = (1, 4, 16, 28)
-
-
-@dataclass(frozen=True)
-class CheckpointFacts:
-    """What `checkpoint.json` says beside the weights; `add_checkpoint` reads it."""
-
-    name: str
-    licence: str
-    loss_family: str
-    validation_loss: float
-    training_step: int
-    parameters: int
-    call_options: dict[str, int]
-
-
-def assemble(
-    *, transformer_weights: dict[str, torch.Tensor], decoder_weights: dict[str, torch.Tensor]
-) -> StableDiffusion3Pipeline:
-    """The pipeline with these trained weights, in float32."""
-    pipeline = fresh_pipeline()
-    TextToVelocity(pipeline).load_state_dict(transformer_weights)
-    pipeline.vae.decoder.load_state_dict(decoder_weights)
-    return pipeline
-
-
-def export_checkpoint(
-    pipeline: StableDiffusion3Pipeline, *, name: str, step: int, folder: Path, examples: int = 200
-) -> dict[int, Quality]:
-    """Write weights, facts and card to `folder`; returns the quality on held-out captions by step count."""
-    model = TextToVelocity(pipeline).eval()
-    loss = held_out_loss(model, fit_patch_basis())
-    parameters = sum(
-        weight.numel()
-        for part in (pipeline.transformer, pipeline.text_encoder, pipeline.text_encoder_2, pipeline.vae)
-        for weight in part.parameters()
-    )
-    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
-    # What is measured is what is shipped: the rounded weights, read back.
-    shipped = load_shipped(folder)
-    quality = {steps: evaluate(shipped, steps=steps, count=examples) for steps in STEP_COUNTS}
-    facts = CheckpointFacts(
-        name=name,
-        licence="Apache-2.0",
-        loss_family="rf/lognorm(0,1)",
-        validation_loss=round(loss, 5),
-        training_step=step,
-        parameters=parameters,
-        call_options={"max_sequence_length": T5_TOKENS},
-    )
-    (folder / "checkpoint.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
-    (folder / "README.md").write_text(model_card(facts, quality, examples=examples))
-    return quality
-
-
-def load_shipped(folder: Path) -> StableDiffusion3Pipeline:
-    """The shipped pipeline, computing in float32."""
-    pipeline = StableDiffusion3Pipeline.from_pretrained(
-        folder,
-        text_encoder_3=None,
-        tokenizer_3=None,
-        dtype=torch.float32,
-        use_safetensors=True,
-        local_files_only=True,
-    )
-    # Once more: without accelerate, diffusers leaves the transformer in the type of its file.
-    pipeline.to(torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def model_card(facts: CheckpointFacts, quality: dict[int, Quality], *, examples: int) -> str:
-    """What this is, what it was made of, and what it can do."""
-    rows = "\n".join(_row(steps, measured) for steps, measured in quality.items())
-    return f"""---
-license: apache-2.0
-library_name: diffusers
-pipeline_tag: text-to-image
----
-# {facts.name}
-
-A Stable Diffusion 3 in miniature: the stock `StableDiffusion3Pipeline` with an MM-DiT, two CLIP text encoders, no third
-encoder, and an f=4 autoencoder with 12 latent channels; {facts.parameters / 1e6:.1f} million parameters. It draws
-64 x 64 pictures of coloured shapes and signs and exists so that Winrate can be tried and tested on a CPU.
-
-- **Data**: scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash) and all
-  signs with the held-out words were never seen in training.
-- **Training**: {facts.loss_family}, {facts.training_step:,} steps of {BATCH} pictures on one or two CPU cores, Muon and
-  AdamW, EMA 0.999, 10 % caption dropout; `python manage.py train_demo_models`. Latents are fixed (patch PCA), the
-  decoder learned to paint them; the autoencoder's encoder was not trained: do not use it.
-- **Validation loss**: {facts.validation_loss} ({facts.loss_family}; noise levels equidistant in t, averaged, on 256
-  held-out scenes, after SD3, arXiv 2403.03206, section 5.3).
-- **Sampling**: `max_sequence_length={T5_TOKENS}`, guidance 3, explicit sigmas `linspace(1, 1/N, N)`.
-- **Licence**: Apache-2.0, weights and data.
-
-What the picture checker (`generation/scenes/checker.py`) sees on {examples} held-out captions, a quarter of them signs,
-guidance 3. Background, colours, place and shape: share of captions where they are right; words: share of signs spelled
-exactly; letters: share of letters that read right.
-
-| steps | background | colours | place | shape | words | letters |
-|---|---|---|---|---|---|---|
-{rows}
+A checkpoint's folder looks complete to every reader: the parts it shares with the others are links to the files in
+`parts/`.
 """
 
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-def _row(steps: int, q: Quality) -> str:
-    shares = (q.background, q.colours, q.place, q.shape, q.words, q.letters)
-    return f"| {steps} | " + " | ".join(f"{share:.0%}" for share in shares) + " |"
+import torch
+from diffusers import DiffusionPipeline, StableDiffusion3Pipeline
+
+from generation.training.adapter import save_adapter, with_adapter
+from generation.training.assembly import assemble
+from generation.training.cards import adapter_card, model_card
+from generation.training.components import T5_TOKENS
+from generation.training.dataset import held_out_dataset
+from generation.training.denoisers import MMDiT, held_out_loss
+from generation.training.evaluation import Quality, evaluate
+from generation.training.family import MEMBERS, Member
+from generation.training.formulations.formulation import formulation
+from generation.training.stages import Workshop
+
+STEP_COUNTS = (1, 4, 28)
+PARTS = "parts"
+HELD_OUT_SCENES = 256
+LICENCE = "Apache-2.0"
+
+
+def export_family(shop: Workshop, members: list[Member], *, out: Path, examples: int) -> Iterator[str]:
+    """Write every checkpoint of these members below `out`, yielding one sentence about each.
+
+    A member whose training has not begun is left out, with a sentence; one that is not finished is exported as it is.
+    """
+    for member in members:
+        if shop.steps_done(member.name) == 0:
+            yield f"{member.name}: not trained yet, nothing to export"
+        elif member.base:
+            yield _export_adapter(shop, member, out=out)
+        else:
+            for checkpoint, step in (*member.earlier.items(), (member.name, shop.steps_done(member.name))):
+                if (shop.folder / f"{checkpoint}.pt").exists():
+                    yield _export_checkpoint(shop, member, checkpoint, step, out=out, examples=examples)
+
+
+def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: int, *, out: Path, examples: int) -> str:
+    pipeline = assemble(shop, member, checkpoint=checkpoint)
+    folder = out / checkpoint
+    if folder.exists():
+        shutil.rmtree(folder)
+    # Only what is measured is shipped, and what is shipped is measured: the weights rounded to half precision.
+    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    pipeline.to(torch.float32)
+    share_parts(folder, out / PARTS)
+    loss = _loss_of(shop, member, pipeline)
+    quality = {steps: evaluate(pipeline, steps=steps, count=examples) for steps in STEP_COUNTS}
+    facts: dict[str, Any] = {
+        "name": checkpoint,
+        "licence": LICENCE,
+        "loss_family": member.formulation,
+        "validation_loss": round(loss, 5),
+        "training_step": step,
+        "parameters": _parameters_of(pipeline),
+        "call_options": {"max_sequence_length": T5_TOKENS} if isinstance(pipeline, StableDiffusion3Pipeline) else {},
+    }
+    _write_facts(folder, facts, {"checker": {str(steps): measured for steps, measured in quality.items()}})
+    (folder / "README.md").write_text(model_card(member, facts, quality, examples=examples))
+    return f"{checkpoint}: step {step:,}, validation loss {loss:.4f}; {_in_words(quality[max(quality)])}"
+
+
+def _export_adapter(shop: Workshop, member: Member, *, out: Path) -> str:
+    folder = out / member.name
+    if folder.exists():
+        shutil.rmtree(folder)
+    denoiser = shop.denoiser(MEMBERS[member.base], checkpoint=member.base)
+    if not isinstance(denoiser, MMDiT):
+        raise TypeError(f"{member.name} adapts an MM-DiT, and {member.base} is none.")
+    save_adapter(with_adapter(denoiser), shop.folder / f"{member.name}.pt", folder)
+    facts = {
+        "name": member.name,
+        "adapter_of": member.base,
+        "licence": LICENCE,
+        "training_step": shop.steps_done(member.name),
+        "call_options": {"max_sequence_length": T5_TOKENS},
+    }
+    _write_facts(folder, facts, {})
+    (folder / "README.md").write_text(adapter_card(member, facts))
+    return f"{member.name}: step {facts['training_step']:,}, an adapter on {member.base}"
+
+
+def share_parts(folder: Path, parts: Path) -> None:
+    """Move the files of every part that other checkpoints have as well to `parts`, and link to them.
+
+    Raises ValueError where a part of that name is there with other content: the family would no longer share it.
+    """
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if part.name in ("transformer", "unet", "scheduler"):
+            continue
+        # Latent diffusion's CLIP class has no projection, so its file is another one.
+        is_plain = 'CLIPTextModel"' in (folder / "model_index.json").read_text() and part.name == "text_encoder"
+        shared = parts / (f"plain_{part.name}" if is_plain else part.name)
+        for file in sorted(path for path in part.rglob("*") if path.is_file()):
+            target = shared / file.relative_to(part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists() and target.read_bytes() != file.read_bytes():
+                raise ValueError(f"{target} differs from {file}: export the whole family again, into an empty folder.")
+            os.replace(file, target)
+            file.symlink_to(os.path.relpath(target, file.parent))
+
+
+def _loss_of(shop: Workshop, member: Member, pipeline: DiffusionPipeline) -> float:
+    denoiser = shop.denoiser(member, checkpoint=member.name)
+    part = "transformer" if isinstance(denoiser, MMDiT) else "unet"
+    setattr(denoiser, part, getattr(pipeline, part))
+    held_out = held_out_dataset(vae=shop.vae(), encoders=shop.text_encoders(), scenes=HELD_OUT_SCENES)
+    return held_out_loss(denoiser, formulation=formulation(member.formulation), held_out=held_out)
+
+
+def _parameters_of(pipeline: DiffusionPipeline) -> int:
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    return sum(weight.numel() for module in modules for weight in module.parameters())
+
+
+def _write_facts(folder: Path, facts: dict[str, Any], metrics: dict[str, dict[str, Quality]]) -> None:
+    rounded = {
+        name: {steps: {k: round(v, 4) for k, v in sorted(quality.items())} for steps, quality in by_steps.items()}
+        for name, by_steps in metrics.items()
+    }
+    (folder / "checkpoint.json").write_text(
+        json.dumps(facts | ({"metrics": rounded} if rounded else {}), indent=2) + "\n"
+    )
+
+
+def _in_words(quality: Quality) -> str:
+    return ", ".join(f"{attribute} {share:.0%}" for attribute, share in quality.items() if attribute != "cleanliness")

@@ -8,10 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-WARM_UP_STEPS = 100
-COOL_DOWN_SHARE = 0.25  # the learning rate falls linearly to zero over the last quarter of the budget
+from generation.training.muon import Muon
+
+WARM_UP_STEPS = 50
 SECONDS_BETWEEN_SAVES = 60.0
-EMA_DECAY = 0.999
+AVERAGE_EXPONENT = (
+    12.0  # the average reaches back over about a tenth of all steps (Karras et al. 2312.02696, section 3.1)
+)
 
 StepLoss = Callable[[torch.Generator, int], torch.Tensor]
 """(generator of this step, step number) -> scalar loss."""
@@ -28,24 +31,32 @@ class Progress:
 
 
 class Trainer:
-    """Muon for the matrices, AdamW for the rest, and an exponential moving average of all weights.
+    """Muon for the matrices, AdamW for the rest, and a moving average of all weights.
+
+    The learning rate is constant after the warm-up; over the last `cool_down` of the budget it falls linearly to zero.
+    Without a cool-down the weights at a step do not depend on the budget, so an earlier step of a longer run is the run
+    of a smaller budget.
 
     The state file holds weights, average, optimiser and step, so a killed run continues with the very next step; every
     step draws from its own seeded generator, so a resumed run sees the same data as an uninterrupted one.
     """
 
-    def __init__(self, module: nn.Module, *, state_file: Path, learning_rate: float, seed: int) -> None:
+    def __init__(
+        self, module: nn.Module, *, state_file: Path, learning_rate: float, seed: int, cool_down: float = 0.0
+    ) -> None:
         self.module = module
         self.state_file = state_file
         self.seed = seed
         self.step = 0
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
-        self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0)]
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if others:
+            self.optimizers.append(torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0))
         if matrices:
-            muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-            self.optimizers.append(muon)
+            self.optimizers.append(Muon(matrices, lr=learning_rate))
         self.learning_rate = learning_rate
+        self.cool_down = cool_down
         self.average = {name: value.detach().clone() for name, value in module.state_dict().items()}
         if state_file.exists():
             self._load()
@@ -75,7 +86,7 @@ class Trainer:
 
     def _one_step(self, loss_of: StepLoss, steps: int) -> float:
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        cool = min(1.0, (steps - self.step) / max(1.0, COOL_DOWN_SHARE * steps))
+        cool = min(1.0, (steps - self.step) / (self.cool_down * steps)) if self.cool_down else 1.0
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * warm * cool
@@ -88,7 +99,7 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        decay = (1 - 1 / self.step) ** (AVERAGE_EXPONENT + 1)
         with torch.no_grad():
             for name, value in self.module.state_dict().items():
                 if value.dtype.is_floating_point:
@@ -119,4 +130,4 @@ class Trainer:
 
 
 def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
-    return parameter.ndim == 2 and "embed" not in name and min(parameter.shape) >= 32
+    return parameter.ndim in (2, 4) and "embed" not in name and min(parameter.flatten(1).shape) >= 8

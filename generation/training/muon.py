@@ -15,13 +15,14 @@ ITERATIONS = 5
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose update is orthogonalised, scaled to the size of an AdamW update (0.2 sqrt(max(m, n))).
 
-    Equal shapes are orthogonalised together. Parameters must be matrices; raises ValueError for others.
+    A convolution's kernel is a matrix with a row per output channel. Matrices of one shape are orthogonalised together.
+    Raises ValueError for vectors.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
-        if any(p.ndim != 2 for group in self.param_groups for p in group["params"]):
-            raise ValueError("Muon updates matrices only; give vectors and kernels to AdamW.")
+        if any(p.ndim < 2 for group in self.param_groups for p in group["params"]):
+            raise ValueError("Muon updates matrices and kernels only; give vectors to AdamW.")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -30,20 +31,22 @@ class Muon(torch.optim.Optimizer):
             by_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape[parameter.shape].append(parameter)
+                    by_shape[parameter.flatten(1).shape].append(parameter)
             for shape, parameters in by_shape.items():
-                updates = torch.stack([self._direction(parameter, group["momentum"]) for parameter in parameters])
+                directions = [self._direction(parameter, group["momentum"]).flatten(1) for parameter in parameters]
                 rate = group["lr"] * 0.2 * math.sqrt(max(shape))
-                for parameter, update in zip(parameters, orthogonalise(updates), strict=True):
-                    parameter.add_(update, alpha=-rate)
+                for parameter, update in zip(parameters, orthogonalise(torch.stack(directions)), strict=True):
+                    parameter.add_(update.view_as(parameter), alpha=-rate)
 
     def _direction(self, parameter: torch.nn.Parameter, momentum: float) -> torch.Tensor:
-        assert parameter.grad is not None
+        gradient = parameter.grad
+        if gradient is None:
+            raise ValueError("Muon moves only what has a gradient.")
         state = self.state[parameter]
         if "average" not in state:
             state["average"] = torch.zeros_like(parameter)
-        average: torch.Tensor = state["average"].lerp_(parameter.grad, 1 - momentum)
-        return parameter.grad.lerp(average, momentum)
+        average: torch.Tensor = state["average"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:

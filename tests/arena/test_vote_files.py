@@ -178,12 +178,16 @@ SCORES = "prompt,model,rater,score"
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an unknown choice": (f"{HEADER}\nA,B,left\nA,B,Left\n", "votes.csv, line 3: choice must be one of left, tie"),
     "a blank choice": (f"{HEADER}\nA,B,\n", "votes.csv, line 2: choice must be one of"),
-    "a missing column": ("left,right\nA,B\n", "votes.csv: lacks the column choice (it has left,right; votes need"),
+    "a missing column": (
+        "left,right\nA,B\n",
+        "votes.csv, line 1: lacks the column choice (it has left,right; votes need",
+    ),
     "other columns": ("a,b\n1,2\n", "lacks the columns left, right, choice"),
     "a half-named table": (f"{COUNTS[:-11]}\nA,B,1,2\n", "lacks the column wins_right"),
-    "an empty file": ("", "votes.csv: the file is empty."),
-    "blank lines only": ("\n" * 5000, "votes.csv: the file is empty."),
-    "a header alone": (f"{HEADER}\n", "votes.csv: the file is empty: it has a header but no rows."),
+    "an empty file": ("", "votes.csv, line 1: the file is empty."),
+    "blank lines only": ("\n" * 5000, "votes.csv, line 1: the file is empty."),
+    "a header alone": (f"{HEADER}\n", "votes.csv, line 1: the file is empty: it has a header but no rows."),
+    "a header without an end": (HEADER, "votes.csv, line 1: the file is empty: it has a header but no rows."),
     "a self-comparison": (f"{HEADER}\nA,B,left\n\nA, A,tie\n", "votes.csv, line 4: 'A' is compared with itself."),
     "a blank contender": (f"{HEADER}\n,B,left\n", "votes.csv, line 2: left is empty."),
     "the first of several": (f"{HEADER}\nA,B,x\nA,A,left\n,B,left\n", "votes.csv, line 2: choice must"),
@@ -196,6 +200,24 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "Latin-1": (f"{HEADER}\nA,B,left\nGröße,B,left\n".encode("latin-1"), "votes.csv, line 3: is not UTF-8 text"),
     "a Latin-1 header": (f"größe,{HEADER}\n1,A,B,left\n".encode("latin-1"), "votes.csv, line 1: is not UTF-8 text"),
     "a column twice": ("left,right,choice,left\nA,B,left,C\n", "votes.csv, line 1: the column left is there twice."),
+    "a column twice but for capitals": (
+        "LEFT,right,choice,Left\nA,B,left,C\n",
+        "line 1: the column left is there twice.",
+    ),
+    "a key twice": ('{"LEFT": "A", "Left": "B", "right": "B", "choice": "tie"}', "line 1: left is there twice."),
+    "a weight with a mark": (f"{HEADER},weight\nA,B,left,1_0\n", "line 2: weight must be a number, not '1_0'."),
+    "a weight in other digits": (f"{HEADER},weight\nA,B,left,１\n", "line 2: weight must be a number, not '１'."),
+    "no number": (f"{HEADER},weight\nA,B,left,nan\n", "line 2: weight must be a number, not 'nan'."),
+    "no number in JSON": (
+        '{"left": "A", "right": "B", "choice": "tie", "weight": NaN}',
+        "line 1: weight must be a number, not ''.",
+    ),
+    "a negative weight": (f"{HEADER},weight\nA,B,left,-1\n", "line 2: weight must be above 0, not '-1'."),
+    "a weight beyond all": (
+        f"{HEADER},weight\nA,B,left,1e300\n",
+        "weight must lie between 1e-06 and 1e+09, not",
+    ),
+    "a weight of next to nothing": (f"{HEADER},weight\nA,B,left,1e-9\n", "weight must lie between 1e-06 and 1e+09"),
     "a bad weight": (f"{HEADER},weight\nA,B,left,1\nA,B,left,many\n", "line 3: weight must be a number, not 'many'"),
     "a blank weight": (f"{HEADER},weight\nA,B,left,\n", "line 2: weight must be a number, not ''"),
     "an infinite weight": (f"{HEADER},weight\nA,B,left,inf\n", "line 2: weight must be a number, not 'inf'"),
@@ -227,6 +249,47 @@ def test_wrong_input_is_refused_with_file_line_and_reason(case: str, tmp_path: P
     text, sentence = REFUSED[case]
     found = refused(tmp_path, text)
     assert sentence in found and found.startswith("votes.csv") and "\n" not in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "left\tright\tchoice\nA\tB\tleft\nB\tA\ttie\n",
+        "left;right;choice\nA;B;left\nB;A;tie\n",
+        '"left";"right";"choice"\n"A";"B";"left"\n"B";"A";"tie"\n',
+        "Left, RIGHT ,Choice\nA,B,left\nB,A,tie\n",
+        "choice,note,right,left\nleft,x,B,A\ntie,,A,B\n",
+        "\ufeff\r\n  \r\nleft,right,choice\r\nA,B,left\r\n   \r\n\r\nB,A,tie\r\n",
+        "left,right,choice\rA,B,left\rB,A,tie",
+        '{"Left": "A", "right": "B", "choice": "left"}\r\n\r\n{"choice": "tie", "left": "B", "right": "A"}\r\n',
+    ],
+)
+@pytest.mark.parametrize("name", ["votes.csv", "votes.tsv", "votes"])
+def test_marks_between_columns_capitals_order_and_blank_lines_do_not_matter(
+    text: str, name: str, tmp_path: Path
+) -> None:
+    (data,) = read(tmp_path, text, name).criteria
+    assert [row[:3] for row in seen(data)] == [("A", "B", LEFT), ("B", "A", TIE)]
+
+
+def test_lines_are_counted_over_blank_ones(tmp_path: Path) -> None:
+    text = "\n  \nleft,right,choice\nA,B,left\n   \n\nB,B,tie\n"
+    assert refused(tmp_path, text) == "votes.csv, line 7: 'B' is compared with itself."
+
+
+def test_words_for_nothing_are_names_in_text_and_nothing_where_a_number_is_missing(tmp_path: Path) -> None:
+    (data,) = read(tmp_path, f"{HEADER},rater\nNA,null,left,nan\nnull,NA,tie,nan\n").criteria
+    assert (data.names, data.raters) == (("NA", "null"), 1)
+    rows = (
+        '{"left": 1, "right": 2, "choice": "tie", "rater": 7}\n{"left": 2.0, "right": 1, "choice": "tie", "rater": NaN}'
+    )
+    (data,) = read(tmp_path, rows, "votes.jsonl").criteria
+    assert (data.names, data.raters) == (("1", "2"), 1)
+    path = tmp_path / "votes.parquet"
+    columns = {"left": ["A", "A"], "right": ["B", "B"], "choice": ["left", "tie"], "rater": [7.0, float("nan")]}
+    parquet.write_table(pa.table(columns), path)
+    (data,) = read_votes(path).criteria
+    assert (data.raters, data.notes) == (1, ("1 vote names no rater: each is taken for one of a rater of its own.",))
 
 
 def test_parquet_complaints_name_the_row(tmp_path: Path) -> None:

@@ -38,6 +38,25 @@ def models_root(tiny_model: Path, settings: Settings) -> Path:
     return tiny_model.parent
 
 
+@pytest.fixture(scope="session")
+def family_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models root with a tiny pipeline of every family. Read it, never change it."""
+    pytest.importorskip("torch")
+    from tests.generation import tiny_families
+
+    root = tmp_path_factory.mktemp("families")
+    for name in tiny_families.BUILDERS:
+        tiny_families.save(name, root / name)
+    return root
+
+
+@pytest.fixture
+def families_root(family_folders: Path, settings: Settings) -> Path:
+    """The models root that holds every family, shared by all tests: for reading."""
+    settings.MODELS_ROOT = family_folders
+    return family_folders
+
+
 @pytest.fixture
 def own_models_root(tiny_model: Path, tmp_path: Path, settings: Settings) -> Path:
     """A models root with a copy of `tiny` that the test may spoil."""

@@ -104,11 +104,8 @@ def test_wrong_settings_are_refused_at_once(changes: dict[str, Any], sentence: s
         ({"steps": 2}, {"width": 60}, "multiples of 8 up to 128 pixels; width 60 is not"),
         ({"steps": 2}, {"height": 256}, "multiples of 8 up to 128 pixels; height 256 is not"),
         ({"steps": 2}, {"call_options": {"latents": [0]}}, "no call option 'latents' here; options: clip_skip"),
-        (
-            {"steps": 2, "options": {"use_karras_sigmas": True, "use_beta_sigmas": True}},
-            {},
-            "FlowMatchEulerDiscreteScheduler cannot be built with these options: Only one of",
-        ),
+        ({"steps": 2, "scheduler_class": "DDIMScheduler"}, {}, "predicts a flow, and DDIMScheduler as configured here"),
+        ({"steps": 2, "scheduler_class": "EulerDiscreteScheduler"}, {}, "needs the network's input scaled, and Stable"),
         ({"steps": 1, "sigmas": [1.0], "options": {"shift_terminal": 0.1}}, {}, "sigmas that are not finite numbers"),
     ],
 )

@@ -40,6 +40,25 @@ def test_equal_data_is_one_row() -> None:
         ({"steps": 2, "sigmas": [1.5, 0.5]}, "lies above 0 and at most at 1"),
         ({"steps": 2, "options": {"stochastic_sampling": True}}, "no option 'stochastic_sampling'"),
         ({"steps": 2, "sigmas": [1, 0.5], "scheduler_class": "FlowMatchHeunDiscreteScheduler"}, "takes no explicit"),
+        (
+            {"steps": 2, "options": {"use_karras_sigmas": True, "use_beta_sigmas": True}},
+            "exclude each other; leave one",
+        ),
+        ({"steps": 2, "options": {"use_karras_sigmas": 1}}, "use_karras_sigmas of Flow.* must be true or false, not 1"),
+        ({"steps": 2, "shift": 2.0, "options": {"use_dynamic_shifting": True}}, "leave one out"),
+        ({"steps": 2, "shift": 2.0, "scheduler_class": "DDIMScheduler"}, "DDIMScheduler has no shift; leave it out"),
+        (
+            {"steps": 2, "scheduler_class": "DPMSolverMultistepScheduler", "options": {"solver_order": 4}},
+            "solver_order of DPMSolverMultistepScheduler must be a whole number from 1 to 3, not 4",
+        ),
+        (
+            {"steps": 2, "scheduler_class": "DDIMScheduler", "options": {"timestep_spacing": "even"}},
+            "timestep_spacing of DDIMScheduler must be one of linspace, leading, trailing, not 'even'",
+        ),
+        (
+            {"steps": 2, "scheduler_class": "EulerDiscreteScheduler", "sigmas": [10**6, 1]},
+            "schedule of noise lies above 0 and at most at 10000",
+        ),
     ],
 )
 def test_wrong_schedules_are_refused(wrong: dict[str, Any], sentence: str) -> None:

@@ -131,6 +131,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "batch_size": 1,
         "device": environment.device_name("cpu"),
         "versions": environment.versions(),
+        "fixed_arguments": {},
     }
     assert len(weights) == 4
     assert image.provenance_digest == digest_of(Image.objects.get().provenance)

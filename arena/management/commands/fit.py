@@ -1,15 +1,16 @@
 """manage.py fit STUDY: estimate now and print what was found."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from arena import fitting, leaderboard
+from arena import fitting, leaderboard, vote_snapshot
 from arena.counted_votes import ReadingError
-from arena.leaderboard import CriterionResults
+from arena.leaderboard import NOTHING, CriterionResults, Row
 from arena.models import Study
 
-_COLUMNS = ("contender", "against baseline", "rank", "strength", "votes")
+_COLUMNS = ("contender", "against baseline", "win / tie / loss", "rank", "tier", "strength", "votes")
 
 
 class Command(BaseCommand):
@@ -17,12 +18,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="Short name of the study, as in its address.")
+        parser.add_argument(
+            "--rebuild",
+            action="store_true",
+            help="First read all votes from the database again, and replace the file that keeps them for fits.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         study = Study.objects.filter(slug=options["study"]).first()
         if study is None:
             known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
             raise CommandError(f"There is no study {options['study']!r}. Known are: {known}.")
+        if options["rebuild"]:
+            votes = vote_snapshot.rebuild(study)
+            self.stdout.write(f"{len(votes.rows):,} votes read from the database.")
         try:
             fitting.refit(study)
         except ReadingError as error:
@@ -38,18 +47,38 @@ def _lines(results: CriterionResults) -> list[str]:
     counted = f"{results.votes:,} votes, {results.raters:,} raters, {results.prompts:,} prompts"
     if results.simulated_votes:
         counted += f"; {results.simulated_votes:,} of the votes by simulated raters"
-    cells = [
-        (
-            row.label + (" (withdrawn)" if row.is_withdrawn else ""),
-            "baseline" if row.is_baseline else row.against_baseline.percent,
-            row.ranks,
-            row.strength.number,
-            f"{row.votes:,}",
-        )
-        for row in results.rows
-    ]
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *cells, strict=True)]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    head = "  ".join(name.ljust(width) for name, width in zip(_COLUMNS, widths, strict=True)).rstrip()
-    notes = [f"Note: {note}" for note in (*results.not_comparable, *results.warnings)]
-    return [counted, "", head, "-" * len(head), *table, *notes]
+    lines = [counted]
+    if results.left_share.value is not None:
+        lines.append(f"Of two equals, the one on the left is preferred {results.left_share.percent} of the time")
+    if results.tie_models:
+        lines.append(results.tie_models.sentence)
+    notes = [f"Note: {note}" for note in (*results.not_comparable, *results.unbounded, *results.warnings)]
+    return [*lines, "", *_table(results), *notes]
+
+
+def _table(results: CriterionResults) -> list[str]:
+    cells = {board.title: [_cells(row) for row in board.rows] for board in results.boards}
+    everything = [line for lines in cells.values() for line in lines]
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *everything, strict=True)]
+
+    def aligned(line: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+    head = aligned(_COLUMNS)
+    table = [head, "-" * len(head)]
+    for title, lines in cells.items():
+        table += [f"{title}:"] * bool(title) + [aligned(line) for line in lines]
+    return table
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    tags = ["withdrawn"] * row.is_withdrawn + ["penalised"] * row.is_penalised
+    return (
+        row.label + (f" ({', '.join(tags)})" if tags else ""),
+        "baseline" if row.is_baseline else row.against_baseline.percent,
+        row.outcomes.percents if row.outcomes else NOTHING,
+        row.ranks,
+        NOTHING if row.tier is None else str(row.tier),
+        row.strength.number,
+        f"{row.votes:,}",
+    )

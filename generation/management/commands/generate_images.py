@@ -118,8 +118,7 @@ def _step_counts(text: str) -> list[int]:
 
 def _size(text: str | None, checkpoint: Checkpoint) -> tuple[int, int]:
     if text is None:
-        usual = size_rule(model_folders.folder_of(checkpoint.source), checkpoint.pipeline_class).usual
-        return usual, usual
+        return size_rule(model_folders.folder_of(checkpoint.source), checkpoint.pipeline_class).usual
     width, _, height = text.partition("x")
     try:
         return int(width), int(height or width)

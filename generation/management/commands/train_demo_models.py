@@ -1,6 +1,8 @@
-"""Train the demo models again, from nothing, on this machine."""
+"""Train the demo models again, from nothing, on this machine; or say what is shipped and what each one costs."""
 
+import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,64 +10,111 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from generation.model_folders import read_json
+from generation.training import family
+
+SHARED, DECODER = "shared", "decoder"
+
 
 class Command(BaseCommand):
     help = (
-        "Train tiny-sd3 and its early checkpoint and write them to the demo models' folder. Stopping with Ctrl-C is"
-        " safe: the same command goes on where it stopped."
+        "Train the demo family: tiny SD3s under four formulations, a tiny latent diffusion model, a LoRA adapter."
+        " Without names all of them, one after another. Stopping with Ctrl-C is safe: the same command"
+        " goes on where it stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--steps", type=int, default=7_600, help="training steps of the transformer")
-        parser.add_argument("--early-at", type=int, default=1_000, help="step of the early checkpoint")
-        parser.add_argument("--decoder-steps", type=int, default=6_000, help="training steps of the picture decoder")
-        parser.add_argument(
-            "--examples", type=int, default=200, help="held-out captions the model cards are measured on"
-        )
-        parser.add_argument("--threads", type=int, default=2, help="processor threads")
-        parser.add_argument("--work", type=Path, default=None, help="folder of the training state")
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"members: {', '.join(family.MEMBERS)}")
+        parser.add_argument("--list", action="store_true", help="show budgets and what is shipped; trains nothing")
+        parser.add_argument("--minutes", type=float, default=None, help="stop after this long; go on another time")
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+        parser.add_argument("--threads", type=int, default=1, help="processor threads; more than one seldom pays here")
+        parser.add_argument("--work", type=Path, default=None, help="folder of the training states")
         parser.add_argument("--out", type=Path, default=None, help="folder to write the finished checkpoints to")
+        parser.add_argument("--examples", type=int, default=200, help="held-out captions the cards are measured on")
+        parser.add_argument("--no-export", action="store_true", help="train only; export with a later call")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not 0 < options["early_at"] < options["steps"]:
-            raise CommandError("--early-at must lie between 0 and --steps: it is a checkpoint of the same run.")
-        import torch
-
-        from generation.training.tiny_sd3 import train_decoder, train_transformer
-
-        torch.set_num_threads(options["threads"])
-        work = options["work"] or settings.DATA_DIR / "training" / "tiny-sd3"
-        work.mkdir(parents=True, exist_ok=True)
+        out = options["out"] or settings.MODELS_ROOT
+        if options["list"]:
+            self._list(Path(out))
+            return
+        if unknown := [name for name in options["names"] if name not in (*family.MEMBERS, SHARED, DECODER)]:
+            raise CommandError(f"There is no member {unknown[0]!r}; choose from {', '.join(family.MEMBERS)}.")
+        ends = None if options["minutes"] is None else time.monotonic() + 60 * options["minutes"]
+        shop = self._workshop(options)
         try:
-            self._follow("decoder", train_decoder(work, steps=options["decoder_steps"]), options["decoder_steps"])
-            transformer = train_transformer(work, steps=options["steps"], early_at=options["early_at"])
-            self._follow("transformer", transformer, options["steps"])
+            for stage in self._stages(shop, options["names"]):
+                self._follow(stage, ends)
         except KeyboardInterrupt:
             raise CommandError("Stopped. The same command goes on from here.") from None
-        self._export(work, options["out"] or settings.MODELS_ROOT, options)
+        if not options["no_export"]:
+            self._export(shop, Path(out), options)
 
-    def _follow(self, what: str, progress: Any, steps: int) -> None:
-        with tqdm(total=steps, desc=what, unit="step") as bar:
+    def _workshop(self, options: dict[str, Any]) -> Any:
+        import torch
+
+        from generation.training.stages import Workshop
+
+        torch.set_num_threads(options["threads"])
+        device = options["device"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise CommandError("There is no CUDA device here; use --device cpu.")
+        folder = options["work"] or settings.DATA_DIR / "training"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Workshop(folder, device=device)
+
+    def _stages(self, shop: Any, names: list[str]) -> Iterator[Any]:
+        """Shared parts first, then members in the order of the family; made when due, as each reads earlier ones."""
+        from generation.training import stages
+
+        yield from stages.shared_stages(shop)
+        if names == [SHARED]:
+            return
+        for member in family.MEMBERS.values():
+            if not names or member.name in names:
+                yield stages.member_stage(shop, member)
+        if not names or DECODER in names:
+            yield stages.decoder_stage(shop)
+
+    def _follow(self, stage: Any, ends: float | None) -> None:
+        progress = stage.run()
+        with tqdm(total=stage.steps, desc=stage.name, unit="step") as bar:
             for now in progress:
                 bar.update(now.step - bar.n)
                 bar.set_postfix(loss=f"{now.loss:.4f}")
+                if ends is not None and time.monotonic() > ends and now.step < now.steps:
+                    progress.close()
+                    raise CommandError(
+                        f"Stopped after the {stage.name}'s step {now.step:,} of {now.steps:,}: the minutes are over."
+                        " The same command goes on from here."
+                    )
 
-    def _export(self, work: Path, out: Path, options: dict[str, Any]) -> None:
-        import torch
+    def _export(self, shop: Any, out: Path, options: dict[str, Any]) -> None:
+        from generation.training.export import export_family
 
-        from generation.training.export import assemble, export_checkpoint
-
-        decoder = torch.load(work / "decoder.pt", weights_only=True)["average"]
-        final = torch.load(work / "transformer.pt", weights_only=True)
-        early = torch.load(work / "transformer-early.pt", weights_only=True)
-        for name, weights, step in (
-            ("tiny-sd3-early", early, options["early_at"]),
-            ("tiny-sd3", final["average"], final["step"]),
+        names = [name for name in options["names"] if name in family.MEMBERS] or list(family.MEMBERS)
+        for said in export_family(
+            shop, [family.MEMBERS[name] for name in names], out=out, examples=options["examples"]
         ):
-            pipeline = assemble(transformer_weights=weights, decoder_weights=decoder)
-            quality = export_checkpoint(pipeline, name=name, step=step, folder=out / name, examples=options["examples"])
-            best = quality[max(quality)]
-            self.stdout.write(
-                f"{name}: colours {best.colours:.0%}, place {best.place:.0%}, shape {best.shape:.0%},"
-                f" words {best.words:.0%}"
-            )
+            self.stdout.write(said)
+
+    def _list(self, out: Path) -> None:
+        for member in family.MEMBERS.values():
+            self.stdout.write(f"{member.name}: {member.what}")
+            self.stdout.write(f"  {member.formulation}, {member.steps:,} steps of {family.BATCH} scenes")
+            for name in (*member.earlier, member.name):
+                self.stdout.write(f"  {name}: {self._shipped(out / name)}")
+
+    def _shipped(self, folder: Path) -> str:
+        facts = folder / "checkpoint.json"
+        if not facts.exists():
+            return "not shipped"
+        told = read_json(facts)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+        return (
+            f"shipped, step {told['training_step']:,}, validation loss {told['validation_loss']:.4f}"
+            f" ({told['loss_family']}), {size / 1e6:.1f} MB of its own"
+        )

@@ -341,4 +341,22 @@ def test_the_page_about_the_commands_names_every_option(command: str) -> None:
     assert own and {name for name in own if f"`{name}" not in about} == set()
 
 
+def test_the_page_shows_what_the_command_prints(tmp_path: Path) -> None:
+    (tmp_path / "citations.csv").write_text(counts(CITATIONS, JOURNALS))
+    page = (Path(settings.BASE_DIR) / "docs" / "ranking_cli.md").read_text()
+    assert f"```\n{printed(tmp_path / 'citations.csv').rstrip()}\n```" in page
+
+
+def test_the_page_names_every_key_of_the_document(tmp_path: Path) -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "ranking_cli.md").read_text()
+    (found,) = ranked(tmp_path, votes(("A,B,left", 6), ("B,A,left", 4), ("A,B,tie", 2)), "--bootstrap", "10")
+
+    def keys(part: object) -> set[str]:
+        if isinstance(part, list):
+            return set().union(*map(keys, part))
+        return set(part) | set().union(*map(keys, part.values())) if isinstance(part, dict) else set()
+
+    assert {key for key in keys(found) if f'"{key}"' not in page} == set()
+
+
 DJANGOS_OWN = ("help", "version", "verbosity", "settings", "pythonpath", "traceback", "no-color", "force-color")

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from arena.ranking import checks
 from arena.ranking.checks import circular_triads, lack_of_fit, linkage, share_intervals, supported_cycles
 from arena.ranking.models import fit_model
-from arena.ranking.tallies import tally
+from arena.ranking.tallies import LEFT, tally
 from tests.arena.ranking.tables import BASEBALL, CITATIONS, tallies_of
-from tests.arena.ranking.worlds import simulate_votes
+from tests.arena.ranking.worlds import simulate_votes, some_votes
 
 CYCLE = [(0, 1, 70, 0, 30), (1, 2, 70, 0, 30), (2, 0, 70, 0, 30)]
 
@@ -99,3 +100,24 @@ def test_lack_of_fit_is_the_tail_of_the_published_deviance() -> None:
     # Three games a cell are too few for the approximation, and two contenders leave nothing to test.
     assert lack_of_fit(fit_model(tallies_of(BASEBALL))) is None
     assert lack_of_fit(fit_model(tallies_of([(0, 1, 70, 0, 30)]), side_bias=False)) is None
+
+
+def test_what_no_ranking_can_say_is_said() -> None:
+    rows = [(0, 1, LEFT), (1, 2, LEFT), (2, 0, LEFT)] * 40
+    tallies = tally(some_votes(rows, 3))
+    sentences = checks.contradictions(fit_model(tallies, side_bias=False), tallies, ["Ash", "Birch", "Cedar"])
+
+    assert sentences == [
+        "Ash beats Birch, Birch beats Cedar and Cedar beats Ash: no ranking can say so.",
+        "The model fits badly by the deviance (p < 0.001): differences rest on a form that does not hold.",
+    ]
+
+
+@pytest.mark.parametrize("effect", [60.0, np.nan])
+def test_a_design_effect_softens_contradictions_and_an_unknown_one_does_not(effect: float) -> None:
+    tallies = tally(some_votes([(0, 1, LEFT), (1, 2, LEFT), (2, 0, LEFT)] * 40, 3))
+    sentences = checks.contradictions(
+        fit_model(tallies, side_bias=False), tallies, ["Ash", "Birch", "Cedar"], design_effect=effect
+    )
+
+    assert len(sentences) == (0 if effect == 60 else 2)

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
+from arena.ranking import intervals
 from arena.ranking.fitted import Ties
 from arena.ranking.intervals import (
     critical_value,
@@ -20,12 +21,13 @@ from arena.ranking.intervals import (
     tiers,
     win_probability_intervals,
 )
+from arena.ranking.largest_differences import largest_differences
 from arena.ranking.models import fit_model
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.replicates import replicate
-from arena.ranking.tallies import Votes, tally
+from arena.ranking.tallies import LEFT, TIE, Votes, tally
 from tests.arena.ranking.tables import tallies_of
-from tests.arena.ranking.worlds import simulate_votes
+from tests.arena.ranking.worlds import simulate_votes, some_votes
 
 Floats = NDArray[np.float64]
 ALL: list[Ties] = ["half", "davidson", "rao-kupper", "drop"]
@@ -45,11 +47,11 @@ def run(votes: Votes, ties: Ties = "half", **options: object) -> Precision:
 
 def test_strengths_reach_students_t_at_the_effective_clusters() -> None:
     result = run(voting())
-    intervals = strength_intervals(result, level=0.9)
+    found = strength_intervals(result, level=0.9)
 
     reach = student.ppf(0.95, result.effective - 1) * result.standard_errors
-    np.testing.assert_allclose(intervals.low, result.fit.strengths - reach)
-    np.testing.assert_allclose(intervals.high, result.fit.strengths + reach)
+    np.testing.assert_allclose(found.low, result.fit.strengths - reach)
+    np.testing.assert_allclose(found.high, result.fit.strengths + reach)
 
 
 def test_half_win_probabilities_are_the_differences_carried_over() -> None:
@@ -111,6 +113,27 @@ def test_simultaneous_intervals_are_wider_than_single_ones_and_narrower_than_bon
 
     value = critical_value(result, EVERYONE)
     assert student.ppf(0.975, df) < value < student.ppf(1 - 0.025 / 6, df)
+
+
+def test_ranks_and_tiers_share_one_critical_value_and_a_changed_copy_draws_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+
+    def counted(*args: object, **options: object) -> Floats:
+        drawn.append(1)
+        found: Floats = largest_differences(*args, **options)  # type: ignore[arg-type]
+        return found
+
+    monkeypatch.setattr(intervals, "largest_differences", counted)
+    result = run(voting())
+    rank_ranges(result)
+    tiers(result)
+    difference_intervals(result, simultaneous=True)
+    assert len(drawn) == 1
+    rank_ranges(result, level=0.8)
+    rank_ranges(replace(result, floors=()))
+    assert len(drawn) == 3
 
 
 @pytest.mark.parametrize("ties", ALL)
@@ -185,6 +208,20 @@ def test_a_clean_sweep_has_the_interval_of_the_penalised_likelihood() -> None:
     np.testing.assert_allclose(
         [strengths.low[0], strengths.high[0]], [gaps.low[0, 1] / 2, gaps.high[0, 1] / 2], atol=1e-4
     )
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson"])
+def test_an_interval_that_two_raters_cannot_end_has_no_end(ties: Ties) -> None:
+    """Student's t at one degree of freedom reaches so far that the likelihood there is flat to the last bit."""
+    rows = [(0, 1, LEFT), (1, 0, LEFT), (2, 1, LEFT), (0, 1, TIE)]
+    votes = some_votes([(*row, rater, prompt) for row in rows for rater in (0, 1) for prompt in (0, 1)], 3)
+    result = estimate_precision(fit_model(tally(votes), ties=ties), votes)
+    gaps, win = difference_intervals(result), win_probability_intervals(result)
+
+    assert result.fit.estimator == "firth"
+    assert (gaps.low[2, 1], gaps.high[2, 1]) == (-np.inf, np.inf)
+    assert (win.low[2, 1], win.high[2, 1]) == (0.0, 1.0)
+    assert np.isfinite(win.estimate[2, 1])
 
 
 def test_differences_that_have_an_estimate_keep_their_symmetric_interval_beside_a_clean_sweep() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from arena.ranking.structure import NotComparable, estimable_groups, explain, weak_components, why_not_comparable
+from arena.ranking.structure import NotComparable, estimable_groups, explain, weak_components
 
 NAMES = ["Ash", "Birch", "Cedar", "Dogwood", "Elm"]
 
@@ -73,23 +73,6 @@ def test_nothing_is_to_be_explained_where_all_are_comparable() -> None:
 )
 def test_every_separation_has_its_reason(matrix: NDArray[np.float64], reasons: tuple[NotComparable, ...]) -> None:
     assert explain(matrix) == reasons
-
-
-@pytest.mark.parametrize(
-    ("matrix", "one", "other", "reason"),
-    [
-        (CYCLE, 0, 2, None),
-        (CHAMPION, 1, 3, None),
-        (CHAMPION, 0, 3, NotComparable("undefeated", (0,), (1, 2, 3))),
-        (LADDER, 1, 2, NotComparable("winless", (2,), (0, 1))),
-        (LADDER, 0, 1, NotComparable("undefeated", (0,), (1, 2))),
-        (TWO_BOARDS, 4, 0, NotComparable("unlinked", (1, 4), (0, 2))),
-    ],
-)
-def test_a_pair_is_told_what_keeps_it_apart(
-    matrix: NDArray[np.float64], one: int, other: int, reason: NotComparable | None
-) -> None:
-    assert why_not_comparable(matrix, one, other) == reason
 
 
 @pytest.mark.parametrize(

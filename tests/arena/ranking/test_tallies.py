@@ -99,6 +99,29 @@ def test_wrong_rows_of_counts_are_refused(row: tuple[int, ...], reason: str) -> 
         Tallies.from_counts(*np.array([row]).T, contenders=3)
 
 
+def test_cells_of_a_grouped_query_add_up_to_the_tallies_of_their_votes() -> None:
+    votes = some_votes([(0, 1, LEFT)] * 3 + [(1, 0, TIE)] * 2 + [(2, 1, RIGHT), (0, 2, BOTH_BAD)], 3)
+    cells = np.array([(2, 1, RIGHT, 1), (0, 1, LEFT, 2), (1, 0, TIE, 2), (0, 2, BOTH_BAD, 1), (0, 1, LEFT, 1)])
+
+    np.testing.assert_array_equal(Tallies.from_cells(*cells.T, contenders=3).counts, tally(votes).counts)
+    nothing = np.empty((0, 4), dtype=np.int64)
+    np.testing.assert_array_equal(Tallies.from_cells(*nothing.T, contenders=3).counts, Tallies.empty(3).counts)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ((0, 3, LEFT, 1), "right must be between 0 and 2"),
+        ((0, 1, 4, 1), "outcome must be between 0 and 3"),
+        ((0, 1, LEFT, -1), "counts must be 0 or more"),
+        ((1, 1, TIE, 1), "with itself"),
+    ],
+)
+def test_wrong_cells_are_refused(cell: tuple[int, ...], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Tallies.from_cells(*np.array([cell]).T, contenders=3)
+
+
 def test_outcomes_count_both_bad_as_a_tie_or_not_at_all() -> None:
     counted = tally(some_votes(VOTES, 3))
 

@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from arena import fitting
 from arena.leaderboard import results_of
-from arena.models import AuditEvent, Contender, Rater, Study, StudyMember
+from arena.models import AuditEvent, Contender, Fit, Rater, Study, StudyMember
 from tests.arena.bulk_votes import bulk_votes
-from tests.arena.factories import make_study, make_user
+from tests.arena.factories import make_rater, make_study, make_user
+from tests.arena.test_fitting import add_vote
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +50,8 @@ def test_numbers_on_the_page_are_those_of_the_fit() -> None:
     page = html.unescape(page_of(study))
     for row in results_of(study)[0].rows:
         cells = "baseline" if row.is_baseline else row.against_baseline.percent
-        line = rf"{row.label}</th>\s*<td[^>]*>{re.escape(cells)}</td>\s*<td>{row.ranks}</td><td>{re.escape(row.strength.number)}</td><td>{row.votes}</td>"  # noqa: E501
+        chances = row.outcomes.percents if row.outcomes else "–"
+        line = rf"{row.label}</th>\s*<td[^>]*>{re.escape(cells)}</td>\s*<td>{re.escape(chances)}</td>\s*<td>{row.ranks}</td><td>{row.tier}</td><td>{re.escape(row.strength.number)}</td><td>{row.votes}</td>"  # noqa: E501
         assert re.search(line, page), line
     for line_of_cells in results_of(study)[0].matrix:
         for cell in line_of_cells:
@@ -101,13 +103,68 @@ def test_votes_that_no_fit_has_seen_are_announced() -> None:
     assert "180 votes by 6 people came in" in page_of(study)
 
 
-def test_a_reason_stands_where_something_cannot_be_compared() -> None:
+def linked_in_parts(contenders: int, *boards: tuple[int, int]) -> Study:
+    """A study in which only the contenders of each of these pairs met."""
+    study = make_study(contenders=contenders, images=False, copies=False)
+    for rater in [make_rater(study) for _ in range(3)]:
+        for one, other in boards:
+            for prompt in (0, 1, 2):
+                for choice in ("left", "tie", "right"):
+                    add_vote(study, rater, left=one, right=other, choice=choice, prompt=prompt)
+                    add_vote(study, rater, left=other, right=one, choice=choice, prompt=prompt)
+    fitting.refit(study)
+    return study
+
+
+def test_boards_that_no_vote_links_stand_apart_with_the_reason() -> None:
+    page = html.unescape(page_of(linked_in_parts(5, (0, 1), (2, 3))))
+    assert "Board 1 of 2, which no vote links with the others" in page
+    assert "Board 2 of 2, which no vote links with the others" in page
+    assert "Compared with nobody yet" in page
+    assert page.count('<td class="muted">not comparable</td>') == 2
+    assert page.count('<td class="muted">not yet comparable: no votes</td>') == 1
+    assert "No chain of votes links" in page
+
+
+def test_a_strength_that_only_the_penalty_bounds_is_tagged_with_the_reason() -> None:
     study = make_study(contenders=3, images=False, copies=False)
     bulk_votes(study, strengths=[0, 0, 50], tie_share=0)
     fitting.refit(study)
     page = page_of(study)
-    assert "not yet comparable" in page
+    assert '<span class="tag">penalised</span>' in page
     assert "never lost to or tied with" in page
+    assert "Firth&#x27;s penalised likelihood was used" in page
+
+
+def test_side_bias_and_models_of_ties_are_told() -> None:
+    study = voted_study()
+    shown = results_of(study)[0]
+    page = html.unescape(page_of(study))
+    assert f"Of two equals, the one on the left is preferred {shown.left_share.percent} of the time" in page
+    assert shown.tie_models is not None
+    assert f"{shown.tie_models.sentence}." in page
+
+
+def test_a_fit_of_the_first_version_can_still_be_read_and_is_refitted() -> None:
+    study = voted_study()
+    (fit,) = Fit.objects.filter(study=study)
+    old = dict(fit.results)
+    for name in ("version", "unbounded", "estimator", "side_bias", "ties", "goodness", "choix_difference"):
+        del old[name]
+    kept = {"estimate", "id", "low", "high"}
+    old["against_baseline"] = [{key: each[key] for key in kept} for each in old["against_baseline"]]
+    old["contenders"] = [
+        {**{key: each[key] for key in each if key not in ("tier", "board", "flags")}, "group": 0}
+        for each in old["contenders"]
+    ]
+    Fit.objects.filter(pk=fit.pk).update(results=old, options={"method": 1}, options_digest="1" * 64)
+
+    page = page_of(study)
+    assert "the method have changed since this estimate" in page
+    for row in results_of(study)[0].rows:
+        assert row.strength.number in html.unescape(page)
+    assert fitting.refit_changed_studies() != []
+    assert "the method have changed since this estimate" not in page_of(study)
 
 
 @pytest.mark.parametrize("name", ["forest-prompt-following", "matrix-prompt-following", "steps-prompt-following"])
@@ -267,10 +324,7 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
 
 
 def test_many_reasons_are_folded_away_behind_their_number() -> None:
-    study = make_study(contenders=5, images=False, copies=False)
-    bulk_votes(study, strengths=[0, 50, 100, 150, 200], tie_share=0)
-    fitting.refit(study)
-    page = page_of(study)
-    assert "4 of 5 contenders cannot be compared with colours-0, 1 steps yet." in page
+    page = page_of(linked_in_parts(5, (0, 1)))
+    assert "3 of 5 contenders cannot be compared with colours-0, 1 steps yet." in page
     assert '<details id="prompt-following-reasons">' in page
-    assert page.count("never lost to or tied with") == 1
+    assert page.count("No chain of votes links") == 4

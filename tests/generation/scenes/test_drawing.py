@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from generation.scenes import Scene, Sign, draw
-from generation.scenes.drawing import letters_mask, outline, text_colour
+from generation.scenes import Scene, Sign, caption_of, draw, random_scene, read
+from generation.scenes.drawing import RADII, letters_mask, outline, text_colour
 from generation.scenes.grammar import SceneObject, pair, single
 from generation.scenes.vocabulary import COLOURS, GLYPHS, LETTERS, POSITIONS, RELATIONS, SHAPES, TRAINING_WORDS
 
@@ -17,6 +17,12 @@ STOP = Scene("blue", sign=Sign("yellow", "STOP"))
 def colour_at(picture: np.ndarray, x: float, y: float) -> tuple[int, ...]:
     height, width, _ = picture.shape
     return tuple(int(value) for value in picture[int(y * height), int(x * width)])
+
+
+def inside(shape: str, place: tuple[float, float], *, count: int = 1) -> tuple[float, float]:
+    """A point that the shape covers: its centre, and of a ring, which has none, a point of its right side."""
+    x, y = place
+    return (x + 0.86 * RADII[count], y) if shape == "ring" else (x, y)
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
@@ -44,7 +50,7 @@ def test_a_random_generator_varies_the_picture_and_its_seed_repeats_it(scene: Sc
 def test_a_single_object_is_at_its_place_in_its_colour(shape: str, position: str) -> None:
     for colour, background in itertools.permutations(COLOURS, 2):
         picture = draw(single(colour=colour, shape=shape, position=position, background=background))
-        assert colour_at(picture, *POSITIONS[position]) == COLOURS[colour]
+        assert colour_at(picture, *inside(shape, POSITIONS[position])) == COLOURS[colour]
         elsewhere = [place for name, place in POSITIONS.items() if name not in (position, "in the centre")]
         if position != "in the centre":
             assert {colour_at(picture, *place) for place in elsewhere} == {COLOURS[background]}
@@ -56,8 +62,8 @@ def test_two_objects_are_at_their_places_and_do_not_touch(relation: str, shapes:
     scene = pair(first=("red", shapes[0]), relation=relation, second=("green", shapes[1]), background="white")
     picture = draw(scene)
     first, second = RELATIONS[relation]
-    assert colour_at(picture, *first) == COLOURS["red"]
-    assert colour_at(picture, *second) == COLOURS["green"]
+    assert colour_at(picture, *inside(shapes[0], first, count=2)) == COLOURS["red"]
+    assert colour_at(picture, *inside(shapes[1], second, count=2)) == COLOURS["green"]
     is_background = (picture == COLOURS["white"]).all(axis=2)
     lines = is_background.all(axis=1 if relation in ("above", "below") else 0)
     assert lines[24:40].any()
@@ -68,7 +74,7 @@ def test_a_varied_object_still_covers_its_place_in_about_its_colour(shape: str) 
     for seed, (name, place) in itertools.product(range(20), POSITIONS.items()):
         scene = single(colour="purple", shape=shape, position=name, background="yellow")
         picture = draw(scene, rng=np.random.default_rng(seed))
-        distance = np.abs(np.subtract(colour_at(picture, *place), COLOURS["purple"]))
+        distance = np.abs(np.subtract(colour_at(picture, *inside(shape, place)), COLOURS["purple"]))
         assert distance.max() <= 6
 
 
@@ -86,14 +92,27 @@ def test_an_unknown_shape_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["I", "GO", "CAT", "STOP"])
 @pytest.mark.parametrize("scale", [1, 2, 3])
-def test_letters_are_5_by_7_with_a_gap_and_narrower_in_words_of_four(text: str, scale: int) -> None:
-    wide = 2 if len(text) == 4 else 3
+def test_letters_are_5_by_7_of_one_size_whatever_the_word(text: str, scale: int) -> None:
     mask = letters_mask(text, size=64 * scale)
     assert mask.dtype == bool
-    assert mask.shape == (7 * 3 * scale, (6 * len(text) - 1) * wide * scale)
+    assert mask.shape == (21 * scale, (13 * len(text) - 3) * scale)
     for index, letter in enumerate(text):
-        columns = slice(6 * index * wide * scale, (6 * index + 5) * wide * scale, wide * scale)
+        columns = slice(13 * index * scale, (13 * index + 10) * scale, 2 * scale)
         assert np.array_equal(mask[:: 3 * scale, columns], GLYPHS[letter])
+
+
+def test_a_sign_has_two_colours_because_letters_lie_on_whole_pixels() -> None:
+    inside = draw(Scene("blue", sign=Sign("white", "MOON")))[18:46, 4:60].reshape(-1, 3)
+    assert {tuple(pixel) for pixel in inside.tolist()} == {COLOURS["white"], COLOURS["black"]}
+
+
+def test_objects_of_one_picture_never_touch_nor_reach_the_corners() -> None:
+    rng = np.random.default_rng(12)
+    for _ in range(500):
+        scene = random_scene(rng)
+        if scene.sign is not None:
+            continue
+        assert len(read(draw(scene, rng=rng)).things) == len(scene.objects), caption_of(scene)
 
 
 def test_every_letter_has_a_glyph_of_its_own() -> None:

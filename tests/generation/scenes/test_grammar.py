@@ -76,8 +76,8 @@ def test_left_of_and_right_of_place_the_first_object() -> None:
     first, second = ("red", "circle"), ("blue", "star")
     left = pair(first=first, relation="left of", second=second, background="white")
     right = pair(first=first, relation="right of", second=second, background="white")
-    assert left.objects == (SceneObject("red", "circle", 0.27, 0.5), SceneObject("blue", "star", 0.73, 0.5))
-    assert right.objects == (SceneObject("red", "circle", 0.73, 0.5), SceneObject("blue", "star", 0.27, 0.5))
+    assert left.objects == (SceneObject("red", "circle", 0.28, 0.5), SceneObject("blue", "star", 0.72, 0.5))
+    assert right.objects == (SceneObject("red", "circle", 0.72, 0.5), SceneObject("blue", "star", 0.28, 0.5))
 
 
 @given(scene=SCENES)
@@ -102,7 +102,7 @@ def test_captions_use_the_words_of_the_grammar_only(scene: Scene) -> None:
         " a red circle on the left on a blue background",
         "a red  circle on the left on a blue background",
         "a red circle on a blue background",
-        "a pink circle on the left on a blue background",
+        "a violet circle on the left on a blue background",
         "a red hexagon on the left on a blue background",
         "a red circle left of on a blue background",
         "a red circle beside a green star on a blue background",

@@ -1,0 +1,78 @@
+"""Model cards: what a checkpoint is, what it was made of, and what it can do."""
+
+# ruff: noqa: E501 - lines of the cards
+
+from typing import Any
+
+from generation.training.evaluation import ATTRIBUTES, Quality
+from generation.training.family import BATCH, SCENES, Member
+
+_HEAD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+# {name}
+
+"""
+
+_FAMILY = """It draws 64 x 64 pictures of coloured shapes and signs and exists so that Winrate can be tried, and checked against a
+known truth, on a CPU. Its autoencoder (f=4, 8 latent channels) and text encoders were trained first and are shared by
+the whole family (`parts/`, linked from here).
+"""
+
+_WHAT = {
+    "mmdit": "A Stable Diffusion 3 in miniature: the stock `StableDiffusion3Pipeline` with an MM-DiT, two CLIP text"
+    " encoders that know the words of the captions but cannot spell, and a T5 encoder that can. The T5 encoder was"
+    " dropped in 15 % of training, so it may be left out (`text_encoder_3`), as in SD3's ablation.",
+    "unet": "Latent diffusion in miniature: the stock `StableDiffusionPipeline` with a UNet whose cross-attention sees"
+    " one CLIP encoder. That encoder cannot spell, so signs show scribbles.",
+}
+
+
+def model_card(member: Member, facts: dict[str, Any], quality: dict[int, Quality], *, examples: int) -> str:
+    """The card of a checkpoint as Markdown."""
+    sampling = (
+        "guidance 3, explicit sigmas `linspace(1, 1/N, N)`, `max_sequence_length=18`"
+        if member.formulation.startswith("rf")
+        else "guidance 3, the stored scheduler with N steps (DDIM's update)"
+    )
+    return f"""{_HEAD.format(name=facts["name"])}{_WHAT[member.denoiser]}
+
+{_FAMILY}
+- **Formulation**: {facts["loss_family"]} (SD3, arXiv 2403.03206, section 3).
+- **Data**: {SCENES:,} scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash)
+  and all signs with the held-out words were never seen in training.
+- **Budget**: {facts["training_step"]:,} steps of {BATCH} scenes on one CPU core; Muon and AdamW, constant learning rate
+  {"with a cool-down over the last fifth" if member.cool_down and facts["name"] == member.name else "without a cool-down"},
+  weights averaged over about the last tenth, 10 % caption dropout; `python manage.py train_demo_models {member.name}`.
+- **Parameters**: {facts["parameters"] / 1e6:.1f} million in all parts.
+- **Validation loss**: {facts["validation_loss"]} ({facts["loss_family"]}; eight noise levels equidistant in t without
+  t = 1, averaged, on 256 held-out scenes; section 5.3). Comparable within this formulation only.
+- **Sampling**: {sampling}.
+- **Licence**: {facts["licence"]}, weights and data.
+
+What the picture checker (`generation/scenes/checker`) sees on {examples} held-out captions, a quarter of them signs, at
+guidance 3: the share of the captions naming it in which each is right; letters: the share of letters that read right.
+
+{_table(quality)}
+"""
+
+
+def adapter_card(member: Member, facts: dict[str, Any]) -> str:
+    """The card of a LoRA adapter as Markdown."""
+    return f"""{_HEAD.format(name=facts["name"])}A LoRA adapter (rank 8, attention only) on `{facts["adapter_of"]}`: {member.what}. Register it by itself
+(`python manage.py add_checkpoint {facts["name"]} {facts["name"]}`): its base is found beside it.
+
+- **Data**: scenes drawn by `generation/scenes`, every shade moved 55 % of the way to white.
+- **Budget**: {facts["training_step"]:,} steps of 32 scenes on one CPU core;
+  `python manage.py train_demo_models {member.name}`.
+- **Licence**: {facts["licence"]}.
+"""
+
+
+def _table(quality: dict[int, Quality]) -> str:
+    lines = [f"| steps | {' | '.join(ATTRIBUTES)} |", "|---" * (len(ATTRIBUTES) + 1) + "|"]
+    for steps, measured in quality.items():
+        lines.append(f"| {steps} | " + " | ".join(f"{measured[attribute]:.0%}" for attribute in ATTRIBUTES) + " |")
+    return "\n".join(lines)

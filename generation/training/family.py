@@ -1,0 +1,66 @@
+"""The demo family: its members and their budgets. No torch: `--list` reads this table too."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+BATCH = 64
+AUTOENCODER_STEPS = 1_000
+DECODER_STEPS = 1_500
+TEXT_STEPS = 700
+SCENES = 30_720
+FORMULATION_STEPS = 1_000
+COOL_DOWN = 0.2
+LORA_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training run: what is trained under which formulation, for how many steps, and what is kept of it."""
+
+    name: str
+    denoiser: str
+    formulation: str
+    steps: int
+    cool_down: float = 0.0
+    earlier: dict[str, int] = field(default_factory=dict)
+    """Names of earlier checkpoints of the same run, and their steps."""
+    base: str = ""
+    """The member that a LoRA adapter is trained on."""
+    what: str = ""
+
+
+MEMBERS: Final[dict[str, Member]] = {
+    member.name: member
+    for member in (
+        Member(
+            name="tiny-sd3",
+            denoiser="mmdit",
+            formulation="rf/lognorm(0,1)",
+            steps=6_000,
+            cool_down=COOL_DOWN,
+            earlier={"tiny-sd3-early": FORMULATION_STEPS, "tiny-sd3-mid": 2_500},
+            what="the best of the family, and two earlier checkpoints of the same run",
+        ),
+        Member("tiny-sd3-rf", "mmdit", "rf", FORMULATION_STEPS, what="uniform timesteps instead of logit-normal ones"),
+        Member(
+            "tiny-sd3-eps", "mmdit", "eps/linear", FORMULATION_STEPS, what="predicts noise on LDM's linear schedule"
+        ),
+        Member("tiny-sd3-v", "mmdit", "v/cos", FORMULATION_STEPS, what="predicts v on the cosine schedule"),
+        Member(
+            name="tiny-ldm",
+            denoiser="unet",
+            formulation="eps/linear",
+            steps=1_200,
+            cool_down=COOL_DOWN,
+            what="latent diffusion: a UNet with cross-attention to one CLIP encoder, which cannot spell",
+        ),
+        Member(
+            name="tiny-sd3-pastel",
+            denoiser="lora",
+            formulation="rf/lognorm(0,1)",
+            steps=LORA_STEPS,
+            base="tiny-sd3",
+            what="a LoRA adapter on tiny-sd3: everything in pastel shades",
+        ),
+    )
+}
