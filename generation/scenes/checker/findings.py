@@ -141,9 +141,13 @@ def _check_board(seen: Measured, sign: Sign) -> ThingFound:
     return ThingFound(purity(seen.board.colour, sign.colour), 1.0, has_shape=True)
 
 
+def _things_of(seen: Measured, colour: str) -> list[int]:
+    return [index for index, other in enumerate(seen.things) if other.colour == colour and not other.is_smear]
+
+
 def _find(seen: Measured, thing: SceneObject, *, taken: list[int | None]) -> int | None:
     """The blob that is most likely meant: of the colour, if possible of the shape, then the largest."""
-    own = [k for k, other in enumerate(seen.things) if other.colour == thing.colour and k not in taken]
+    own = [k for k in _things_of(seen, thing.colour) if k not in taken]
     return max(own, key=lambda k: (seen.things[k].shape == thing.shape, seen.things[k].share), default=None)
 
 
@@ -157,11 +161,8 @@ def _compare(seen: Measured, index: int, thing: SceneObject) -> ThingFound:
 def _check_several(seen: Measured, objects: tuple[SceneObject, ...]) -> tuple[tuple[ThingFound, ...], float]:
     """(things, count): all blobs of the colour and about the size are the things, however many."""
     thing, unit = objects[0], RADII[len(objects)] ** 2
-    own = [
-        index
-        for index, other in enumerate(seen.things)
-        if other.colour == thing.colour and _SMALLEST * unit < other.share < _LARGEST * unit
-    ]
+    is_of_size = [_SMALLEST * unit < other.share < _LARGEST * unit for other in seen.things]
+    own = [index for index in _things_of(seen, thing.colour) if is_of_size[index]]
     sharp = sum(seen.things[index].is_sharp for index in own)
     count = max(0.0, 1.0 - 0.5 * abs(sharp - len(objects))) if sharp else 0.0
     return tuple(_compare(seen, index, thing) for index in own) or (_ABSENT,), count

@@ -15,6 +15,9 @@ from generation.scenes.vocabulary import COUNTS, POSITIONS
 SHAPE_IS_THERE: Final = 0.75
 """Overlap with the best fitting shape from which a thing has that shape."""
 
+LIKE_A_THING: Final = 0.55
+"""Overlap with the best fitting shape below which a blob is a smear: nothing that a caption could mean."""
+
 BLURRED: Final = 1.6
 """Width of a thing's edges, 1 being sharp, from which it is a blur."""
 
@@ -38,6 +41,11 @@ class SeenThing:
     y: float
     share: float
     fit: Fit
+
+    @property
+    def is_smear(self) -> bool:
+        """Whether it is so far from every shape that nobody would call it a thing."""
+        return self.fit.overlaps[self.fit.best] < LIKE_A_THING
 
     @property
     def is_sharp(self) -> bool:

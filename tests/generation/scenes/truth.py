@@ -1,9 +1,9 @@
-"""What is truly there, worked out without the checker: from the scene that was drawn, or from plain sums of pixels."""
+"""What a picture does not show, worked out without the checker: from the scene that was drawn."""
 
 import numpy as np
 
-from generation.scenes import Scene, draw
-from generation.scenes.vocabulary import COLOURS, COUNTS, POSITIONS, RELATIONS
+from generation.scenes import Scene
+from generation.scenes.vocabulary import COUNTS, POSITIONS, RELATIONS
 
 SAME_PLACE = 0.2  # of the picture: half of the least distance between two positions, and a bit
 _OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
@@ -52,34 +52,3 @@ def _is_related(asked: Scene, drawn: Scene) -> bool:
     return (shown == wanted and drawn.place == asked.place) or (
         shown == wanted[::-1] and _OPPOSITE[drawn.place] == asked.place
     )
-
-
-def absent_by_pixels(asked: Scene, picture: np.ndarray) -> set[str]:
-    """The attributes that a picture of unknown content cannot have, by plain sums of pixels; never all of them.
-
-    A colour is not there when next to no pixel is near it. Shapes, counts and letters are not there when the picture is
-    far from all of many drawings of its caption, whatever their small variations.
-    """
-    gone = set()
-    if float(np.mean(_near(picture[np.ix_(_RIM, _RIM)], asked.background))) < 0.25:
-        gone.add("background")
-    colours = {asked.sign.colour} if asked.sign else {thing.colour for thing in asked.objects}
-    if any(float(np.mean(_near(picture, colour))) < 0.01 for colour in colours):
-        gone |= {"colours", "place"}
-    if _distance_to_drawings(asked, picture) > 30:
-        gone |= {"shape", "count", "letters", "word"}
-    return gone
-
-
-_RIM = np.r_[0:7, 57:64]
-
-
-def _near(pixels: np.ndarray, colour: str) -> np.ndarray:
-    return np.asarray(np.linalg.norm(pixels.astype(float) - COLOURS[colour], axis=2) < 75)
-
-
-def _distance_to_drawings(scene: Scene, picture: np.ndarray) -> float:
-    """Root mean square over pixels and channels, in levels, to the nearest of 40 drawings."""
-    rng = np.random.default_rng(0)
-    drawings = np.stack([draw(scene, rng=rng) for _ in range(40)]).astype(float)
-    return float(np.sqrt(((drawings - picture) ** 2).mean(axis=(1, 2, 3))).min())
