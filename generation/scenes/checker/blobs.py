@@ -1,7 +1,6 @@
 """What stands before the background: connected areas of one colour, with soft edges."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -120,7 +119,9 @@ def is_board(blob: Blob) -> bool:
     left, top, right, bottom = blob.box
     if abs(right - left - BOARD_WIDTH) > 6 or abs(bottom - top - BOARD_HEIGHT) > 6:
         return False
-    bands = np.concatenate([blob.inside[top : top + _BAND, left:right], blob.inside[bottom - _BAND : bottom, left:right]])
+    bands = np.concatenate(
+        [blob.inside[top : top + _BAND, left:right], blob.inside[bottom - _BAND : bottom, left:right]]
+    )
     return bool(bands.mean() > 0.85)
 
 
@@ -137,10 +138,13 @@ def components(mask: np.ndarray, *, smallest: int) -> list[np.ndarray]:
     for run, length in enumerate((ends - starts).tolist()):
         sizes[parent[run]] = sizes.get(parent[run], 0) + length
     regions = []
-    for root in (root for root, size in sizes.items() if size >= smallest):
+    for root, size in sizes.items():
+        if size < smallest:
+            continue
         region = np.zeros_like(mask)
-        for run in (run for run, of in enumerate(parent) if of == root):
-            region[rows[run], starts[run] : ends[run]] = True
+        for run, first in enumerate(parent):
+            if first == root:
+                region[rows[run], starts[run] : ends[run]] = True
         regions.append(region)
     return regions
 
@@ -184,5 +188,3 @@ def _grown(mask: np.ndarray, steps: int) -> np.ndarray:
         grown[:, :-1] |= mask[:, 1:]
         mask = grown
     return mask
-
-

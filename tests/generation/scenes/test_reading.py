@@ -17,9 +17,7 @@ def from_the_left_or_top(scene: Scene) -> str:
     if scene.place not in _OPPOSITE:
         return caption_of(scene)
     first, second = ((thing.colour, thing.shape) for thing in scene.objects)
-    return caption_of(
-        pair(first=second, relation=_OPPOSITE[scene.place], second=first, background=scene.background)
-    )
+    return caption_of(pair(first=second, relation=_OPPOSITE[scene.place], second=first, background=scene.background))
 
 
 def share_captioned(scenes: list[Scene], pictures: list[np.ndarray]) -> float:
