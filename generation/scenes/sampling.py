@@ -1,6 +1,8 @@
 """Which scenes: random ones for training, held-out ones for evaluation, and the demo study's prompts."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -88,12 +90,35 @@ def held_out_scenes(count: int, *, seed: int = 0, signs: float = 0.25) -> list[S
 
 
 def demo_scenes(count: int = 24, *, seed: int = 7) -> list[Scene]:
-    """The demo study's prompts: held-out scenes, a third of them signs; the first few already show every kind."""
-    scenes = held_out_scenes(count, seed=seed, signs=1 / 3)
-    signs = [scene for scene in scenes if scene.sign is not None]
-    others = [scene for scene in scenes if scene.sign is None]
+    """The demo study's prompts: held-out scenes, a third of them signs; the first four already show every kind.
+
+    24 show every position, relation and count, and eight different words.
+    """
+    pool = held_out_scenes(max(200, 2 * count), seed=seed, signs=0.4)
+    signs = _taking_turns([scene for scene in pool if scene.sign is not None], by=_word)[: round(count / 3)]
+    places = _taking_turns([scene for scene in pool if scene.sign is None], by=lambda scene: scene.place)
+    others = _taking_turns(places, by=_kind)[: count - len(signs)]
     mixed: list[Scene] = []
     while signs or others:
         mixed += others[:2] + signs[:1]
         others, signs = others[2:], signs[1:]
     return mixed
+
+
+def _taking_turns(scenes: list[Scene], *, by: Callable[[Scene], str]) -> list[Scene]:
+    """The same scenes, in rounds: one of each value of `by`, then the next of each."""
+    seen: Counter[str] = Counter()
+    rounds = []
+    for scene in scenes:
+        rounds.append(seen[by(scene)])
+        seen[by(scene)] += 1
+    order = sorted(range(len(scenes)), key=rounds.__getitem__)
+    return [scenes[k] for k in order]
+
+
+def _word(scene: Scene) -> str:
+    return "" if scene.sign is None else scene.sign.text
+
+
+def _kind(scene: Scene) -> str:
+    return "several" if scene.place in COUNTS else KINDS[len(scene.objects) - 1]

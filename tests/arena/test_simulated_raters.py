@@ -106,6 +106,26 @@ def test_the_picture_that_is_better_in_a_criterion_wins_it_from_either_side(crit
     assert on_the_right.count("right") >= 50
 
 
+@pytest.mark.parametrize(
+    ("caption", "drawn"),
+    [
+        ("three red hearts on a blue background", "four red hearts on a blue background"),
+        ("three red hearts on a blue background", "three red rings on a blue background"),
+        (
+            "a red star left of a green cross on a white background",
+            "a red star right of a green cross on a white background",
+        ),
+        ('a red sign that says "CAT" on a blue background', 'a red sign that says "DOG" on a blue background'),
+        ('a red sign that says "CAT" on a blue background', 'a pink sign that says "CAT" on a blue background'),
+    ],
+    ids=["count", "shape", "relation", "word", "colour"],
+)
+def test_the_picture_that_follows_the_prompt_wins_whatever_the_difference_is(caption: str, drawn: str) -> None:
+    better, worse = draw(parse_caption(caption)), draw(parse_caption(drawn))
+    choices = [decide(better, worse, caption, draw_traits(seed))["prompt-following"].leaning for seed in range(60)]
+    assert choices.count("left") >= 45
+
+
 def test_the_sign_that_is_spelled_right_wins_typography() -> None:
     caption = 'a white sign that says "CAT" on a blue background'
     right = draw(parse_caption(caption))

@@ -72,13 +72,14 @@ def find_blobs(pixels: np.ndarray, background: Background) -> list[Blob]:
         if layer is None:
             continue
         blobs = _blobs_of(layer, NAMES[index], left, pixels)
-        found += blobs
+        if board := next((blob for blob in blobs if is_board(blob)), None):
+            # Letters, and what they enclose, belong to the board and are read elsewhere.
+            x1, y1, x2, y2 = board.box
+            left[y1:y2, x1:x2] = False
+            blobs = [blob for blob in blobs if blob is board or not blob.inside[y1:y2, x1:x2].any()]
         for blob in blobs:
             left = left & ~(_grown(blob.inside, _REACH) & layer.is_mix)
-            if is_board(blob):
-                # Letters belong to the board and are read elsewhere.
-                x1, y1, x2, y2 = blob.box
-                left[y1:y2, x1:x2] = False
+        found += blobs
     return found
 
 
@@ -137,10 +138,13 @@ def components(mask: np.ndarray, *, smallest: int) -> list[np.ndarray]:
     for run, length in enumerate((ends - starts).tolist()):
         sizes[parent[run]] = sizes.get(parent[run], 0) + length
     regions = []
-    for root in (root for root, size in sizes.items() if size >= smallest):
+    for root, size in sizes.items():
+        if size < smallest:
+            continue
         region = np.zeros_like(mask)
-        for run in (run for run, of in enumerate(parent) if of == root):
-            region[rows[run], starts[run] : ends[run]] = True
+        for run, first in enumerate(parent):
+            if first == root:
+                region[rows[run], starts[run] : ends[run]] = True
         regions.append(region)
     return regions
 

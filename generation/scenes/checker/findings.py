@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 
 from generation.scenes.checker.pixels import cleanliness, purity
-from generation.scenes.checker.reading import NEAR, SHAPE_IS_THERE, Measured, measure, position_of, relation_of
+from generation.scenes.checker.reading import NEAR, Measured, measure, position_of, relation_of
 from generation.scenes.drawing import RADII
 from generation.scenes.grammar import Scene, SceneObject, Sign
 from generation.scenes.vocabulary import COUNTS, POSITIONS
 
-_SMALLEST, _LARGEST = 0.5, 5.0  # of the square of the usual radius that a thing to be counted covers
+_SMALLEST, _LARGEST = 0.8, 6.0  # area of a thing to be counted by the square of the usual radius: 1.7 to 3.6 as drawn
 
 
 @dataclass(frozen=True)
@@ -141,29 +141,30 @@ def _check_board(seen: Measured, sign: Sign) -> ThingFound:
     return ThingFound(purity(seen.board.colour, sign.colour), 1.0, has_shape=True)
 
 
+def _things_of(seen: Measured, colour: str) -> list[int]:
+    return [index for index, other in enumerate(seen.things) if other.colour == colour and not other.is_smear]
+
+
 def _find(seen: Measured, thing: SceneObject, *, taken: list[int | None]) -> int | None:
     """The blob that is most likely meant: of the colour, if possible of the shape, then the largest."""
-    own = [k for k, other in enumerate(seen.things) if other.colour == thing.colour and k not in taken]
+    own = [k for k in _things_of(seen, thing.colour) if k not in taken]
     return max(own, key=lambda k: (seen.things[k].shape == thing.shape, seen.things[k].share), default=None)
 
 
 def _compare(seen: Measured, index: int, thing: SceneObject) -> ThingFound:
     other = seen.things[index]
-    is_best = max(other.fits, key=lambda shape: other.fits[shape]) == thing.shape
-    fit = other.fits[thing.shape]
+    overlap = other.fit.overlaps[thing.shape] * (1.0 if other.fit.best == thing.shape else 0.5)
     colour = purity(seen.blobs[index].colour, thing.colour)
-    return ThingFound(colour, fit if is_best else 0.5 * fit, has_shape=is_best and fit >= SHAPE_IS_THERE)
+    return ThingFound(colour, overlap, has_shape=other.shape == thing.shape)
 
 
 def _check_several(seen: Measured, objects: tuple[SceneObject, ...]) -> tuple[tuple[ThingFound, ...], float]:
     """(things, count): all blobs of the colour and about the size are the things, however many."""
     thing, unit = objects[0], RADII[len(objects)] ** 2
-    own = [
-        index
-        for index, other in enumerate(seen.things)
-        if other.colour == thing.colour and _SMALLEST * unit < other.share < _LARGEST * unit
-    ]
-    count = max(0.0, 1.0 - 0.5 * abs(len(own) - len(objects))) if own else 0.0
+    is_of_size = [_SMALLEST * unit < other.share < _LARGEST * unit for other in seen.things]
+    own = [index for index in _things_of(seen, thing.colour) if is_of_size[index]]
+    sharp = sum(seen.things[index].is_sharp for index in own)
+    count = max(0.0, 1.0 - 0.5 * abs(sharp - len(objects))) if sharp else 0.0
     return tuple(_compare(seen, index, thing) for index in own) or (_ABSENT,), count
 
 

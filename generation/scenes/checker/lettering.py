@@ -96,16 +96,20 @@ def _match(inked: np.ndarray, shift: tuple[int, int]) -> tuple[dict[int, float],
     spread = flat.std(axis=1, keepdims=True)
     alike = flat @ _glyphs().T / (np.maximum(spread, _FAINT) * np.sqrt(flat.shape[1]))
     strength = alike * spread / _glyph_spreads()
-    # (places, positions x letters): the best position and letter of each place.
-    by_place = alike.reshape(len(near), len(_ALL_PLACES), len(near), -1).transpose(1, 0, 2, 3).reshape(7, -1)
-    strength = strength.reshape(len(near), len(_ALL_PLACES), len(near), -1).transpose(1, 0, 2, 3).reshape(7, -1)
+    by_place, strength_by_place = _by_place(alike), _by_place(strength)
     best = by_place.argmax(axis=1)
     scores, letters = {}, {}
     for place, (x, at) in enumerate(zip(_ALL_PLACES, best.tolist(), strict=True)):
         scores[x] = float(by_place[place, at])
-        reads = scores[x] > _ALIKE and strength[place, at] > _STRENGTH
+        reads = scores[x] > _ALIKE and strength_by_place[place, at] > _STRENGTH
         letters[x] = LETTERS[at % len(LETTERS)] if reads else UNREADABLE
     return scores, letters
+
+
+def _by_place(values: np.ndarray) -> np.ndarray:
+    """(rows x places x columns, letters) -> (places, rows x columns x letters)."""
+    near, places = 2 * _SLACK + 1, len(_ALL_PLACES)
+    return values.reshape(near, places, near, len(LETTERS)).transpose(1, 0, 2, 3).reshape(places, -1)
 
 
 def _ink_elsewhere(inked: np.ndarray, places: tuple[int, ...], shift: tuple[int, int]) -> float:

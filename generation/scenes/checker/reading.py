@@ -8,12 +8,18 @@ import numpy as np
 from generation.scenes.checker.blobs import Blob, find_blobs, is_board
 from generation.scenes.checker.lettering import UNREADABLE, Lettering, read_board
 from generation.scenes.checker.pixels import SIZE, Background, at_working_size, background_of
-from generation.scenes.checker.shapes import centre_of, offset_of, overlaps
+from generation.scenes.checker.shapes import Fit, centre_of, fit, offset_of
 from generation.scenes.grammar import Scene, Sign, caption_of, pair, several, single
 from generation.scenes.vocabulary import COUNTS, POSITIONS
 
 SHAPE_IS_THERE: Final = 0.75
 """Overlap with the best fitting shape from which a thing has that shape."""
+
+LIKE_A_THING: Final = 0.55
+"""Overlap with the best fitting shape below which a blob is a smear: nothing that a caption could mean."""
+
+BLURRED: Final = 1.6
+"""Width of a thing's edges, 1 being sharp, from which it is a blur."""
 
 NEAR: Final = 0.14
 """How far from its place a thing's centre may lie, as a share of the picture."""
@@ -26,7 +32,7 @@ _LARGEST = 0.30  # of the picture that one thing may cover
 class SeenThing:
     """One blob. `shape` is None where none fits; x and y are the centre it would be drawn at, as shares of the picture.
 
-    `share` is the part of the picture it covers, `fits` the overlap with every shape, 0 to 1.
+    A blur fits none. `share` is the part of the picture it covers, `fit` how it compares with every shape.
     """
 
     colour: str
@@ -34,7 +40,17 @@ class SeenThing:
     x: float
     y: float
     share: float
-    fits: dict[str, float]
+    fit: Fit
+
+    @property
+    def is_smear(self) -> bool:
+        """Whether it is so far from every shape that nobody would call it a thing."""
+        return self.fit.overlaps[self.fit.best] < LIKE_A_THING
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether its edges are: a blur has no shape, and how many blurs there are is nobody's to say."""
+        return self.fit.edge < BLURRED
 
 
 @dataclass(frozen=True)
@@ -134,18 +150,17 @@ def measure(picture: np.ndarray) -> Measured:
 
 
 def _thing(blob: Blob) -> SeenThing:
-    fits = overlaps(blob.amount)
-    best = max(fits, key=lambda shape: fits[shape])
+    found = fit(blob.amount)
     x, y = centre_of(blob.amount)
-    off_x, off_y = offset_of(best)
+    off_x, off_y = offset_of(found.best)
     side = float(np.sqrt(blob.amount.sum()))
     return SeenThing(
         colour=blob.name,
-        shape=best if fits[best] >= SHAPE_IS_THERE else None,
+        shape=found.best if found.overlaps[found.best] >= SHAPE_IS_THERE and found.edge < BLURRED else None,
         x=(x - off_x * side) / SIZE,
         y=(y - off_y * side) / SIZE,
         share=blob.share,
-        fits=fits,
+        fit=found,
     )
 
 

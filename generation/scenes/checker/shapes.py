@@ -1,5 +1,6 @@
 """Which shape a blob has: compared with every shape drawn, at the blob's own place and size."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -16,17 +17,38 @@ _FINE = 8  # template pixels for one of the picture's
 _SOFTNESS = 0.85  # pixels: pixel areas and smoothing, and half of the blur that a clean picture may have
 
 
-def overlaps(amount: np.ndarray) -> dict[str, float]:
-    """Intersection over union of a blob's soft mask (h, w) with each shape of the same centre and area, 0 to 1."""
-    area = float(amount.sum())
-    if area < 1.0:
-        return dict.fromkeys(SHAPES, 0.0)
-    side = float(np.sqrt(area))
+@dataclass(frozen=True)
+class Fit:
+    """How a blob compares with every shape of the same centre and area.
+
+    overlaps: intersection over union of the soft masks, 0 to 1. edge: the width of the blob's edges, 1 being that of
+    the best fitting shape drawn sharply; blur widens it.
+    """
+
+    overlaps: dict[str, float]
+    edge: float
+
+    @property
+    def best(self) -> str:
+        return max(self.overlaps, key=lambda shape: self.overlaps[shape])
+
+
+def fit(amount: np.ndarray) -> Fit:
+    """Compare a blob's soft mask (h, w), of at least a few pixels, with every shape."""
+    side = float(np.sqrt(amount.sum()))
     seen = _resampled(amount, side)
     templates = _templates()[int(np.abs(np.subtract(_SIDES, side)).argmin())]
     common = np.minimum(templates, seen).sum(axis=(1, 2))
     either = np.maximum(templates, seen).sum(axis=(1, 2))
-    return {shape: float(value) for shape, value in zip(SHAPES, common / either, strict=True)}
+    overlaps = common / either
+    edge = _edges(seen) / _edges(templates[int(overlaps.argmax())])
+    return Fit(dict(zip(SHAPES, overlaps.tolist(), strict=True)), edge)
+
+
+def _edges(amount: np.ndarray) -> float:
+    """In proportion to the length of the edges times their width; the noise of full and empty areas stays out."""
+    between = amount[(amount > 0.12) & (amount < 0.88)]
+    return float((between * (1 - between)).sum())
 
 
 def centre_of(amount: np.ndarray) -> tuple[float, float]:

@@ -7,8 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.scenes import CaptionError, Scene, Sign, caption_of, parse_caption
-from generation.scenes.grammar import SceneObject, pair, single
-from generation.scenes.vocabulary import COLOURS, GRAMMAR_WORDS, LETTERS, LONGEST_WORD, POSITIONS, RELATIONS, SHAPES
+from generation.scenes.grammar import SceneObject, pair, several, single
+from generation.scenes.vocabulary import (
+    COLOURS,
+    COUNTS,
+    GRAMMAR_WORDS,
+    LETTERS,
+    LONGEST_WORD,
+    PLURALS,
+    POSITIONS,
+    RELATIONS,
+    SHAPES,
+)
 
 COLOUR = st.sampled_from(sorted(COLOURS))
 THING = st.tuples(COLOUR, st.sampled_from(SHAPES))
@@ -28,6 +38,12 @@ SCENES = st.one_of(
         ),
         THING,
         st.sampled_from(sorted(RELATIONS)),
+        THING,
+        COLOUR,
+    ),
+    st.builds(
+        lambda count, thing, background: several(count=count, colour=thing[0], shape=thing[1], background=background),
+        st.sampled_from(sorted(COUNTS)),
         THING,
         COLOUR,
     ),
@@ -65,6 +81,15 @@ def test_every_single_object_has_a_caption_of_its_own() -> None:
             pair(first=("orange", "star"), relation="above", second=("blue", "cross"), background="white"),
             "an orange star above a blue cross on a white background",
         ),
+        (
+            several(count="three", colour="orange", shape="cross", background="cyan"),
+            "three orange crosses on a cyan background",
+        ),
+        (
+            several(count="two", colour="grey", shape="ring", background="orange"),
+            "two grey rings on an orange background",
+        ),
+        (Scene("orange", sign=Sign("orange", "A")), 'an orange sign that says "A" on an orange background'),
         (Scene("black", sign=Sign("yellow", "STOP")), 'a yellow sign that says "STOP" on a black background'),
     ],
 )
@@ -78,6 +103,15 @@ def test_left_of_and_right_of_place_the_first_object() -> None:
     right = pair(first=first, relation="right of", second=second, background="white")
     assert left.objects == (SceneObject("red", "circle", 0.28, 0.5), SceneObject("blue", "star", 0.72, 0.5))
     assert right.objects == (SceneObject("red", "circle", 0.72, 0.5), SceneObject("blue", "star", 0.28, 0.5))
+
+
+def test_plurals_are_read_back_as_their_shapes() -> None:
+    assert PLURALS["cross"] == "crosses"
+    for shape, plural in PLURALS.items():
+        for count, places in COUNTS.items():
+            scene = parse_caption(f"{count} red {plural} on a white background")
+            assert scene == several(count=count, colour="red", shape=shape, background="white")
+            assert scene.objects == tuple(SceneObject("red", shape, x, y) for x, y in places)
 
 
 @given(scene=SCENES)
@@ -105,6 +139,14 @@ def test_captions_use_the_words_of_the_grammar_only(scene: Scene) -> None:
         "a violet circle on the left on a blue background",
         "a red hexagon on the left on a blue background",
         "a red circle left of on a blue background",
+        "a red circles on the left on a blue background",
+        "one red circle on a blue background",
+        "two red circle on a blue background",
+        "two red crosss on a blue background",
+        "six red circles on a blue background",
+        "two red circles on the left on a blue background",
+        "a two red circles on a blue background",
+        "an orange circle above an red star on a blue background",
         "a red circle beside a green star on a blue background",
         'a red sign that says "" on a blue background',
         'a red sign that says "stop" on a blue background',
