@@ -239,7 +239,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_independent_votes_do
     covered: dict[tuple[str, ...], list[bool]] = {("rater", "prompt"): [], (): []}
     together = []
     pairs = np.triu_indices(4, 1)
-    for seed in range(200):
+    for seed in range(600):
         # Taste pulls averaged probabilities towards 1/2; a world of equals has the truth 1/2 whatever the taste.
         votes = voting((0.0, 0.0, 0.0, 0.0), seed=seed)
         for by, hits in covered.items():
@@ -247,8 +247,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_independent_votes_do
             hits.extend((gaps.low[pairs] < 0) & (gaps.high[pairs] > 0))
         joint = difference_intervals(run(votes), simultaneous=True)
         together.append(bool(((joint.low[pairs] < 0) & (joint.high[pairs] > 0)).all()))
-    assert 0.925 < np.mean(covered[("rater", "prompt")]) < 0.985
-    assert 0.90 < np.mean(together) <= 0.985
+    # Of 600 worlds the standard error of a joint share of .95 is .009.
+    assert 0.925 < np.mean(covered[("rater", "prompt")]) < 0.98
+    assert 0.925 < np.mean(together) < 0.98
     assert np.mean(covered[()]) < 0.85
 
 

@@ -59,20 +59,20 @@ def test_raters_of_strong_taste_widen_the_errors_far_beyond_those_of_independent
     rng = np.random.default_rng(0)
     votes = simulate_votes(rng, STRENGTHS, votes=1200, raters=10, rater_taste=0.8)
 
-    assert (run(votes, by=("rater",)).standard_errors > 1.5 * run(votes, by=()).standard_errors).all()
+    assert (run(votes, by=("rater",)).standard_errors > 1.7 * run(votes, by=()).standard_errors).all()
 
 
 def test_prompts_widen_the_errors_too() -> None:
     rng = np.random.default_rng(0)
     votes = simulate_votes(rng, STRENGTHS, votes=1200, prompts=10, prompt_taste=0.8, raters=200)
 
-    assert (run(votes).standard_errors > 1.5 * run(votes, by=("rater",)).standard_errors).all()
+    assert (run(votes).standard_errors > 1.7 * run(votes, by=("rater",)).standard_errors).all()
 
 
 def test_without_taste_clustering_costs_little() -> None:
     votes = simulate_votes(np.random.default_rng(0), STRENGTHS, votes=6000, raters=60, prompts=60)
 
-    assert (run(votes).standard_errors < 1.4 * run(votes, by=()).standard_errors).all()
+    assert (run(votes).standard_errors < 1.1 * run(votes, by=()).standard_errors).all()
 
 
 def test_the_order_of_votes_does_not_matter() -> None:

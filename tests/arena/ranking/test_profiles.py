@@ -120,9 +120,8 @@ def test_the_smallest_studies_have_intervals_without_a_failure(ties: Ties) -> No
     penalised = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        votes = simulate_votes(
-            rng, np.array([2.0, 0.5, -0.5, -2.0]), votes=12 + 2 * seed, raters=4, prompts=6, ties=0.1
-        )  # noqa: E501
+        strengths = np.array([2.0, 0.5, -0.5, -2.0])
+        votes = simulate_votes(rng, strengths, votes=12 + 2 * seed, raters=4, prompts=6, ties=0.1)
         fit = fit_model(tally(votes), ties=ties)
         penalised += fit.estimator == "firth"
         precision = estimate_precision(fit, votes)
