@@ -68,6 +68,14 @@ def test_all_charts_are_drawn_and_nothing_is_wider_than_the_window(study: Study,
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_beside_the_chart_every_column_is_seen_without_scrolling(study: Study, open_window: OpenWindow) -> None:
+    page = open_window(viewport={"width": 1440, "height": 900})
+    sign_in(page)
+    page.goto(reverse("arena:study", args=[study.slug]))
+    for box in page.locator(".chart-and-table .table-scroll").all():
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_the_switch_for_simulated_raters_works_by_a_click(
     study: Study, open_window: OpenWindow, pictures: Path
 ) -> None:
