@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
+from tests.browser.open_requests import OpenRequests
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DESK = {"width": 1440, "height": 900}
 PHONE: dict[str, Any] = {
@@ -57,7 +59,9 @@ def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWind
         page.on("request", watch_request)
         return page
 
-    yield open_one
-    for context in contexts:
-        context.close()
+    with OpenRequests() as requests:
+        yield open_one
+        for context in contexts:
+            context.close()
+        assert requests.are_answered_within(PATIENCE / 1000), "a request is unanswered long after its window was closed"
     assert complaints == []
