@@ -45,7 +45,7 @@ def model_card(member: Member, facts: dict[str, Any], quality: dict[int, Quality
   and all signs with the held-out words were never seen in training.
 - **Budget**: {facts["training_step"]:,} steps of {BATCH} scenes on one CPU core; Muon and AdamW, constant learning rate
   {"with a cool-down over the last fifth" if member.cool_down and facts["name"] == member.name else "without a cool-down"},
-  weights averaged over about the last tenth, 10 % caption dropout; `python manage.py train_demo_models {member.name}`.
+  weights averaged over about the last tenth, 10 % caption dropout; `python manage.py train_demo_models {member.name}`.{_break(facts)}
 - **Parameters**: {facts["parameters"] / 1e6:.1f} million in all parts.
 - **Validation loss**: {facts["validation_loss"]} ({facts["loss_family"]}; eight noise levels equidistant in t without
   t = 1, averaged, on 256 held-out scenes; section 5.3). Comparable within this formulation only.
@@ -57,6 +57,16 @@ guidance 3: the share of the captions naming it in which each is right; letters:
 
 {_table(quality)}
 """
+
+
+def _break(facts: dict[str, Any]) -> str:
+    step = facts.get("optimiser_fresh_from")
+    return (
+        f"""
+  At step {step:,} the run went on from the weights shipped until then (half precision) with fresh optimisers."""
+        if step
+        else ""
+    )
 
 
 def adapter_card(member: Member, facts: dict[str, Any]) -> str:

@@ -64,6 +64,7 @@ def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: in
         "loss_family": member.formulation,
         "validation_loss": round(loss, 5),
         "training_step": step,
+        **_break_in(shop, member, step),
         "parameters": _parameters_of(pipeline),
         "call_options": {"max_sequence_length": T5_TOKENS} if isinstance(pipeline, StableDiffusion3Pipeline) else {},
     }
@@ -110,6 +111,12 @@ def share_parts(folder: Path, parts: Path) -> None:
                 raise ValueError(f"{target} differs from {file}: export the whole family again, into an empty folder.")
             os.replace(file, target)
             file.symlink_to(os.path.relpath(target, file.parent))
+
+
+def _break_in(shop: Workshop, member: Member, step: int) -> dict[str, int]:
+    """The fact that a run went on from rounded weights with fresh optimisers, where it did so before this step."""
+    warm_from = shop.warm_from(member.name)
+    return {"optimiser_fresh_from": warm_from} if 0 < warm_from < step else {}
 
 
 def _loss_of(shop: Workshop, member: Member, pipeline: DiffusionPipeline) -> float:

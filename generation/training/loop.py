@@ -48,6 +48,7 @@ class Trainer:
         self.state_file = state_file
         self.seed = seed
         self.step = 0
+        self.warm_from = 0
         matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
         others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
         self.optimizers: list[torch.optim.Optimizer] = []
@@ -85,7 +86,7 @@ class Trainer:
             self.save()
 
     def _one_step(self, loss_of: StepLoss, steps: int) -> float:
-        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        warm = min(1.0, (self.step - self.warm_from + 1) / WARM_UP_STEPS)
         cool = min(1.0, (steps - self.step) / (self.cool_down * steps)) if self.cool_down else 1.0
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -112,6 +113,7 @@ class Trainer:
         """Write the state under a temporary name, then rename, so that a kill never leaves half a file."""
         state = {
             "step": self.step,
+            "warm_from": self.warm_from,
             "weights": self.module.state_dict(),
             "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -125,6 +127,10 @@ class Trainer:
         self.step = state["step"]
         self.module.load_state_dict(state["weights"])
         self.average = state["average"]
+        if not state["optimizers"]:  # recovered from shipped weights: the optimisers begin anew
+            self.warm_from = self.step
+            return
+        self.warm_from = state.get("warm_from", 0)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 

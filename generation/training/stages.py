@@ -64,6 +64,11 @@ class Workshop:
         file = self.folder / f"{name}.pt"
         return int(torch.load(file, weights_only=True, map_location="cpu", mmap=True)["step"]) if file.exists() else 0
 
+    def warm_from(self, name: str) -> int:
+        """The step at which a stage's optimisers began anew, from shipped weights; 0 for a run without such a break."""
+        state = torch.load(self.folder / f"{name}.pt", weights_only=True, map_location="cpu", mmap=True)
+        return int(state.get("warm_from", 0))
+
 
 def _average(file: Path) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = torch.load(file, weights_only=True, map_location="cpu")["average"]

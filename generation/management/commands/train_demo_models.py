@@ -31,6 +31,9 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=1, help="processor threads; more than one seldom pays here")
         parser.add_argument("--work", type=Path, default=None, help="folder of the training states")
         parser.add_argument("--out", type=Path, default=None, help="folder to write the finished checkpoints to")
+        parser.add_argument(
+            "--from-shipped", action="store_true", help="where a training state is missing, go on from shipped weights"
+        )
         parser.add_argument("--examples", type=int, default=200, help="held-out captions the cards are measured on")
         parser.add_argument("--no-export", action="store_true", help="train only; export with a later call")
 
@@ -43,6 +46,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no member {unknown[0]!r}; choose from {', '.join(family.MEMBERS)}.")
         ends = None if options["minutes"] is None else time.monotonic() + 60 * options["minutes"]
         shop = self._workshop(options)
+        if options["from_shipped"]:
+            self._recover(shop)
         try:
             for stage in self._stages(shop, options["names"]):
                 self._follow(stage, ends)
@@ -65,6 +70,12 @@ class Command(BaseCommand):
         folder = options["work"] or settings.DATA_DIR / "training"
         folder.mkdir(parents=True, exist_ok=True)
         return Workshop(folder, device=device)
+
+    def _recover(self, shop: Any) -> None:
+        from generation.training.shipped import recover_states
+
+        for said in recover_states(shop, Path(settings.MODELS_ROOT)):
+            self.stdout.write(said)
 
     def _stages(self, shop: Any, names: list[str]) -> Iterator[Any]:
         """Shared parts first, then members in the order of the family; made when due, as each reads earlier ones."""
