@@ -40,7 +40,7 @@ def model_card(member: Member, facts: dict[str, Any], quality: dict[int, Quality
     return f"""{_HEAD.format(name=facts["name"])}{_WHAT[member.denoiser]}
 
 {_FAMILY}
-- **Formulation**: {facts["loss_family"]} (SD3, arXiv 2403.03206, section 3).
+- **Formulation**: {facts["loss_family"]} (SD3, arXiv 2403.03206, section 3){_offset(member)}.
 - **Data**: {SCENES:,} scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash)
   and all signs with the held-out words were never seen in training.
 - **Budget**: {facts["training_step"]:,} steps of {BATCH} scenes on one CPU core; Muon and AdamW, constant learning rate
@@ -57,6 +57,10 @@ guidance 3: the share of the captions naming it in which each is right; letters:
 
 {_table(quality)}
 """
+
+
+def _offset(member: Member) -> str:
+    return f", with offset noise {member.offset_noise:g} in training" if member.offset_noise else ""
 
 
 def _break(facts: dict[str, Any]) -> str:

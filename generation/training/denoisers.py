@@ -62,13 +62,15 @@ def fresh_denoiser(kind: str) -> Denoiser:
 
 
 def batch_of(
-    data: LatentDataset, *, generator: torch.Generator, size: int = BATCH
+    data: LatentDataset, *, generator: torch.Generator, size: int = BATCH, offset_noise: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor, TextFeatures]:
     """(latents, noise, captions' features) of random scenes, with some captions and some T5 features dropped."""
     rows = torch.randint(len(data), (size,), generator=generator)
     without_caption = torch.rand(size, generator=generator) < CAPTION_DROPOUT
     without_t5 = torch.rand(size, generator=generator) < T5_DROPOUT
     noise = torch.randn((size, *data.latents.shape[1:]), generator=generator)
+    if offset_noise:
+        noise += offset_noise * torch.randn((size, data.latents.shape[1], 1, 1), generator=generator)
     device = data.latents.device
     rows, without_caption, without_t5 = rows.to(device), without_caption.to(device), without_t5.to(device)
     captions = dropped(data.features.of(rows), data.empty, without_caption=without_caption, without_t5=without_t5)
@@ -95,6 +97,7 @@ def train_denoiser(
     data: LatentDataset,
     steps: int,
     cool_down: float = 0.0,
+    offset_noise: float = 0.0,
     save_average_at: dict[int, Path] | None = None,
 ) -> Iterator[Progress]:
     """Train until `steps`; the averaged weights at the steps of `save_average_at` are kept in those files."""
@@ -102,7 +105,7 @@ def train_denoiser(
     device = data.latents.device
 
     def loss_of(generator: torch.Generator, step: int) -> torch.Tensor:
-        latents, noise, captions = batch_of(data, generator=generator)
+        latents, noise, captions = batch_of(data, generator=generator, offset_noise=offset_noise)
         t = formulation.sample_times(BATCH, generator).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             return formulation.losses(lambda shown, time: denoiser(shown, time, captions), latents, noise, t).mean()

@@ -24,6 +24,9 @@ class Member:
     cool_down: float = 0.0
     earlier: dict[str, int] = field(default_factory=dict)
     """Names of earlier checkpoints of the same run, and their steps."""
+    offset_noise: float = 0.0
+    """Deviation of a constant added to each channel of the training noise (Guttenberg, "Diffusion with offset noise").
+    LDM's schedule ends before pure noise; without it the mean colour is read off the noise instead of the caption."""
     base: str = ""
     """The member that a LoRA adapter is trained on."""
     what: str = ""
@@ -36,7 +39,7 @@ MEMBERS: Final[dict[str, Member]] = {
             name="tiny-sd3",
             denoiser="mmdit",
             formulation="rf/lognorm(0,1)",
-            steps=6_000,
+            steps=9_000,
             cool_down=COOL_DOWN,
             earlier={"tiny-sd3-early": FORMULATION_STEPS, "tiny-sd3-mid": 2_500},
             what="the best of the family, and two earlier checkpoints of the same run",
@@ -50,8 +53,9 @@ MEMBERS: Final[dict[str, Member]] = {
             name="tiny-ldm",
             denoiser="unet",
             formulation="eps/linear",
-            steps=1_200,
+            steps=5_000,
             cool_down=COOL_DOWN,
+            offset_noise=0.3,
             what="latent diffusion: a UNet with cross-attention to one CLIP encoder, which cannot spell",
         ),
         Member(

@@ -155,6 +155,7 @@ def member_stage(shop: Workshop, member: Member, *, steps: int | None = None) ->
             data=shop.dataset(),
             steps=member.steps,
             cool_down=member.cool_down,
+            offset_noise=member.offset_noise,
             save_average_at={step: shop.folder / f"{name}.pt" for name, step in member.earlier.items()},
         )
 

@@ -120,3 +120,12 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
 def test_muon_refuses_vectors() -> None:
     with pytest.raises(ValueError, match="matrices and kernels only"):
         Muon([torch.nn.Parameter(torch.zeros(3))], lr=0.1)
+
+
+def test_offset_noise_moves_whole_channels_by_the_deviation_asked_for(data: LatentDataset) -> None:
+    _, plain, _ = batch_of(data, generator=torch.Generator().manual_seed(1), size=400)
+    _, moved, _ = batch_of(data, generator=torch.Generator().manual_seed(1), size=400, offset_noise=0.3)
+    assert plain.mean(dim=(2, 3)).std() == pytest.approx(1 / 16, rel=0.05)
+    shift = moved - plain
+    assert shift.std(dim=(2, 3)).max() < 1e-6
+    assert shift.mean(dim=(2, 3)).std() == pytest.approx(0.3, rel=0.05)
