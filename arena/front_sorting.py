@@ -198,7 +198,7 @@ def _comparable(components: Sequence[NDArray[np.intp]], strengths: NDArray[np.fl
     """(K,) whether a contender is on the largest board of every criterion: strengths of two boards say nothing."""
     known: NDArray[np.bool_] = ~np.isnan(strengths).any(axis=0)
     for labels in components:
-        known &= labels == np.bincount(labels).argmax()
+        known = np.logical_and(known, labels == np.bincount(labels).argmax())
     return known
 
 

@@ -67,7 +67,7 @@ def _draw(rows: list[FrontRow], theme: Theme, size: Size) -> Spec:
                 "title": "front",
                 "sort": numbers,
                 "scale": {"domain": numbers, "range": colours},
-                "legend": {"titleOrient": "left", "titlePadding": 8},
+                "legend": {"titleOrient": "left", "titlePadding": 8, "columnPadding": 16},
             },
             "order": {"field": "number", "type": "quantitative"},
         },
