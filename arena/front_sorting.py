@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arena.counted_votes import CountedVotes, read_votes
 from arena.models import Contender, Criterion, Fit, FrontSorting, Study
 from arena.ranking.tallies import NOBODY, Votes
-from arena.vote_snapshot import StudyVotes
+from arena.vote_snapshot import StudyVotes, study_votes
 from generation.provenance import digest_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Fronts:
 def sort_fronts(study: Study, fits: Mapping[int, Fit], votes: StudyVotes | None = None) -> FrontSorting | None:
     """The sorting of these fits, the current ones by criterion id; found where it was made before.
 
+    votes: those that the fits saw, or the newest if left out
     None where fewer than two criteria have estimates, or votes came since the fits: the next fits are sorted then.
     """
     fits = _with_estimates(fits)
@@ -94,6 +95,7 @@ def sort_fronts(study: Study, fits: Mapping[int, Fit], votes: StudyVotes | None 
         return known
     started = perf_counter()
     criteria = [criterion for criterion in study.criteria.all() if criterion.pk in fits]
+    votes = votes or study_votes(study)
     counted = [read_votes(criterion, votes) for criterion in criteria]
     if any(own.digest != fits[criterion.pk].votes_digest for own, criterion in zip(counted, criteria, strict=True)):
         return None

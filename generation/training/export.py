@@ -38,8 +38,11 @@ def export_family(shop: Workshop, members: list[Member], *, out: Path, examples:
     staging = out / STAGING
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    yield from _export(shop, members, out=staging, examples=examples)
-    publish(staging, out)
+    try:
+        yield from _export(shop, members, out=staging, examples=examples)
+        publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _export(shop: Workshop, members: list[Member], *, out: Path, examples: int) -> Iterator[str]:

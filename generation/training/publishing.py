@@ -5,7 +5,6 @@ A checkpoint's folder looks complete to every reader: the parts it shares with t
 """
 
 import os
-import shutil
 from pathlib import Path
 
 PARTS = "parts"
@@ -43,7 +42,8 @@ def publish(staging: Path, out: Path) -> None:
     A shared part that has changed, as the autoencoder does with its decoder, replaces the old one where every
     checkpoint that links to it is exported too.
 
-    Raises ExportError where a checkpoint outside this export links to a part that has changed.
+    What stood there before ends in `staging`, for the caller to remove. Raises ExportError where a checkpoint outside
+    this export links to a part that has changed.
     """
     names = sorted(folder.name for folder in staging.iterdir() if folder.name != PARTS)
     others = sorted(
@@ -69,7 +69,6 @@ def publish(staging: Path, out: Path) -> None:
     for name in names:
         _move(out / name, old / name)
         os.replace(staging / name, out / name)
-    shutil.rmtree(staging)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -11,7 +12,7 @@ from django.urls import reverse
 from arena import fitting, front_sorting
 from arena.charts import fronts_chart
 from arena.front_sorting import Fronts, fronts_of
-from arena.models import Criterion, FrontSorting, Rater, Study, Vote
+from arena.models import Criterion, Fit, FrontSorting, Rater, Study, Vote
 from arena.tasks import refit_changed
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater, make_study, make_user
@@ -102,6 +103,24 @@ def test_votes_between_fit_and_sorting_wait_for_the_next_fit() -> None:
     add_vote(study, make_rater(study), left=0, right=1, choice="left")
     assert front_sorting.sort_fronts(study, fits) is None
     assert not FrontSorting.objects.exists()
+
+
+def test_votes_that_come_in_while_a_study_is_fitted_do_not_keep_it_from_being_sorted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = known_study()
+    late = make_rater(study)
+    fitted = fitting._fits_of
+
+    def fitted_while_somebody_votes(*given: Any) -> list[Fit]:
+        fits = fitted(*given)
+        add_vote(study, late, left=0, right=1, choice="left")
+        return fits
+
+    monkeypatch.setattr(fitting, "_fits_of", fitted_while_somebody_votes)
+    refit_changed()
+    assert by_position(shown(study)) == FRONTS
+    assert FrontSorting.objects.count() == 1
 
 
 def test_a_study_that_was_fitted_before_there_were_fronts_gets_them() -> None:

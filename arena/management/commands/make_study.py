@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from arena.refusals import Refusal
 from arena.studies import readiness
@@ -44,6 +45,10 @@ class Command(BaseCommand):
             )
         except (GenerationError, Refusal) as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(
+                f"Nothing was made: {error}. If the database is new, run `python manage.py migrate` first."
+            ) from error
         study = made.study
         images = readiness(study)
         for label in made.left_out:

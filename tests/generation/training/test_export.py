@@ -3,17 +3,20 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from PIL import Image
 
 from generation.checkpoints import told_call_options
 from generation.model_folders import read_json
 from generation.models import Checkpoint
 from generation.pipelines.loading import Source, load
-from generation.training import export
+from generation.training import contact_sheet, export
+from generation.training.contact_sheet import GAP, HEADINGS, LABELS, PICTURE, Row
 from generation.training.evaluation import evaluate, evaluate_by_sampler, evaluate_without_t5
 from generation.training.export import export_family
 from generation.training.family import MEMBERS
@@ -89,7 +92,8 @@ def test_a_changed_decoder_is_published_with_all_who_link_to_it_and_with_nobody_
     before = contents(models)
     with pytest.raises(ExportError, match="has changed and tiny-ldm still need the old one"):
         exported(other, models, "tiny-sd3-v")
-    assert {name: data for name, data in contents(models).items() if not name.startswith(".exporting")} == before
+    assert contents(models) == before
+    assert not (models / ".exporting").exists()
 
     assert len(exported(other, models, "tiny-sd3-v", "tiny-ldm")) == 2
     decoder = "parts/vae/diffusion_pytorch_model.safetensors"
@@ -153,6 +157,15 @@ def test_an_adapter_is_trained_exported_listed_and_added_as_a_checkpoint(
     call_command("train_demo_models", list=True, out=models)
     assert "tiny-sd3-pastel: shipped, step 2 (an adapter on tiny-sd3), " in capsys.readouterr().out
 
+    monkeypatch.setattr(contact_sheet, "ROWS", (Row("tiny-sd3", 1), Row("tiny-sd3-pastel", 1)))
+    call_command("train_demo_models", contact_sheet=tmp_path / "sheet.png", captions=1, out=models)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        plain, styled = (
+            np.asarray(sheet)[HEADINGS + line * (PICTURE + GAP) :][:PICTURE, LABELS : LABELS + PICTURE]
+            for line in range(2)
+        )
+    assert not np.array_equal(plain, styled), "the adapter acts, if only a little after two steps"
+
     monkeypatch.setattr(settings, "MODELS_ROOT", models)
     call_command("add_checkpoint", member.name, member.name)
     checkpoint = Checkpoint.objects.get(name=member.name)
@@ -165,15 +178,12 @@ def test_an_adapter_is_trained_exported_listed_and_added_as_a_checkpoint(
 def test_a_contact_sheet_shows_what_is_there_and_says_what_is_not(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from generation.training import contact_sheet
-    from generation.training.contact_sheet import GAP, HEADINGS, LABELS, PICTURE, Row
-
     rows = (Row("tiny-sd3-v", 2), Row("tiny-sd3-v", 1, ("text_encoder_3",)), Row("tiny-sd3-pastel"), Row("tiny-ldm", 1))
     monkeypatch.setattr(contact_sheet, "ROWS", rows)
     file = tmp_path / "sheet.png"
     call_command("train_demo_models", contact_sheet=file, captions=2, out=models)
     assert "tiny-sd3-pastel is not there; left out" in capsys.readouterr().out
-    with contact_sheet.Image.open(file) as sheet:
+    with Image.open(file) as sheet:
         assert sheet.size == (LABELS + 2 * (PICTURE + GAP), HEADINGS + 3 * (PICTURE + GAP))
     with pytest.raises(CommandError, match="No model of the family lies below"):
         call_command("train_demo_models", contact_sheet=file, out=tmp_path / "nowhere")
