@@ -15,7 +15,10 @@ from generation.models import Image, Recipe, Schedule
 # "Cannot tell" is only said where the interval also rules out a lag of more than this; else votes are merely missing.
 MARGIN = 0.1
 
-_SETTINGS = ("scheduler", "options", "shift", "sigmas", "guidance", "size", "dtype", "negative prompt", "call", "batch")
+_SETTINGS = (
+    *("scheduler", "options", "shift", "sigmas", "guidance", "size", "dtype", "negative prompt", "call", "batch"),
+    "without",
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def _all_but_steps(recipe: Recipe) -> tuple[str, ...]:
         recipe.negative_prompt,
         json.dumps(recipe.call_options, sort_keys=True),
         recipe.batch_mode,
+        ", ".join(recipe.without) or "nothing",
     )
 
 

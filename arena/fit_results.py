@@ -41,11 +41,7 @@ class _Fitted:
 
     @cached_property
     def fit(self) -> ModelFit:
-        tallies, said = self.counted.tallies, self.counted.said
-        if len(self.counted.rule_ties) and fit_model(said).unidentified_side:
-            # What nobody has seen cannot tell which side people favour.
-            return replace(fit_model(tallies, side_bias=False), unidentified_side=True)
-        return fit_model(tallies)
+        return headline_fit(self.counted)
 
     @cached_property
     def precision(self) -> Precision:
@@ -77,6 +73,15 @@ class _Fitted:
             return fit_tie_models(self.counted.tallies, side_bias=self.fit.problem.side)
         except ConvergenceError:
             return {}
+
+
+def headline_fit(counted: CountedVotes) -> ModelFit:
+    """The fit whose strengths are shown."""
+    tallies, said = counted.tallies, counted.said
+    if len(counted.rule_ties) and fit_model(said).unidentified_side:
+        # What nobody has seen cannot tell which side people favour.
+        return replace(fit_model(tallies, side_bias=False), unidentified_side=True)
+    return fit_model(tallies)
 
 
 def results_of(counted: CountedVotes, *, labels: Sequence[str], options: dict[str, Any]) -> Results:

@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from arena import audit
+from arena import audit, front_sorting
 from arena.counted_votes import CountedVotes, counts_by_criterion, read_votes, selections_of
 from arena.models import Criterion, Fit, Study
-from arena.vote_snapshot import study_votes
+from arena.vote_snapshot import StudyVotes, study_votes
 from generation.provenance import digest_of
 
 # Everything that changes the numbers for equal votes. A change of method raises "method": fits of the same votes by the
@@ -31,14 +31,24 @@ OPTIONS: Final[dict[str, Any]] = {
 
 def refit(study: Study) -> list[Fit]:
     """The fit of every criterion to the votes counted now. Votes that were fitted before give back the fit of then."""
-    return _fits_of(study, list(study.criteria.all()))
+    votes = study_votes(study)
+    fits = _fits_of(study, list(study.criteria.all()), votes)
+    front_sorting.sort_fronts(study, current_fits(study), votes)
+    return fits
 
 
 def refit_changed_studies() -> list[Fit]:
     """Refit where votes, exclusions or settings came that no fit has seen. Where nothing changed it only counts."""
     fits = []
     for study in Study.objects.exclude(state=Study.State.DRAFT):
-        fits += _fits_of(study, _changed_criteria(study))
+        known = current_fits(study)
+        if not (changed := _changed_criteria(study, known)):
+            front_sorting.sort_fronts(study, known)
+            continue
+        # The very votes that are fitted are sorted: in a busy study others come in meanwhile.
+        votes = study_votes(study)
+        fits += _fits_of(study, changed, votes)
+        front_sorting.sort_fronts(study, current_fits(study), votes)
     return fits
 
 
@@ -72,8 +82,8 @@ def _newest(fits: QuerySet[Fit]) -> dict[int, Fit]:
     return {fit.criterion_id: fit for fit in Fit.objects.filter(pk__in=newest)}
 
 
-def _changed_criteria(study: Study) -> list[Criterion]:
-    known, numbers, fitted = current_fits(study), counts_by_criterion(study), _fitted_criteria(study)
+def _changed_criteria(study: Study, known: dict[int, Fit]) -> list[Criterion]:
+    numbers, fitted = counts_by_criterion(study), _fitted_criteria(study)
 
     def is_changed(criterion: Criterion) -> bool:
         votes, fit = numbers.get(criterion.pk, 0), known.get(criterion.pk)
@@ -88,10 +98,8 @@ def _fitted_criteria(study: Study) -> set[int]:
     return set(Fit.objects.filter(study=study).order_by().values_list("criterion", flat=True).distinct())
 
 
-def _fits_of(study: Study, criteria: list[Criterion]) -> list[Fit]:
-    if not criteria:
-        return []
-    votes, fitted = study_votes(study), _fitted_criteria(study)
+def _fits_of(study: Study, criteria: list[Criterion], votes: StudyVotes) -> list[Fit]:
+    fitted = _fitted_criteria(study)
     labels = dict(study.contenders.values_list("pk", "label"))
     fits = []
     for criterion in criteria:

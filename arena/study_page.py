@@ -1,12 +1,14 @@
 """The results page of a study as one value: how far it is, and for each criterion numbers, curves and charts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from arena import counted_votes, leaderboard, studies
-from arena.charts import Chart, forest_chart, matrix_chart, steps_chart
+from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
+from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
+from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.models import Study
 from arena.supply import asked_prompts, live_contenders
@@ -40,6 +42,8 @@ class StudyPage:
 
     study: Study
     reports: tuple[CriterionReport, ...]
+    fronts: Fronts | None
+    fronts_chart: Chart | None
     counts: tuple[StratumCount, ...]
     contenders: int
     prompts: int
@@ -83,17 +87,22 @@ class StudyPage:
         shown = [[chart.digest for chart in report.charts] for report in self.reports]
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
+        order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, images])[:20]
+        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, order, images])[:20]
 
 
 def study_page(study: Study) -> StudyPage:
     """Read it all; the number of queries depends neither on contenders nor on votes."""
     images = studies.readiness(study)
     run = planning.progress_of(study.run) if study.run else None
+    reports = tuple(_reports(study))
+    fronts = _fronts(study, [report.results for report in reports])
     return StudyPage(
         study=study,
-        reports=tuple(_reports(study)),
+        reports=reports,
+        fronts=fronts,
+        fronts_chart=fronts_chart(fronts),
         counts=leaderboard.vote_counts(study),
         contenders=live_contenders(study).count(),
         prompts=asked_prompts(study).count(),
@@ -106,7 +115,15 @@ def study_page(study: Study) -> StudyPage:
 
 def chart_of(study: Study, name: str) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
+    if name == FRONTS:
+        return fronts_chart(_fronts(study, leaderboard.results_of(study)))
     return next((chart for report in _reports(study) for chart in report.charts if chart.name == name), None)
+
+
+def _fronts(study: Study, results: Sequence[CriterionResults]) -> Fronts | None:
+    """Of the fits that are shown; nothing where nothing is counted any more."""
+    fits = {one.criterion.pk: one.fit for one in results if one.fit}
+    return fronts_of(study, fits) if any(fit.vote_count for fit in fits.values()) else None
 
 
 def _reports(study: Study) -> Iterator[CriterionReport]:

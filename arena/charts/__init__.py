@@ -1,8 +1,9 @@
 """Charts of results as SVG, made on the server: no script, no outside font, a light and a dark form."""
 
 from arena.charts.forest import forest_chart
+from arena.charts.fronts import fronts_chart
 from arena.charts.matrix import matrix_chart
 from arena.charts.rendering import Chart, render
 from arena.charts.steps import steps_chart
 
-__all__ = ["Chart", "forest_chart", "matrix_chart", "render", "steps_chart"]
+__all__ = ["Chart", "forest_chart", "fronts_chart", "matrix_chart", "render", "steps_chart"]

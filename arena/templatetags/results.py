@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from arena.charts import Chart
 from arena.charts.rendering import CONTENT_TYPES, DARK, LIGHT, NARROW, WIDE, Size, Theme
+from arena.leaderboard import Estimate
 from arena.models import Study
 
 register = template.Library()
@@ -46,6 +47,12 @@ def duration(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def share(value: float | None) -> str:
+    """As a whole percentage: "62 %"; never 0 or 100 for a share that is neither."""
+    return Estimate(value).whole_percent
 
 
 def _address(study: Study, chart: Chart, suffix: str) -> str:

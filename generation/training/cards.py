@@ -2,8 +2,11 @@
 
 # ruff: noqa: E501 - lines of the cards
 
+from dataclasses import dataclass, field
 from typing import Any
 
+from generation.training.adapter import BATCH as ADAPTER_BATCH
+from generation.training.adapter import PASTEL, RANK
 from generation.training.evaluation import ATTRIBUTES, Quality
 from generation.training.family import BATCH, SCENES, Member
 
@@ -30,7 +33,21 @@ _WHAT = {
 }
 
 
-def model_card(member: Member, facts: dict[str, Any], quality: dict[int, Quality], *, examples: int) -> str:
+@dataclass(frozen=True)
+class Measured:
+    """What the picture checker saw of a checkpoint.
+
+    by_steps:   with the stored scheduler
+    without_t5: by steps too, without the third text encoder; empty where there is none
+    by_sampler: sampler -> steps -> quality, with other schedulers; empty where none was tried
+    """
+
+    by_steps: dict[int, Quality]
+    without_t5: dict[int, Quality] = field(default_factory=dict)
+    by_sampler: dict[str, dict[int, Quality]] = field(default_factory=dict)
+
+
+def model_card(member: Member, facts: dict[str, Any], measured: Measured, *, examples: int) -> str:
     """The card of a checkpoint as Markdown."""
     sampling = (
         "guidance 3, explicit sigmas `linspace(1, 1/N, N)`, `max_sequence_length=18`"
@@ -55,7 +72,28 @@ def model_card(member: Member, facts: dict[str, Any], quality: dict[int, Quality
 What the picture checker (`generation/scenes/checker`) sees on {examples} held-out captions, a quarter of them signs, at
 guidance 3: the share of the captions naming it in which each is right; letters: the share of letters that read right.
 
-{_table(quality)}
+{_table("steps", measured_rows(measured))}
+{_by_sampler(measured)}"""
+
+
+def measured_rows(measured: Measured) -> dict[str, Quality]:
+    """The rows of the card's first table."""
+    rows = {str(steps): quality for steps, quality in measured.by_steps.items()}
+    return rows | {f"{steps}, without T5": quality for steps, quality in measured.without_t5.items()}
+
+
+def _by_sampler(measured: Measured) -> str:
+    if not measured.by_sampler:
+        return ""
+    rows = {
+        f"{sampler}, {steps}": quality
+        for sampler, by_steps in measured.by_sampler.items()
+        for steps, quality in by_steps.items()
+    }
+    return f"""
+The same captions and noise with other schedulers on the same betas, their timesteps spaced from the end ("trailing"):
+
+{_table("sampler, steps", rows)}
 """
 
 
@@ -75,18 +113,26 @@ def _break(facts: dict[str, Any]) -> str:
 
 def adapter_card(member: Member, facts: dict[str, Any]) -> str:
     """The card of a LoRA adapter as Markdown."""
-    return f"""{_HEAD.format(name=facts["name"])}A LoRA adapter (rank 8, attention only) on `{facts["adapter_of"]}`: {member.what}. Register it by itself
+    return f"""{_HEAD.format(name=facts["name"])}A LoRA adapter (rank {RANK}, attention only) on `{facts["adapter_of"]}`: {member.what}. Register it by itself
 (`python manage.py add_checkpoint {facts["name"]} {facts["name"]}`): its base is found beside it.
 
-- **Data**: scenes drawn by `generation/scenes`, every shade moved 55 % of the way to white.
-- **Budget**: {facts["training_step"]:,} steps of 32 scenes on one CPU core;
+- **Formulation**: {facts["loss_family"]}, as its base.
+- **Data**: scenes drawn by `generation/scenes`, every shade moved {PASTEL:.0%} of the way to white.
+- **Budget**: {facts["training_step"]:,} steps of {ADAPTER_BATCH} scenes on one CPU core;
   `python manage.py train_demo_models {member.name}`.
+- **Parameters**: {facts["adapter_parameters"]:,}, beside those of the base.
+- **Sampling**: as its base: guidance 3, explicit sigmas `linspace(1, 1/N, N)`, `max_sequence_length=18`.
 - **Licence**: {facts["licence"]}.
 """
 
 
-def _table(quality: dict[int, Quality]) -> str:
-    lines = [f"| steps | {' | '.join(ATTRIBUTES)} |", "|---" * (len(ATTRIBUTES) + 1) + "|"]
-    for steps, measured in quality.items():
-        lines.append(f"| {steps} | " + " | ".join(f"{measured[attribute]:.0%}" for attribute in ATTRIBUTES) + " |")
+def _table(first: str, rows: dict[str, Quality]) -> str:
+    lines = [f"| {first} | {' | '.join(ATTRIBUTES)} |", "|---" * (len(ATTRIBUTES) + 1) + "|"]
+    for name, measured in rows.items():
+        lines.append(f"| {name} | " + " | ".join(_share(measured, attribute) for attribute in ATTRIBUTES) + " |")
     return "\n".join(lines)
+
+
+def _share(measured: Quality, attribute: str) -> str:
+    """A dash where no caption named it."""
+    return f"{measured[attribute]:.0%}" if attribute in measured else "–"

@@ -1,11 +1,6 @@
-"""From training states to shipped checkpoints: half precision, shared parts once, facts, model cards.
-
-A checkpoint's folder looks complete to every reader: the parts it shares with the others are links to the files in
-`parts/`.
-"""
+"""From training states to shipped checkpoints: half precision, shared parts once, facts, model cards."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +9,21 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline, StableDiffusion3Pipeline
 
-from generation.training.adapter import save_adapter, with_adapter
+from generation.training.adapter import LowRank, save_adapter, with_adapter
 from generation.training.assembly import assemble
-from generation.training.cards import adapter_card, model_card
+from generation.training.cards import Measured, adapter_card, model_card
 from generation.training.components import T5_TOKENS
 from generation.training.dataset import held_out_dataset
 from generation.training.denoisers import MMDiT, held_out_loss
-from generation.training.evaluation import Quality, evaluate
+from generation.training.evaluation import Quality, evaluate, evaluate_by_sampler, evaluate_without_t5
 from generation.training.family import MEMBERS, Member
 from generation.training.formulations.formulation import formulation
+from generation.training.publishing import PARTS, STAGING, publish, share_parts
 from generation.training.stages import Workshop
 
 STEP_COUNTS = (1, 4, 28)
-PARTS = "parts"
+OTHER_SAMPLERS_AT = (4, 28)
+WITHOUT_T5_AT = 28
 HELD_OUT_SCENES = 256
 LICENCE = "Apache-2.0"
 
@@ -35,7 +32,20 @@ def export_family(shop: Workshop, members: list[Member], *, out: Path, examples:
     """Write every checkpoint of these members below `out`, yielding one sentence about each.
 
     A member whose training has not begun is left out, with a sentence; one that is not finished is exported as it is.
+    All of it is written in a folder below `out` first and put into place at the end. Raises ExportError where that
+    would leave other checkpoints with the wrong parts.
     """
+    staging = out / STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield from _export(shop, members, out=staging, examples=examples)
+        publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _export(shop: Workshop, members: list[Member], *, out: Path, examples: int) -> Iterator[str]:
     for member in members:
         if shop.steps_done(member.name) == 0:
             yield f"{member.name}: not trained yet, nothing to export"
@@ -50,14 +60,12 @@ def export_family(shop: Workshop, members: list[Member], *, out: Path, examples:
 def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: int, *, out: Path, examples: int) -> str:
     pipeline = assemble(shop, member, checkpoint=checkpoint)
     folder = out / checkpoint
-    if folder.exists():
-        shutil.rmtree(folder)
     # Only what is measured is shipped, and what is shipped is measured: the weights rounded to half precision.
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
     pipeline.to(torch.float32)
     share_parts(folder, out / PARTS)
     loss = _loss_of(shop, member, pipeline)
-    quality = {steps: evaluate(pipeline, steps=steps, count=examples) for steps in STEP_COUNTS}
+    measured = _measure(pipeline, member, examples=examples)
     facts: dict[str, Any] = {
         "name": checkpoint,
         "licence": LICENCE,
@@ -68,49 +76,60 @@ def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: in
         "parameters": _parameters_of(pipeline),
         "call_options": {"max_sequence_length": T5_TOKENS} if isinstance(pipeline, StableDiffusion3Pipeline) else {},
     }
-    _write_facts(folder, facts, {"checker": {str(steps): measured for steps, measured in quality.items()}})
-    (folder / "README.md").write_text(model_card(member, facts, quality, examples=examples))
-    return f"{checkpoint}: step {step:,}, validation loss {loss:.4f}; {_in_words(quality[max(quality)])}"
+    _write_facts(folder, facts, _metrics_of(measured))
+    (folder / "README.md").write_text(model_card(member, facts, measured, examples=examples))
+    words = _in_words(measured.by_steps[max(measured.by_steps)])
+    return f"{checkpoint}: step {step:,}, validation loss {loss:.4f}; {words}"
+
+
+def _measure(pipeline: DiffusionPipeline, member: Member, *, examples: int) -> Measured:
+    by_steps = {steps: evaluate(pipeline, steps=steps, count=examples) for steps in STEP_COUNTS}
+    if isinstance(pipeline, StableDiffusion3Pipeline):
+        without_t5 = evaluate_without_t5(pipeline, steps=WITHOUT_T5_AT, count=examples)
+        return Measured(by_steps, without_t5={WITHOUT_T5_AT: without_t5})
+    by_sampler = evaluate_by_sampler(
+        pipeline, formulation(member.formulation), step_counts=OTHER_SAMPLERS_AT, count=examples
+    )
+    return Measured(by_steps, by_sampler=by_sampler)
+
+
+def _metrics_of(measured: Measured) -> dict[str, Any]:
+    metrics = {
+        "checker": measured.by_steps,
+        "checker_without_text_encoder_3": measured.without_t5,
+        "checker_by_sampler": measured.by_sampler,
+    }
+    return {name: _rounded(found) for name, found in metrics.items() if found}
+
+
+def _rounded(found: Any) -> Any:
+    """Step counts as text, attributes in order, shares to four places."""
+    if isinstance(found, float):
+        return round(found, 4)
+    rounded = {str(name): _rounded(value) for name, value in found.items()}
+    return dict(sorted(rounded.items())) if all(isinstance(value, float) for value in rounded.values()) else rounded
 
 
 def _export_adapter(shop: Workshop, member: Member, *, out: Path) -> str:
     folder = out / member.name
-    if folder.exists():
-        shutil.rmtree(folder)
     denoiser = shop.denoiser(MEMBERS[member.base], checkpoint=member.base)
     if not isinstance(denoiser, MMDiT):
         raise TypeError(f"{member.name} adapts an MM-DiT, and {member.base} is none.")
-    save_adapter(with_adapter(denoiser), shop.folder / f"{member.name}.pt", folder)
-    facts = {
+    denoiser = with_adapter(denoiser)
+    save_adapter(denoiser, shop.folder / f"{member.name}.pt", folder)
+    facts: dict[str, Any] = {
         "name": member.name,
         "adapter_of": member.base,
         "licence": LICENCE,
+        "loss_family": member.formulation,
         "training_step": shop.steps_done(member.name),
         "call_options": {"max_sequence_length": T5_TOKENS},
+        # Not `parameters`: a checkpoint's are those of all its parts, which are counted when it is added.
+        "adapter_parameters": sum(weight.numel() for weight in LowRank(denoiser).weights),
     }
     _write_facts(folder, facts, {})
     (folder / "README.md").write_text(adapter_card(member, facts))
     return f"{member.name}: step {facts['training_step']:,}, an adapter on {member.base}"
-
-
-def share_parts(folder: Path, parts: Path) -> None:
-    """Move the files of every part that other checkpoints have as well to `parts`, and link to them.
-
-    Raises ValueError where a part of that name is there with other content: the family would no longer share it.
-    """
-    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if part.name in ("transformer", "unet", "scheduler"):
-            continue
-        # Latent diffusion's CLIP class has no projection, so its file is another one.
-        is_plain = 'CLIPTextModel"' in (folder / "model_index.json").read_text() and part.name == "text_encoder"
-        shared = parts / (f"plain_{part.name}" if is_plain else part.name)
-        for file in sorted(path for path in part.rglob("*") if path.is_file()):
-            target = shared / file.relative_to(part)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() and target.read_bytes() != file.read_bytes():
-                raise ValueError(f"{target} differs from {file}: export the whole family again, into an empty folder.")
-            os.replace(file, target)
-            file.symlink_to(os.path.relpath(target, file.parent))
 
 
 def _break_in(shop: Workshop, member: Member, step: int) -> dict[str, int]:
@@ -132,14 +151,9 @@ def _parameters_of(pipeline: DiffusionPipeline) -> int:
     return sum(weight.numel() for module in modules for weight in module.parameters())
 
 
-def _write_facts(folder: Path, facts: dict[str, Any], metrics: dict[str, dict[str, Quality]]) -> None:
-    rounded = {
-        name: {steps: {k: round(v, 4) for k, v in sorted(quality.items())} for steps, quality in by_steps.items()}
-        for name, by_steps in metrics.items()
-    }
-    (folder / "checkpoint.json").write_text(
-        json.dumps(facts | ({"metrics": rounded} if rounded else {}), indent=2) + "\n"
-    )
+def _write_facts(folder: Path, facts: dict[str, Any], metrics: dict[str, Any]) -> None:
+    told = facts | ({"metrics": metrics} if metrics else {})
+    (folder / "checkpoint.json").write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _in_words(quality: Quality) -> str:

@@ -62,6 +62,18 @@ def test_a_checkpoint_at_one_step_count_has_no_curve() -> None:
 
 
 @pytest.mark.django_db
+def test_recipes_without_a_text_encoder_make_a_curve_of_their_own() -> None:
+    study, _ = voted(contenders=4)
+    later = Contender.objects.filter(study=study, position__gte=2).values("recipe")
+    Recipe.objects.filter(pk__in=later).update(without=["text_encoder_3"])
+    curves = step_curves(results_of(study)[0], seconds={})
+    assert [(curve.name, [level.steps for level in curve.levels]) for curve in curves] == [
+        ("colours-0, without nothing", [1, 2]),
+        ("colours-0, without text_encoder_3", [4, 8]),
+    ]
+
+
+@pytest.mark.django_db
 def test_a_different_guidance_makes_a_curve_of_its_own_and_says_so() -> None:
     study = make_study(contenders=4, images=False, copies=False)
     later = study.contenders.filter(position__gte=2).values("recipe")

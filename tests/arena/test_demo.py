@@ -11,6 +11,7 @@ from django.conf import settings
 
 from arena import demo, studies
 from arena.models import Invitation, Rater, Study
+from arena.study_templates import CHECKPOINTS
 from generation.models import ImageJob
 
 
@@ -55,7 +56,7 @@ def test_typography_is_asked_only_where_there_is_text_to_render() -> None:
 
 
 def test_the_shipped_checkpoints_are_those_of_the_demo() -> None:
-    for name in demo.CHECKPOINTS:
+    for name in CHECKPOINTS:
         folder = Path(settings.MODELS_ROOT) / name
         assert {"model_index.json", "checkpoint.json", "README.md"} <= {path.name for path in folder.iterdir()}
         assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 15e6
@@ -65,8 +66,8 @@ def test_the_shipped_checkpoints_are_those_of_the_demo() -> None:
 def test_one_command_builds_the_demo_on_an_empty_data_folder(tmp_path: Path) -> None:
     small = (
         "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'evalsite.settings'; django.setup();"
-        "from arena import demo; demo.STEP_COUNTS = (1, 2); demo.PROMPTS = 6;"
-        "demo.SIMULATED_RATERS = 2; demo.BALLOTS_PER_RATER = 3;"
+        "from arena import demo, study_templates as made; made.STEP_COUNTS = (1, 2); made.PROMPTS = 6;"
+        "demo.SIMULATED_RATERS = 2; made.BALLOTS_PER_RATER = 3;"
         "from django.core.management import call_command; call_command('demo');"
         "from arena.models import Fit, Vote; print(Fit.objects.count() > 0, Vote.objects.count() >= 12)"
     )
@@ -84,9 +85,7 @@ def test_one_command_builds_the_demo_on_an_empty_data_folder(tmp_path: Path) -> 
 
 
 def test_the_demo_checkpoints_tell_which_one_was_trained_longer() -> None:
-    facts = [
-        json.loads((Path(settings.MODELS_ROOT) / name / "checkpoint.json").read_text()) for name in demo.CHECKPOINTS
-    ]
+    facts = [json.loads((Path(settings.MODELS_ROOT) / name / "checkpoint.json").read_text()) for name in CHECKPOINTS]
     final, halfway, early = facts
     assert final["training_step"] > halfway["training_step"] > early["training_step"]
     assert final["validation_loss"] < halfway["validation_loss"] < early["validation_loss"]

@@ -100,6 +100,10 @@ def _researcher_pictures(browser: Browser, options: argparse.Namespace) -> None:
     draw_charts(page)
     _take(page, options.out / "study-dark.png")
     page.emulate_media(color_scheme="light")
+    if options.study and page.locator("#fronts").count():
+        draw_charts(page)
+        page.locator("#fronts").evaluate("section => section.scrollIntoView({block: 'end'})")
+        _take(page, options.out / f"{options.study}.png")
     page.set_viewport_size(DESK["viewport"])
     page.get_by_role("link", name="Settings").click()
     expect(page.locator("#content h1")).to_be_visible()

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from arena import demo, fitting
+from arena import demo, fitting, study_templates
 from arena.refusals import Refusal
 from generation.errors import GenerationError
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         except (GenerationError, Refusal) as error:
             raise CommandError(str(error)) from error
         call_command("generate", study.slug, **streams)
-        raters, votes = demo.SIMULATED_RATERS, demo.BALLOTS_PER_RATER
+        raters, votes = demo.SIMULATED_RATERS, study_templates.BALLOTS_PER_RATER
         call_command("simulate_raters", study.slug, raters=raters, votes=votes, **streams)
         fits = fitting.refit(study)
         self.stdout.write(f"{len(fits)} fits. `python manage.py up` serves the study; `fit {study.slug}` prints it.")

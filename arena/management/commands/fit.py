@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from arena import fitting, leaderboard, vote_snapshot
+from arena import fitting, front_sorting, leaderboard, vote_snapshot
 from arena.counted_votes import ReadingError
-from arena.leaderboard import NOTHING, CriterionResults, Row
+from arena.front_sorting import Fronts
+from arena.leaderboard import NOTHING, CriterionResults, Estimate, Row
 from arena.models import Study
 
 _COLUMNS = ("contender", "against baseline", "win / tie / loss", "rank", "tier", "strength", "votes")
@@ -39,6 +40,9 @@ class Command(BaseCommand):
         for results in leaderboard.results_of(study):
             self.stdout.write(self.style.MIGRATE_HEADING(results.criterion.name))
             self.stdout.write("\n".join([*_lines(results), ""]))
+        if fronts := front_sorting.fronts_of(study, fitting.current_fits(study)):
+            self.stdout.write(self.style.MIGRATE_HEADING("Fronts"))
+            self.stdout.write("\n".join([*_front_lines(fronts), ""]))
 
 
 def _lines(results: CriterionResults) -> list[str]:
@@ -58,17 +62,32 @@ def _lines(results: CriterionResults) -> list[str]:
 
 def _table(results: CriterionResults) -> list[str]:
     cells = {board.title: [_cells(row) for row in board.rows] for board in results.boards}
-    everything = [line for lines in cells.values() for line in lines]
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *everything, strict=True)]
-
-    def aligned(line: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-    head = aligned(_COLUMNS)
-    table = [head, "-" * len(head)]
-    for title, lines in cells.items():
-        table += [f"{title}:"] * bool(title) + [aligned(line) for line in lines]
+    head, *lines = _aligned([_COLUMNS, *(line for own in cells.values() for line in own)])
+    table, rest = [head, "-" * len(head)], iter(lines)
+    for title, own in cells.items():
+        table += [f"{title}:"] * bool(title) + [next(rest) for _ in own]
     return table
+
+
+def _front_lines(fronts: Fronts) -> list[str]:
+    columns = ("contender", "front", "held", "in front 1", *(criterion.name.lower() for criterion in fronts.criteria))
+    lines = [
+        (
+            row.label,
+            str(row.front or NOTHING),
+            Estimate(row.held).whole_percent,
+            Estimate(row.first).whole_percent,
+            *(NOTHING if strength is None else f"{strength:.2f}" for strength in row.strengths),
+        )
+        for row in fronts.rows
+    ]
+    head, *rest = _aligned([columns, *lines])
+    return [head, "-" * len(head), *rest, *(f"Note: {note}" for note in fronts.notes)]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from generation.errors import GenerationError
 from generation.model_folders import read_json
 from generation.training import family
 
@@ -26,6 +27,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help=f"members: {', '.join(family.MEMBERS)}")
         parser.add_argument("--list", action="store_true", help="show budgets and what is shipped; trains nothing")
+        parser.add_argument(
+            "--contact-sheet",
+            type=Path,
+            metavar="PNG",
+            help="draw the shipped models side by side into this file; trains nothing",
+        )
+        parser.add_argument("--captions", type=int, default=12, help="columns of the contact sheet")
         parser.add_argument("--minutes", type=float, default=None, help="stop after this long; go on another time")
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
         parser.add_argument("--threads", type=int, default=1, help="processor threads; more than one seldom pays here")
@@ -41,6 +49,9 @@ class Command(BaseCommand):
         out = options["out"] or settings.MODELS_ROOT
         if options["list"]:
             self._list(Path(out))
+            return
+        if options["contact_sheet"]:
+            self._draw_contact_sheet(Path(out), options)
             return
         if unknown := [name for name in options["names"] if name not in (*family.MEMBERS, SHARED, DECODER)]:
             raise CommandError(f"There is no member {unknown[0]!r}; choose from {', '.join(family.MEMBERS)}.")
@@ -105,12 +116,30 @@ class Command(BaseCommand):
 
     def _export(self, shop: Any, out: Path, options: dict[str, Any]) -> None:
         from generation.training.export import export_family
+        from generation.training.publishing import ExportError
 
         names = [name for name in options["names"] if name in family.MEMBERS] or list(family.MEMBERS)
-        for said in export_family(
-            shop, [family.MEMBERS[name] for name in names], out=out, examples=options["examples"]
-        ):
-            self.stdout.write(said)
+        members = [family.MEMBERS[name] for name in names]
+        try:
+            for said in export_family(shop, members, out=out, examples=options["examples"]):
+                self.stdout.write(said)
+        except ExportError as error:
+            raise CommandError(str(error)) from error
+
+    def _draw_contact_sheet(self, out: Path, options: dict[str, Any]) -> None:
+        import torch
+
+        from generation.training.contact_sheet import draw_contact_sheet
+
+        torch.set_num_threads(options["threads"])
+        file = options["contact_sheet"]
+        try:
+            for said in draw_contact_sheet(out, file, captions=options["captions"]):
+                self.stdout.write(said)
+        except GenerationError as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror or error}.") from error
 
     def _list(self, out: Path) -> None:
         for member in family.MEMBERS.values():
@@ -125,7 +154,6 @@ class Command(BaseCommand):
             return "not shipped"
         told = read_json(facts)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
-        return (
-            f"shipped, step {told['training_step']:,}, validation loss {told['validation_loss']:.4f}"
-            f" ({told['loss_family']}), {size / 1e6:.1f} MB of its own"
-        )
+        kind = f"an adapter on {told['adapter_of']}" if "adapter_of" in told else told.get("loss_family", "")
+        loss = f", validation loss {told['validation_loss']:.4f}" if "validation_loss" in told else ""
+        return f"shipped, step {told['training_step']:,}{loss} ({kind}), {size / 1e6:.1f} MB of its own"

@@ -7,7 +7,13 @@ StableDiffusion3Pipeline starts from N(0, 1), hands each timestep to the transfo
 from typing import Final
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler, SchedulerMixin
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SchedulerMixin,
+)
 
 from generation.training.formulations.formulation import Formulation
 from generation.training.formulations.processes import GRID, Cosine, LatentDiffusionLinear, RectifiedFlow
@@ -81,3 +87,17 @@ def scheduler_for(formulation: Formulation) -> SchedulerMixin:
 def ddim_scheduler_for(formulation: Formulation) -> DDIMScheduler:
     """DDIMScheduler itself, as latent diffusion was published with; see `scheduler_for` for its step counts."""
     return DDIMScheduler(**variance_preserving_options(formulation), clip_sample=False, set_alpha_to_one=True)
+
+
+def samplers_for(formulation: Formulation) -> dict[str, SchedulerMixin]:
+    """The samplers that latent diffusion is usually drawn with, by name, for a pipeline that scales its input.
+
+    Raises:
+        ValueError: as `variance_preserving_options` does.
+    """
+    options = variance_preserving_options(formulation)
+    return {
+        "DDIM": ddim_scheduler_for(formulation),
+        "Euler": EulerDiscreteScheduler(**options),
+        "DPM++": DPMSolverMultistepScheduler(**options, solver_order=2),
+    }
