@@ -198,9 +198,8 @@ def _numbered_alike(counted: Sequence[CountedVotes]) -> list[Votes]:
 
 def _comparable(components: Sequence[NDArray[np.intp]], strengths: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(K,) whether a contender is on the largest board of every criterion: strengths of two boards say nothing."""
-    known: NDArray[np.bool_] = ~np.isnan(strengths).any(axis=0)
-    for labels in components:
-        known = np.logical_and(known, labels == np.bincount(labels).argmax())
+    linked = [labels == np.bincount(labels).argmax() for labels in components]
+    known: NDArray[np.bool_] = np.all([~np.isnan(strengths).any(axis=0), *linked], axis=0)
     return known
 
 

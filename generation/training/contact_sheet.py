@@ -86,7 +86,7 @@ def _loaded(folder: Path, without: tuple[str, ...]) -> LoadedPipeline:
 def _sheet(texts: list[str], drawn: dict[Row, list[np.ndarray]]) -> Image.Image:
     step = PICTURE + GAP
     sheet = Image.new("RGB", (LABELS + step * len(texts), HEADINGS + step * len(drawn)), "white")
-    pen, small, large = ImageDraw.Draw(sheet), _font(11), _font(14)
+    pen, small, large = ImageDraw.Draw(sheet), _font(10), _font(14)
     for column, text in enumerate(texts):
         lines = "\n".join(textwrap.wrap(text, 16))
         place = (LABELS + column * step, HEADINGS - 6)

@@ -82,7 +82,7 @@ def test_wrong_numbers_and_names_are_refused_and_nothing_is_made(models: Path) -
         ({"slug": "a study"}, "letters, digits, - and _"),
     ):
         with pytest.raises(StudyError, match=sentence):
-            make_from_template(template, **wrong)  # type: ignore[arg-type]
+            make_from_template(template, **wrong)
     assert not Study.objects.exists()
     make_from_template(template, prompts=3)
     with pytest.raises(CommandError, match="There is a study 'formulations' already"):
