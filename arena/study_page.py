@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, leaderboard, studies
+from arena import counted_votes, external_contenders, leaderboard, studies
 from arena.charts import Chart, forest_chart, matrix_chart, steps_chart
 from arena.curves import Curve, seconds_an_image, step_curves
+from arena.external_contenders import MissingImages
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.models import Study
 from arena.supply import asked_prompts, live_contenders
@@ -47,6 +48,8 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    gaps: tuple[MissingImages, ...] = ()
+    """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
     @property
     def votes(self) -> int:
@@ -101,6 +104,9 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        gaps=tuple(external_contenders.missing_images(study))
+        if images.made - images.quarantined < images.wanted
+        else (),
     )
 
 
