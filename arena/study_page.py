@@ -10,8 +10,11 @@ from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.models import Study
+from arena.studies import Readiness
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
+from generation.models import Recipe
+from generation.planning import RunProgress
 from generation.provenance import digest_of
 
 
@@ -104,9 +107,19 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
-        gaps=tuple(external_contenders.missing_images(study))
-        if images.made - images.quarantined < images.wanted
-        else (),
+        gaps=_gaps(study, images, run),
+    )
+
+
+def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[MissingImages, ...]:
+    """Images that nobody is making: those of services always, our own once the run is through."""
+    if not images.made or images.made - images.quarantined >= images.wanted:
+        return ()
+    is_being_made = run is not None and run.left > 0
+    return tuple(
+        gap
+        for gap in external_contenders.missing_images(study)
+        if gap.contender.recipe.kind == Recipe.Kind.EXTERNAL or not is_being_made
     )
 
 

@@ -55,6 +55,10 @@ class Report:
     problems: tuple[str, ...]
     to_store: tuple[Placed, ...]
     """One for each cell that is filled now."""
+    cell_count: int = 0
+    """Different cells that files are of, filled or not."""
+    has_conflict: bool = False
+    """Whether pictures contradict each other or those that are there."""
 
     @property
     def is_acceptable(self) -> bool:
@@ -90,6 +94,13 @@ def existing_pictures(recipe: Recipe | None, cells: Sequence[tuple[PromptCell, i
     return found
 
 
+def coverage_of(recipe: Recipe, *, index: PromptIndex, samples: int = 1) -> ContenderCoverage:
+    """How far a contender is with these prompts, nothing being imported."""
+    cells = [(cell, sample) for cell in index.cells for sample in range(samples)]
+    existing = existing_pictures(recipe, cells)
+    return _coverage(recipe.name, cells, kept=[], existing=existing)
+
+
 def report_on(
     placement: Placement,
     *,
@@ -108,33 +119,42 @@ def report_on(
     names = list(dict.fromkeys([*contenders, *(each.contender for each in placement.placed)]))
     wanted_samples = samples or max((each.sample + 1 for each in placement.placed), default=1)
     cells = [(cell, sample) for cell in index.cells for sample in range(wanted_samples)]
-    # Read where they stand, so that a file of a sample beyond those wanted is met as well.
     problems = [
         refused[name] for name in dict.fromkeys(each.claim.file for each in placement.placed) if name in refused
     ]
-    coverages, to_store, beyond = [], [], []
+    read = [each for each in placement.placed if each.claim.file in facts]
+    wanted = [each for each in read if each.sample < wanted_samples]
+    coverages, to_store, conflicts = [], [], []
     for name in names:
-        mine = [each for each in placement.placed if each.contender == name and each.claim.file in facts]
-        beyond += [each.claim.place for each in mine if each.sample >= wanted_samples]
-        mine = [each for each in mine if each.sample < wanted_samples]
+        mine = [each for each in wanted if each.contender == name]
         existing = existing_pictures(recipes.get(name), cells)
-        kept, duplicates, conflicts = _one_for_each_cell(mine, facts, existing)
-        problems += conflicts
-        filled = {(each.cell.text, each.sample) for each in kept} | set(existing)
-        coverages.append(
-            ContenderCoverage(
-                contender=name,
-                wanted=len(cells),
-                found=len(kept),
-                already=len(existing),
-                missing=tuple(MissingCell(*cell) for cell in cells if (cell[0].text, cell[1]) not in filled),
-                duplicates=tuple(duplicates),
-            )
-        )
+        kept, duplicates, contradictions = _one_for_each_cell(mine, facts, existing)
+        coverages.append(_coverage(name, cells, kept=kept, existing=existing, duplicates=duplicates))
         to_store += kept
-    if not problems and not to_store and not any(each.already for each in coverages):
+        conflicts += contradictions
+    if not problems and not conflicts and not to_store and not any(each.already for each in coverages):
         problems.append("No file is of any prompt of this set: check the names, the layout and the prompt set.")
-    return Report(tuple(coverages), (*placement.unknown, *beyond), tuple(problems), tuple(to_store))
+    return Report(
+        contenders=tuple(coverages),
+        unknown=(*placement.unknown, *(each.claim.place for each in read if each.sample >= wanted_samples)),
+        problems=(*problems, *conflicts),
+        to_store=tuple(to_store),
+        cell_count=len({each.key for each in wanted}),
+        has_conflict=bool(conflicts),
+    )
+
+
+def _coverage(
+    name: str,
+    cells: Sequence[tuple[PromptCell, int]],
+    *,
+    kept: Sequence[Placed],
+    existing: Mapping[tuple[str, int], str],
+    duplicates: Sequence[str] = (),
+) -> ContenderCoverage:
+    filled = {(each.cell.text, each.sample) for each in kept} | set(existing)
+    missing = tuple(MissingCell(cell, sample) for cell, sample in cells if (cell.text, sample) not in filled)
+    return ContenderCoverage(name, len(cells), len(kept), len(existing), missing, tuple(duplicates))
 
 
 def _one_for_each_cell(

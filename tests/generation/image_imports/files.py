@@ -97,7 +97,8 @@ def with_every_metadata(kind: str) -> bytes:
     return saved(picture(), kind, **options)
 
 
-def zip_of(members: Mapping[str | zipfile.ZipInfo, bytes]) -> bytes:
+def zip_of(members: Mapping[Any, bytes]) -> bytes:
+    """Names, or `ZipInfo`s where an entry is to be a special one."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
