@@ -33,13 +33,13 @@ class ApiTokenAdmin(AddOnly):
     list_display = ["id", "label", "user", "scope", "expires_at", "revoked_at", "last_used_at"]
     list_select_related = ["user"]
     actions = ["revoke"]
-    facts = ["user", "label", "scope", "expires_at", "revoked_at", "last_used_at", "created_at"]
+    facts = ("user", "label", "scope", "expires_at", "revoked_at", "last_used_at", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         return ApiToken.objects.visible_to(person(request))
 
-    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[str]:
-        return self.facts if obj else ["user", "label", "scope", "days"]
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> tuple[str, ...]:
+        return self.facts if obj else ("user", "label", "scope", "days")
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Only superusers make tokens for others: a token may do what its person may."""
