@@ -9,6 +9,7 @@ function start(form) {
   const most = Math.min(4, Number(form.dataset.most));
   const [files, folder] = ["#id_files", "#id_folder"].map((id) => form.querySelector(id));
   const [sending, bar, sent, send, stop] = ["#sending", "#bar", "#sent", "#send", "#stop"].map((id) => form.querySelector(id));
+  form.querySelector("#without-script").hidden = true;
   form.querySelector("#folder-field").hidden = !("webkitdirectory" in folder);
   let isStopped = false;
 
@@ -31,6 +32,7 @@ function start(form) {
         done += batch.length;
         bar.value = done / chosen.length;
       }
+      if (!isStopped) files.value = folder.value = "";
       const all = isStopped ? `Stopped: ${done} of ${chosen.length} files sent` : `${done} file${done === 1 ? "" : "s"} sent`;
       say(refused.length ? `${all}, ${refused.length} cannot be taken: see below.` : `${all}.`);
     } catch (error) {
