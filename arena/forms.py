@@ -10,10 +10,10 @@ from generation.image_imports import Layout
 from generation.models import PromptSet
 
 LAYOUTS = (
-    (Layout.DALLE3, "{prompt}_{sample}.png, as in DALL-E 3 Eval"),
-    (Layout.GENEVAL, "{prompt}/samples/{sample}.png, as in GenEval"),
-    (Layout.COMPBENCH, "prompt_{number}.png or {prompt text}_{number}.png, as in T2I-CompBench"),
-    (Layout.MANIFEST, "in a manifest: CSV or JSON lines"),
+    (Layout.DALLE3, "names: {prompt}_{sample}.png, as in DALL-E 3 Eval"),
+    (Layout.GENEVAL, "names: {prompt}/samples/{sample}.png, as in GenEval"),
+    (Layout.COMPBENCH, "names: prompt_{number}.png or {prompt text}_{number}.png, as in T2I-CompBench"),
+    (Layout.MANIFEST, "a manifest: CSV or JSON lines"),
 )
 
 
@@ -27,7 +27,7 @@ class ImportForm(forms.Form):
         label="Contender",
         help_text="The model or service that made the images. Leave it empty where the manifest names contenders.",
     )
-    layout = forms.ChoiceField(choices=LAYOUTS, label="What each image is of stands")
+    layout = forms.ChoiceField(choices=LAYOUTS, label="Prompt and sample are told by")
     manifest = forms.FileField(
         required=False,
         label="Manifest",

@@ -26,7 +26,7 @@ def begin(page: Page, *, layout: str = "dalle3") -> None:
     page.get_by_role("link", name="Import images").click()
     page.get_by_label("Prompts").select_option(label="Many v1")
     page.get_by_label("Contender").fill("SDXL")
-    page.get_by_label("What each image is of stands").select_option(layout)
+    page.get_by_label("Prompt and sample are told by").select_option(layout)
     page.get_by_role("button", name="Go on to the files").click()
     expect(page.get_by_role("heading", name="SDXL")).to_be_visible()
 
