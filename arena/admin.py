@@ -373,3 +373,6 @@ class InvitationAdmin(AddOnly):
         for invitation in chosen.select_related("study"):
             raters.revoke(invitation=invitation, actor=person(request))
         self.message_user(request, f"{len(chosen)} revoked.", messages.SUCCESS)
+
+
+from arena.api import token_admin  # noqa: E402, F401 - registers; at the end because it builds on the classes above

@@ -4,15 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, leaderboard, studies
+from arena import counted_votes, external_contenders, leaderboard, studies
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
+from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.models import Study
+from arena.studies import Readiness
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
+from generation.models import Recipe
+from generation.planning import RunProgress
 from generation.provenance import digest_of
 
 
@@ -51,6 +55,8 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    gaps: tuple[MissingImages, ...] = ()
+    """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
     @property
     def votes(self) -> int:
@@ -110,6 +116,19 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        gaps=_gaps(study, images, run),
+    )
+
+
+def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[MissingImages, ...]:
+    """Images that nobody is making: those of services always, our own once the run is through."""
+    if not images.made or images.made - images.quarantined >= images.wanted:
+        return ()
+    is_being_made = run is not None and run.left > 0
+    return tuple(
+        gap
+        for gap in external_contenders.missing_images(study)
+        if gap.contender.recipe.kind == Recipe.Kind.EXTERNAL or not is_being_made
     )
 
 

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 
-from arena.views import home, joining, results, voting
+from arena.views import home, image_imports, joining, results, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -15,6 +15,11 @@ urlpatterns: list[URLPattern] = [
     path("vote/<slug:slug>/queue.json", voting.vote_queue, name="vote_queue"),
     path("vote/<slug:slug>/done/", voting.done, name="done"),
     re_path(r"^ballots/(?P<token>[0-9a-f]{32})/(?P<side>left|right)\.webp$", voting.ballot_image, name="ballot_image"),
+    path("images/import/", image_imports.new_import, name="new_import"),
+    path("images/import/<int:pk>/", image_imports.image_import, name="image_import"),
+    path("images/import/<int:pk>/files/", image_imports.upload_files, name="upload_files"),
+    path("images/import/<int:pk>/commit/", image_imports.commit, name="commit_import"),
+    path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),

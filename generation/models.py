@@ -3,9 +3,20 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+
+
+class PromptSetQuerySet(models.QuerySet["PromptSet"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Sets this person may use: all for superusers, else their own and those that belong to the whole site."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_superuser", False):
+            return self
+        return self.filter(Q(owner=user.pk) | Q(owner__isnull=True))
 
 
 class PromptSet(models.Model):
@@ -20,6 +31,8 @@ class PromptSet(models.Model):
     digest = models.CharField(max_length=64, help_text="sha256 over the prompts in their order.")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptSetQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name", "version"], name="one_prompt_set_per_name_and_version")]
@@ -127,6 +140,15 @@ class Schedule(models.Model):
         return self.sigmas == [(self.steps - k) / self.steps for k in range(self.steps)]
 
 
+class RecipeQuerySet(models.QuerySet["Recipe"]):
+    def external_of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Services whose images this person uploads: all of them for superusers, else their own."""
+        if not user.is_authenticated:
+            return self.none()
+        external = self.filter(kind="external")
+        return external if getattr(user, "is_superuser", False) else external.filter(owner=user.pk)
+
+
 class Recipe(models.Model):
     """A checkpoint, a schedule and everything else that decides the pixels. Frozen once it has images.
 
@@ -165,7 +187,17 @@ class Recipe(models.Model):
     refusal = models.TextField(blank=True)
     digest = models.CharField(max_length=64, unique=True)
     notes = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who uploads the images of this service; empty for recipes of the whole site.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = RecipeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
@@ -315,3 +347,44 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+class ImageImport(models.Model):
+    """Images on their way in: uploaded a few at a time, looked at as a whole, then taken in at once or discarded."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="image_imports")
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.PROTECT, related_name="+")
+    contender = models.CharField(max_length=200, blank=True, help_text="Empty where the manifest names contenders.")
+    layout = models.CharField(max_length=20)
+    first_index = models.PositiveSmallIntegerField(default=0)
+    samples = models.PositiveIntegerField(null=True, blank=True)
+    claims = models.JSONField(default=list, blank=True, help_text="The rows of the manifest.")
+    committed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.contender or 'manifest'} | {self.prompt_set}"
+
+
+class StagedImage(models.Model):
+    """One uploaded file of an import: its picture under its hash, or why it was refused."""
+
+    image_import = models.ForeignKey(ImageImport, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=300)
+    picture = models.JSONField(null=True, blank=True)
+    refusal = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["image_import", "name"], name="one_staged_image_per_import_and_name"),
+            models.CheckConstraint(
+                condition=Q(picture__isnull=False) | ~Q(refusal=""), name="a_refused_upload_has_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,5 +1,6 @@
 """The rows of the arena, re-exported so that callers write `from arena.models import Vote`."""
 
+from arena.models.api_tokens import ApiToken
 from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
@@ -9,6 +10,7 @@ from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Stu
 
 __all__ = [
     "Amendment",
+    "ApiToken",
     "AuditEvent",
     "Ballot",
     "Consent",
