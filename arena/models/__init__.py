@@ -3,6 +3,7 @@
 from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
+from arena.models.images import ImageReport
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -16,6 +17,7 @@ __all__ = [
     "DisplayCopy",
     "Exclusion",
     "Fit",
+    "ImageReport",
     "Invitation",
     "Rater",
     "RaterIdentity",
