@@ -66,9 +66,8 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
     facts = ("licence", "loss_family", "validation_loss", "training_step")
     asked = ("name", "source", "revision", "adapters")
     found = (
-        "how_it_stands",
         "state",
-        "refusal",
+        "how_it_stands",
         "pipeline_class",
         "base",
         "parameters",
@@ -80,7 +79,10 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
     actions = ("check_folder_again",)
 
     def get_fields(self, request: HttpRequest, obj: Checkpoint | None = None) -> tuple[str, ...]:
-        return (*self.asked, *self.facts) if obj is None else (*self.asked, *self.facts, *self.found)
+        # How it stands comes first: whoever opens the page of a draft asks that.
+        return (
+            (*self.asked, *self.facts) if obj is None else (*self.found[:2], *self.asked, *self.facts, *self.found[2:])
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Checkpoint | None = None) -> tuple[str, ...]:
         return () if obj is None else (*self.asked, *self.found)

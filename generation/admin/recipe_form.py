@@ -244,9 +244,8 @@ class RecipeForm(forms.Form):
     def _check_rule(self, field: str, owner: str, rules: Any, name: str, value: Any) -> None:
         rule: OptionRule | None = rules.get(name)
         if rule is None:
-            self.add_error(
-                field, f"{owner} has no {name[:50]}; leave it empty. It has {', '.join(sorted(rules)) or 'none'}."
-            )
+            known = f"it has {', '.join(sorted(rules))}" if field in ("more_options", "call_options") and rules else ""
+            self.add_error(field, f"{owner} has no {name[:50]}; {known or 'leave it empty'}.")
         elif not rule.accepts(value):
             self.add_error(field, f"{name} must be {rule.expected}, not {str(value)[:50]}.")
 

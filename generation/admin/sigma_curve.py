@@ -21,7 +21,9 @@ def sigma_curve(sigmas: Sequence[float], timesteps: Sequence[float], *, name: st
     places = [(_across(index / last), _up(sigma / largest)) for index, sigma in enumerate(sigmas)]
     told = f"{len(timesteps)} evaluations, sigma from {sigmas[0]:.4g} to {sigmas[-1]:.4g}" if sigmas else "no sigmas"
     return format_html(
-        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{name}: {told}" fill="none"'
+        # As wide as its place, and no higher than drawn: so it also fits a phone, without a style.
+        '<svg viewBox="0 0 {w} {h}" width="100%" height="{h}" preserveAspectRatio="xMinYMin meet"'
+        ' role="img" aria-label="{name}: {told}" fill="none"'
         ' stroke="currentColor" font-size="12">{axes}<polyline points="{line}" stroke-width="2"/>{dots}</svg>'
         '<p class="help">{told}</p>{table}',
         w=WIDTH,
