@@ -174,12 +174,12 @@ def test_a_raters_report_fits_the_rows_and_is_made_once(study: Study) -> None:
 
 def test_owners_of_all_studies_that_have_it_and_those_with_the_right_may_withdraw(study: Study) -> None:
     image = Image.objects.earliest("pk")
-    owner, stranger, analyst, helper = (factories.make_user(name) for name in ("ada", "eve", "ann", "hal"))
+    owner, stranger, analyst, carer = (factories.make_user(name) for name in ("ada", "eve", "ann", "cal"))
     study.members.create(user=analyst, role="analyst")
-    helper.user_permissions.add(Permission.objects.get(codename="change_image"))
-    people = {"owner": owner, "stranger": stranger, "analyst": analyst, "helper": helper}
-    assert {name for name, user in people.items() if may_see(user, image)} == {"owner", "analyst", "helper"}
-    assert {name for name, user in people.items() if may_withdraw(user, image)} == {"owner", "helper"}
+    carer.user_permissions.add(Permission.objects.get(codename="change_image"))
+    people = {"owner": owner, "stranger": stranger, "analyst": analyst, "carer": carer}
+    assert {name for name, user in people.items() if may_see(user, image)} == {"owner", "analyst", "carer"}
+    assert {name for name, user in people.items() if may_withdraw(user, image)} == {"owner", "carer"}
     assert not may_see(AnonymousUser(), image) and not may_withdraw(AnonymousUser(), image)
     study.members.filter(user=analyst).update(role="owner")
     assert may_withdraw(analyst, image)
