@@ -23,6 +23,7 @@ from arena.models import (
     Criterion,
     Exclusion,
     Fit,
+    ImageReport,
     Invitation,
     Rater,
     RuleTie,
@@ -267,6 +268,18 @@ class AuditEventAdmin(ReadOnly):
     list_display = ["at", "act", "actor", "study"]
     list_filter = ["act", BY_STUDY]
     list_select_related = ["actor", "study"]
+
+
+@admin.register(ImageReport)
+class ImageReportAdmin(ReadOnly):
+    list_display = ["image", "act", "kind", "reason", "author", "study", "created_at", "page"]
+    list_filter = ["act", "kind", BY_STUDY]
+    list_select_related = ["image__recipe", "author", "study"]
+
+    @admin.display(description="page")
+    def page(self, report: ImageReport) -> SafeString:
+        address = reverse("arena:image", args=[report.image_id])
+        return format_html('<a href="{}">report, withdraw or restore</a>', address)
 
 
 @admin.register(Rater)

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 
-from arena.views import home, image_imports, joining, results, voting
+from arena.views import home, image_imports, image_safety, joining, results, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -23,4 +23,9 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
+    path("images/<int:pk>/", image_safety.image, name="image"),
+    path("images/<int:pk>/picture.png", image_safety.picture, name="image_picture"),
+    path("images/<int:pk>/report/", image_safety.report, name="report_image"),
+    path("images/<int:pk>/withdraw/", image_safety.withdraw, name="withdraw_image"),
+    path("images/<int:pk>/restore/", image_safety.restore, name="restore_image"),
 ]

@@ -287,6 +287,12 @@ def _why_not(ballot: Ballot) -> VotingError:
         return VotingError("The study is paused and takes no votes: come back later.", code="study_paused")
     if state != Study.State.OPEN:
         return VotingError("The study has ended and takes no more votes. Thank you.", code="study_closed")
+    if Ballot.objects.filter(_withdrawn(), pk=ballot.pk).exists():
+        return VotingError(
+            "An image of this pair was withdrawn meanwhile: reload the page for another pair.",
+            code="ballot_expired",
+            field="ballot",
+        )
     return VotingError(
         "This pair was open for too long and was taken back: reload the page for another one.",
         code="ballot_expired",

@@ -218,6 +218,8 @@ DATABASES = {"default": _database()}
 CACHES = {"default": _cache()}
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+# Images know nothing of the site's pages; the admin links to this one.
+ABSOLUTE_URL_OVERRIDES = {"generation.image": lambda image: f"/images/{image.pk}/"}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "images": _image_storage(),

@@ -95,12 +95,19 @@ def told_base(source: str) -> str:
     return base
 
 
+def source_of(checkpoint: Checkpoint) -> str:
+    """The place of a checkpoint below the models root: its folder, or where the commit of its repository lies."""
+    if checkpoint.revision:
+        return model_folders.hub_folder(checkpoint.source, checkpoint.revision)
+    return checkpoint.source
+
+
 def parts_of(checkpoint: Checkpoint) -> Parts:
     """The parts of a checkpoint, as they were when it was checked."""
     listed = [Adapter(path=entry["path"], weight=float(entry["weight"])) for entry in checkpoint.adapters]
     if checkpoint.base:
-        return Parts(base=checkpoint.base, adapters=(Adapter(path=checkpoint.source, weight=1.0), *listed))
-    return Parts(base=checkpoint.source, adapters=tuple(listed))
+        return Parts(base=checkpoint.base, adapters=(Adapter(path=source_of(checkpoint), weight=1.0), *listed))
+    return Parts(base=source_of(checkpoint), adapters=tuple(listed))
 
 
 def inspect_parts(parts: Parts) -> FolderFacts:

@@ -23,6 +23,7 @@ def register_checkpoint(
     *,
     name: str,
     source: str,
+    revision: str = "",
     owner: User | None = None,
     licence: str = "",
     loss_family: str = "",
@@ -30,7 +31,9 @@ def register_checkpoint(
     training_step: int | None = None,
     adapters: list[dict[str, Any]] | None = None,
 ) -> Checkpoint:
-    """A draft for a folder below the models root. Nothing is read here: the web host may not hold the models.
+    """A draft for a folder below the models root, or for a hub repository at a commit that lies there in a cache.
+
+    Nothing is read here: the web host may not hold the models.
 
     Training facts given here win over those in the folder's `checkpoint.json`.
     """
@@ -38,9 +41,12 @@ def register_checkpoint(
         raise GenerationError(f"{name!r} is no name for a checkpoint: use at most 100 letters, digits, - and _.")
     if Checkpoint.objects.filter(name=name).exists():
         raise GenerationError(f"There is already a checkpoint {name!r}; give new weights a new name.")
+    model_folders.check_revision(revision)
+    model_folders.check_new_source(source, revision)
     checkpoint = Checkpoint.objects.create(
         name=name,
         source=source,
+        revision=revision,
         adapters=adapting.checked_adapters(adapters or []),
         owner=owner,
         licence=licence,
@@ -56,9 +62,12 @@ def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     """Check the folder on this machine, load it once, store hashes and facts: ready or refused. Run in a worker."""
     Checkpoint.objects.filter(pk=checkpoint.pk).update(state=Checkpoint.State.CHECKING)
     try:
-        checkpoint.base = adapting.told_base(checkpoint.source)
+        if checkpoint.revision:
+            model_folders.check_hub_copy(checkpoint.source, checkpoint.revision)
+        source = adapting.source_of(checkpoint)
+        checkpoint.base = adapting.told_base(source)
         facts = adapting.inspect_parts(adapting.parts_of(checkpoint))
-        told = _told_facts(checkpoint.source)
+        told = _told_facts(source)
         _try_to_load(checkpoint, facts)
     except GenerationError as error:
         checkpoint.state, checkpoint.refusal = Checkpoint.State.REFUSED, str(error)
@@ -138,7 +147,8 @@ def _told_facts(source: str) -> dict[str, Any]:
 def told_call_options(checkpoint: Checkpoint) -> dict[str, Any]:
     """Call options that `checkpoint.json` recommends, such as max_sequence_length; an adapter's win over its base's."""
     told: dict[str, Any] = {}
-    for source in dict.fromkeys((checkpoint.base or checkpoint.source, checkpoint.source)):
+    own = adapting.source_of(checkpoint)
+    for source in dict.fromkeys((checkpoint.base or own, own)):
         path = model_folders.folder_of(source) / "checkpoint.json"
         options = model_folders.read_json(path).get("call_options", {}) if path.exists() else {}
         if not isinstance(options, dict):

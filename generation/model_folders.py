@@ -20,6 +20,9 @@ ALLOWED_SUFFIXES: Final = DECIDING_SUFFIXES | {".md", ".png", ".jpg", ".webp", "
 ALLOWED_NAMES: Final = frozenset({"LICENSE", "LICENCE", "NOTICE", ".gitattributes", ".gitignore"})
 CHANGED = "is not what it was when the checkpoint was checked; put it back, or register the folder under a new name."
 LARGEST_JSON = 50_000_000
+_PLAIN = re.compile(r"[\w][\w .+@=,/-]*")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIANT = re.compile(r"^(model|diffusion_pytorch_model)\.(?!safetensors$|safetensors\.index\.json$)")
 
@@ -53,6 +56,41 @@ def check_source(source: str) -> None:
     asked = Path(source)
     if not source or asked.is_absolute() or ".." in asked.parts or "\\" in source or "\0" in source:
         raise GenerationError(f"{source!r} is no folder below the models root; give a relative path such as my-model.")
+
+
+def check_new_source(source: str, revision: str = "") -> None:
+    """Refuse, by the text alone, what is neither a folder below a models root nor, with a revision, a repository."""
+    if revision:
+        if not _HUB_NAME.fullmatch(source) or ".." in source:
+            raise GenerationError(f"{source[:100]!r} is no hub repository; give owner/name, without an address.")
+        return
+    check_source(source)
+    if not _PLAIN.fullmatch(source) or "//" in source:
+        raise GenerationError(
+            f"{source[:100]!r} is no folder below the models root; use letters, digits, spaces and ._-+@=,/ only."
+        )
+
+
+def check_revision(revision: str) -> None:
+    """Refuse a revision that can move: weights must not change under a name."""
+    if revision and not _COMMIT.fullmatch(revision):
+        raise GenerationError(
+            f"{revision[:100]!r} is no commit; branches and tags move, so give all 40 hexadecimal digits of one."
+        )
+
+
+def hub_folder(source: str, revision: str) -> str:
+    """Where a hub's own tools put this commit of a repository when they are told to use the models root as cache."""
+    return f"models--{source.replace('/', '--')}/snapshots/{revision}"
+
+
+def check_hub_copy(source: str, revision: str) -> None:
+    """Refuse a commit that is not on this machine. Nothing is fetched: no address that people type is ever asked."""
+    if not (models_root() / hub_folder(source, revision)).is_dir():
+        raise GenerationError(
+            f"{source} at {revision} is not on this machine, and nothing is downloaded here; run: hf download {source}"
+            f" --revision {revision} --cache-dir {models_root()}"
+        )
 
 
 def place_of(source: str) -> Path:

@@ -123,6 +123,7 @@ def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
         batch_size=len(batch),
         device=environment.device_name(DEVICE),
         versions=environment.versions(),
+        threads=environment.threads(),
         fixed_arguments=dict(FAMILIES[checkpoint.pipeline_class].call_arguments),
     )
     encoded = [sampling.encode_png(picture) for picture in sampled.pictures]

@@ -5,6 +5,7 @@ from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
+from arena.models.images import ImageReport
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -20,6 +21,7 @@ __all__ = [
     "Exclusion",
     "Fit",
     "FrontSorting",
+    "ImageReport",
     "Invitation",
     "Rater",
     "RaterIdentity",

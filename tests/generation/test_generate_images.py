@@ -68,6 +68,14 @@ def test_another_scheduler_with_options_draws(prompt_set: PromptSet) -> None:
     assert made["scheduler_config"]["prediction_type"] == "flow_prediction"
 
 
+def test_the_dtype_is_chosen_and_stands_in_the_record(prompt_set: PromptSet) -> None:
+    register_checkpoint(name="tiny", source="tiny")
+    generate("--steps", "1", "--limit", "1", "--dtype", "bfloat16", "--batch-mode", "fast")
+    asked = Image.objects.get().provenance["asked"]
+    assert (asked["dtype"], asked["batch_mode"]) == ("bfloat16", "fast")
+    assert Recipe.objects.get().name == "tiny, 1 steps, bfloat16"
+
+
 def test_it_resumes_where_it_stopped(prompt_set: PromptSet, monkeypatch: pytest.MonkeyPatch) -> None:
     register_checkpoint(name="tiny", source="tiny")
     real = sampling.sample

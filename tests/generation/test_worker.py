@@ -133,6 +133,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "batch_size": 1,
         "device": environment.device_name("cpu"),
         "versions": environment.versions(),
+        "threads": environment.threads(),
         "fixed_arguments": {},
     }
     assert len(weights) == 4

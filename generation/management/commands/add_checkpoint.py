@@ -17,6 +17,12 @@ class Command(BaseCommand):
         parser.add_argument("name", help="what the checkpoint is called: letters, digits, - and _")
         parser.add_argument("folder", help="the folder, relative to the models root (WINRATE_MODELS_ROOT)")
         parser.add_argument(
+            "--revision",
+            default="",
+            metavar="COMMIT",
+            help="FOLDER is a hub repository, owner/name, of which this commit lies in a hub cache at the models root",
+        )
+        parser.add_argument(
             "--adapter",
             action="append",
             default=[],
@@ -46,13 +52,14 @@ class Command(BaseCommand):
 
     def _registered(self, options: dict[str, Any]) -> Checkpoint:
         adapters = checked_adapters([_adapter(text) for text in options["adapter"]])
-        known = Checkpoint.objects.filter(name=options["name"], source=options["folder"]).first()
+        place = {"source": options["folder"], "revision": options["revision"]}
+        known = Checkpoint.objects.filter(name=options["name"], **place).first()
         if known is not None and known.adapters == adapters and known.state != Checkpoint.State.READY:
             # The folder was mended, and the same command is given again.
             return check_again(known)
         return register_checkpoint(
             name=options["name"],
-            source=options["folder"],
+            **place,
             adapters=adapters,
             licence=options["licence"],
             loss_family=options["loss_family"],

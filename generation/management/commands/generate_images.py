@@ -10,6 +10,7 @@ from generation import model_folders
 from generation.adapters import parts_of
 from generation.checkpoints import resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
+from generation.families import BATCH_MODES, DTYPES
 from generation.foreground import make_with_bar
 from generation.models import Checkpoint, ImageJob, PromptSet, Recipe, Run
 from generation.pipelines.sizes import size_rule
@@ -53,6 +54,8 @@ class Command(BaseCommand):
             metavar="COMPONENT",
             help="do without a text encoder: text_encoder_3 of SD3",
         )
+        parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (default %(default)s)")
+        parser.add_argument("--batch-mode", choices=BATCH_MODES, default="fast", help="default %(default)s")
         parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
         parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
         parser.add_argument("--limit", type=int, help="only the first prompts of the set")
@@ -132,6 +135,8 @@ def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
         options=dict(_option(text) for text in options["option"]),
         call_options=told_call_options(checkpoint),
         without=options["without"],
+        dtype=options["dtype"],
+        batch_mode=options["batch_mode"],
     )
     return sweep(checkpoint=checkpoint, axes=axes, sampler=sampler).recipes
 
