@@ -8,6 +8,7 @@ from arena import counted_votes, leaderboard, studies
 from arena.charts import Chart, forest_chart, matrix_chart, steps_chart
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.leaderboard import CriterionResults, StratumCount
+from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
@@ -40,6 +41,7 @@ class StudyPage:
 
     study: Study
     reports: tuple[CriterionReport, ...]
+    metrics: MetricsReport | None
     counts: tuple[StratumCount, ...]
     contenders: int
     prompts: int
@@ -83,17 +85,20 @@ class StudyPage:
         shown = [[chart.digest for chart in report.charts] for report in self.reports]
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
+        metrics = self.metrics.shown if self.metrics else []
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, images])[:20]
+        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, images, metrics])[:20]
 
 
 def study_page(study: Study) -> StudyPage:
     """Read it all; the number of queries depends neither on contenders nor on votes."""
     images = studies.readiness(study)
     run = planning.progress_of(study.run) if study.run else None
+    reports = tuple(_reports(study))
     return StudyPage(
         study=study,
-        reports=tuple(_reports(study)),
+        reports=reports,
+        metrics=_metrics(study, reports),
         counts=leaderboard.vote_counts(study),
         contenders=live_contenders(study).count(),
         prompts=asked_prompts(study).count(),
@@ -106,7 +111,18 @@ def study_page(study: Study) -> StudyPage:
 
 def chart_of(study: Study, name: str) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
-    return next((chart for report in _reports(study) for chart in report.charts if chart.name == name), None)
+    reports = tuple(_reports(study))
+    if (
+        found := next((chart for report in reports for chart in report.charts if chart.name == name), None)
+    ) is not None:
+        return found
+    metrics = _metrics(study, reports)
+    return next((chart for chart in metrics.charts if chart.name == name), None) if metrics else None
+
+
+def _metrics(study: Study, reports: tuple[CriterionReport, ...]) -> MetricsReport | None:
+    curves = reports[0].curves if reports else ()
+    return metrics_report(study, [report.results for report in reports], curves)
 
 
 def _reports(study: Study) -> Iterator[CriterionReport]:

@@ -1,0 +1,94 @@
+"""A metric against strength: one point a contender, with the interval of its strength."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from arena.automatic_metrics import MetricCorrelation, board_of
+from arena.charts.rendering import Chart, Size, Spec, Theme
+from arena.charts.words import evidence
+from arena.leaderboard import CriterionResults, Row
+
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_MOST_NAMED = 10
+
+
+def scatter_chart(results: CriterionResults, correlation: MetricCorrelation) -> Chart | None:
+    """None where fewer than three contenders have both."""
+    column = correlation.column
+    rows = [row for row in board_of(results) if row.contender.pk in column.values]
+    if correlation.found is None:
+        return None
+    points = "; ".join(
+        f"{row.label} {column.values[row.contender.pk].text}, strength {row.strength.number}" for row in rows
+    )
+    return Chart(
+        name=f"metric-{column.key}-{results.criterion.key}",
+        title=(_seen(correlation),),
+        subtitle=evidence(results),
+        description=f"{column.title} and log strength: {points}.",
+        draw=lambda theme, size: _draw(rows, correlation, theme, size),
+    )
+
+
+def _seen(correlation: MetricCorrelation) -> str:
+    title, found = correlation.column.title, correlation.interval
+    side = found.side_of(0)
+    numbers = f"r = {found.number}, {correlation.found.n if correlation.found else 0} contenders"
+    if side is None:
+        return f"Too few contenders to link {title} and strength ({numbers})"
+    if side == 0:
+        return f"No sure link between {title} and strength ({numbers})"
+    return f"Strength {'rises' if side > 0 else 'falls'} with {title} ({numbers})"
+
+
+def _draw(rows: Sequence[Row], correlation: MetricCorrelation, theme: Theme, size: Size) -> Spec:
+    values = [_point(row, correlation) for row in rows]
+    groups = list(dict.fromkeys(value["group"] for value in values))
+    hues = [theme.series[index % len(theme.series)] for index in range(len(groups))]
+    shapes = [_SHAPES[index % len(_SHAPES)] for index in range(len(groups))]
+    legend = {"symbolOpacity": 1, **({"columns": 1} if size.is_narrow else {})} if len(groups) > 1 else None
+    group = {"field": "group", "type": "nominal", "title": None, "legend": legend}
+    colour = {**group, "scale": {"domain": groups, "range": hues}}
+    shape = {**group, "scale": {"domain": groups, "range": shapes}}
+    x = {
+        "field": "metric",
+        "type": "quantitative",
+        "title": correlation.column.title,
+        "scale": {"zero": False, "nice": True},
+        "axis": {"grid": True, "ticks": False},
+    }
+    y = {"type": "quantitative", "title": "log strength", "scale": {"zero": False}, "axis": {"ticks": False}}
+    point = {"type": "point", "filled": True, "size": 80, "opacity": 1}
+    return {
+        "height": (250 if size.is_narrow else 330) + (18 * len(groups) if size.is_narrow else 24),
+        "data": {"values": values},
+        "encoding": {"x": x},
+        "layer": [
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.7},
+                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {"mark": point, "encoding": {"y": {**y, "field": "value"}, "color": colour, "shape": shape}},
+            *([_names(y, theme)] if len(values) <= _MOST_NAMED and not size.is_narrow else []),
+        ],
+    }
+
+
+def _names(y: dict[str, Any], theme: Theme) -> Spec:
+    return {
+        "mark": {"type": "text", "align": "left", "dx": 8, "dy": -6, "fontSize": 11, "color": theme.muted},
+        "encoding": {"y": {**y, "field": "value"}, "text": {"field": "label"}},
+    }
+
+
+def _point(row: Row, correlation: MetricCorrelation) -> dict[str, Any]:
+    checkpoint = row.contender.recipe.checkpoint
+    return {
+        "label": row.label,
+        "group": checkpoint.name if checkpoint else "images from elsewhere",
+        "metric": correlation.column.values[row.contender.pk].value,
+        "value": row.strength.value,
+        "low": row.strength.low,
+        "high": row.strength.high,
+    }
