@@ -1,7 +1,9 @@
 """Orders of metrics: what image workers measure by themselves, in turns, each image once."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -14,8 +16,11 @@ from generation.models import Image, Metric, MetricOrder
 from tests.generation.measuring.pictures import make_image
 from tests.generation.measuring.test_clip import TEXTS, noise
 from tests.generation.rows import make_recipe
+from tests.servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.django_db
+
+Callbacks = Callable[..., Any]
 
 
 def order_for(recipe_name: str = "tiny-clip", *, images: int = 3) -> MetricOrder:
@@ -78,6 +83,23 @@ def test_a_file_that_is_gone_stops_the_order_after_the_others_were_measured(
     order.refresh_from_db()
     assert order.refusal.startswith("1 images could not be measured. The first: ")
     assert Metric.objects.count() == 2
+
+
+def test_the_reconciler_calls_an_image_worker_only_while_an_order_is_due(
+    clip_root: Path, image_folder: Path, broker: RedisServer, django_capture_on_commit_callbacks: Callbacks
+) -> None:
+    def calls() -> int:
+        with broker.client() as client:
+            client.flushall()
+            with django_capture_on_commit_callbacks(execute=True):
+                tasks.reconcile()
+            return int(client.llen("gen.cpu"))
+
+    assert calls() == 0
+    order_for()
+    assert calls() == 1
+    orders.work_for(60, worker="w")
+    assert calls() == 0
 
 
 @pytest.mark.parametrize(
