@@ -31,19 +31,29 @@ def scatter_chart(results: CriterionResults, correlation: MetricCorrelation) -> 
 
 
 def _seen(correlation: MetricCorrelation) -> str:
-    title, found = correlation.column.title, correlation.interval
+    title, found = _inside(correlation.column.title), correlation.interval
     side = found.side_of(0)
     numbers = f"r = {found.number}, {correlation.found.n if correlation.found else 0} contenders"
     if side is None:
-        return f"Too few contenders to link {title} and strength ({numbers})"
+        return f"Too few contenders to link {title} and strength: {numbers}"
     if side == 0:
-        return f"No sure link between {title} and strength ({numbers})"
-    return f"Strength {'rises' if side > 0 else 'falls'} with {title} ({numbers})"
+        return f"No sure link between {title} and strength: {numbers}"
+    return f"Strength {'rises' if side > 0 else 'falls'} with {title}: {numbers}"
+
+
+def _inside(title: str) -> str:
+    """A title inside a sentence: "picture checker", but "CLIP score"."""
+    return title[0].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _draw(rows: Sequence[Row], correlation: MetricCorrelation, theme: Theme, size: Size) -> Spec:
     values = [_point(row, correlation) for row in rows]
     groups = list(dict.fromkeys(value["group"] for value in values))
+    has_steps = len(groups) < len(values)
+    left, right = _ends([value["metric"] for value in values])
+    for value in values:
+        value["label"] = value["steps"] if has_steps and value["steps"] else value["label"]
+        value["is_right"] = value["metric"] > (left + right) / 2
     hues = [theme.series[index % len(theme.series)] for index in range(len(groups))]
     shapes = [_SHAPES[index % len(_SHAPES)] for index in range(len(groups))]
     legend = {"symbolOpacity": 1, **({"columns": 1} if size.is_narrow else {})} if len(groups) > 1 else None
@@ -54,10 +64,16 @@ def _draw(rows: Sequence[Row], correlation: MetricCorrelation, theme: Theme, siz
         "field": "metric",
         "type": "quantitative",
         "title": correlation.column.title,
-        "scale": {"zero": False, "nice": True},
-        "axis": {"grid": True, "ticks": False},
+        "scale": {"domain": [left, right], "nice": False},
+        "axis": {"grid": True, "ticks": False, "tickCount": 4 if size.is_narrow else 6},
     }
-    y = {"type": "quantitative", "title": "log strength", "scale": {"zero": False}, "axis": {"ticks": False}}
+    reach = _ends([value[end] for value in values for end in ("value", "low", "high") if value[end] is not None])
+    y = {
+        "type": "quantitative",
+        "title": "log strength",
+        "scale": {"domain": list(reach), "nice": False},
+        "axis": {"ticks": False},
+    }
     point = {"type": "point", "filled": True, "size": 80, "opacity": 1}
     return {
         "height": (250 if size.is_narrow else 330) + (18 * len(groups) if size.is_narrow else 24),
@@ -70,22 +86,34 @@ def _draw(rows: Sequence[Row], correlation: MetricCorrelation, theme: Theme, siz
                 "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
             },
             {"mark": point, "encoding": {"y": {**y, "field": "value"}, "color": colour, "shape": shape}},
-            *([_names(y, theme)] if len(values) <= _MOST_NAMED and not size.is_narrow else []),
+            *(_names(y, theme) if len(values) <= _MOST_NAMED and not size.is_narrow else []),
         ],
     }
 
 
-def _names(y: dict[str, Any], theme: Theme) -> Spec:
-    return {
-        "mark": {"type": "text", "align": "left", "dx": 8, "dy": -6, "fontSize": 11, "color": theme.muted},
-        "encoding": {"y": {**y, "field": "value"}, "text": {"field": "label"}},
-    }
+def _ends(numbers: Sequence[float]) -> tuple[float, float]:
+    """Of an axis: a little beyond the smallest and the largest number."""
+    room = 0.06 * (max(numbers) - min(numbers)) or 0.5
+    return min(numbers) - room, max(numbers) + room
+
+
+def _names(y: dict[str, Any], theme: Theme) -> list[Spec]:
+    """Beside their points, towards the middle, so that none is cut off at an edge."""
+    return [
+        {
+            "transform": [{"filter": f"datum.is_right === {is_right}"}],
+            "mark": {"type": "text", "align": align, "dx": shift, "dy": -7, "fontSize": 11, "color": theme.muted},
+            "encoding": {"y": {**y, "field": "value"}, "text": {"field": "label"}},
+        }
+        for is_right, align, shift in (("false", "left", 7), ("true", "right", -7))
+    ]
 
 
 def _point(row: Row, correlation: MetricCorrelation) -> dict[str, Any]:
-    checkpoint = row.contender.recipe.checkpoint
+    checkpoint, schedule = row.contender.recipe.checkpoint, row.contender.recipe.schedule
     return {
         "label": row.label,
+        "steps": f"{schedule.steps} step{'s' if schedule.steps > 1 else ''}" if schedule else "",
         "group": checkpoint.name if checkpoint else "images from elsewhere",
         "metric": correlation.column.values[row.contender.pk].value,
         "value": row.strength.value,

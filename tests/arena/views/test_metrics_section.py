@@ -38,9 +38,11 @@ def test_its_charts_can_be_fetched_and_draw_every_contender() -> None:
     response = client_of().get(chart_address(study, "metric-clip_score-prompt-following"))
     assert response.status_code == 200
     svg = response.content.decode()
+    for steps in ("1 step", "2 steps", "4 steps", "8 steps"):
+        assert f">{steps}</text>" in svg
     for contender in study.contenders.all():
-        assert f">{contender.label}</text>" in svg
-    assert "Strength rises with CLIP score (r = " in svg or "No sure link between CLIP score and strength" in svg
+        assert f"{contender.label} " in svg.split("</desc>")[0]
+    assert "Strength rises with CLIP score: r = " in svg or "No sure link between CLIP score and strength: r" in svg
     assert client_of().get(chart_address(study, "metric-nothing-prompt-following")).status_code == 404
 
 
