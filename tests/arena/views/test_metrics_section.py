@@ -46,6 +46,13 @@ def test_its_charts_can_be_fetched_and_draw_every_contender() -> None:
     assert client_of().get(chart_address(study, "metric-nothing-prompt-following")).status_code == 404
 
 
+def test_numbers_are_shown_before_anybody_has_voted() -> None:
+    page = page_of(measured_study(3, prompts=4, votes=False))
+    assert "No votes yet" in page
+    assert "20.150 ± 0.065" in page
+    assert "metric against strength" not in page
+
+
 def test_without_metrics_there_is_no_section() -> None:
     page = page_of(voted_study())
     assert "metrics" not in page
