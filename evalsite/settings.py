@@ -297,7 +297,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = generation_timetable.DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {
     f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
-    for task in ("generate_next", "resolve_drafts")
+    for task in ("generate_next", "resolve_drafts", "measure_next")
 }
 CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

@@ -28,6 +28,11 @@ def hint_resolver() -> None:
     transaction.on_commit(lambda: _send("generation.tasks.resolve_drafts", 1))
 
 
+def hint_measurers() -> None:
+    """After the commit, ask an image worker to look at the metrics that were ordered."""
+    transaction.on_commit(lambda: _send("generation.tasks.measure_next", 1))
+
+
 def _send(task: str, count: int) -> None:
     # By name: act modules do not import tasks. A dead broker must not turn a committed request into an error.
     try:

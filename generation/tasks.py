@@ -5,6 +5,7 @@ from typing import Final
 from celery import shared_task
 
 from generation import heartbeats, hints, jobs, recipes, worker
+from generation.measuring import orders
 
 # Short turns: between two of them a worker takes heartbeats and drafts from its queue, and can be stopped.
 SECONDS_A_TURN: Final = 10.0
@@ -24,6 +25,13 @@ def resolve_drafts() -> None:
 
 
 @shared_task(ignore_result=True)
+def measure_next() -> None:
+    """Measure what was ordered for one turn; if work is left, ask for another turn."""
+    if orders.work_for(SECONDS_A_TURN, worker=heartbeats.this_worker()):
+        hints.hint_measurers()
+
+
+@shared_task(ignore_result=True)
 def reconcile() -> None:
     """The database is the truth: bring back what died with a worker, and send again the hints that were lost."""
     jobs.requeue_abandoned()
@@ -33,6 +41,8 @@ def reconcile() -> None:
         hints.hint_resolver()
     if jobs.has_due_jobs():
         hints.hint_workers(max(1, heartbeats.idle_image_workers()))
+    if orders.due_orders():
+        hints.hint_measurers()
 
 
 @shared_task(ignore_result=True)

@@ -188,6 +188,8 @@ def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
 
 def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of each record, the header included; for complaints, where time does not matter."""
+    # Arrow has read fields of any length; without this the csv module would stop at one instead of finding its line.
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
     text = io.TextIOWrapper(io.BytesIO(data.removeprefix(_BYTE_ORDER_MARK)), encoding="utf-8", newline="")
     reader, line = csv.reader(text, delimiter=delimiter, strict=True), 1
     for cells in reader:

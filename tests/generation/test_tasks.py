@@ -62,7 +62,7 @@ def test_beat_sends_tasks_that_exist_to_queues_that_are_served() -> None:
 
 
 def test_work_is_sent_to_the_image_workers_queue() -> None:
-    for task in (tasks.generate_next, tasks.resolve_drafts):
+    for task in (tasks.generate_next, tasks.resolve_drafts, tasks.measure_next):
         routed = celery_app.amqp.router.route({}, task.name)["queue"]
         assert (routed.name if isinstance(routed, Queue) else routed) == "gen.cpu"
 
