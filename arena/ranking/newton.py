@@ -59,7 +59,7 @@ def maximise(problem: Problem, start: Floats) -> Floats:
         shorter = step * _damping(size)
         parameters[:, active] += _uphill(part, here, shorter) if part.has_ties else shorter
         # Written so that a NaN stays active and ends as an error.
-        active = active[~(size <= _NEWTON_STEP)]
+        active = active[~(_least_change(part, here, step, size) <= _NEWTON_STEP)]
     if len(active):
         raise ConvergenceError(f"Newton's method did not converge in {_NEWTON_STEPS} steps for {len(active)} data sets")
     return problem.centred(parameters)
@@ -113,6 +113,14 @@ def is_inside(problem: Problem, parameters: Floats) -> NDArray[np.bool_]:
         return np.ones(parameters.shape[1:], dtype=bool)
     positive: NDArray[np.bool_] = parameters[-1] > 0
     return positive
+
+
+def _least_change(problem: Problem, here: Floats, step: Floats, size: Floats) -> Floats:
+    """(B,) the step's size; Rao and Kupper's tie parameter, which may be tiny, is to be exact to as many digits."""
+    if problem.link != "rao-kupper":
+        return size
+    larger: Floats = np.maximum(size, np.abs(step[-1] / here[-1]))
+    return larger
 
 
 def _uphill(problem: Problem, here: Floats, step: Floats) -> Floats:

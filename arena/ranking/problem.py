@@ -139,12 +139,8 @@ class Problem:
             by_eta = self.masses[0] * chance.right
             by_eta -= self.masses[2] * chance.left
             return self.spread(by_eta, None)
-        each = likelihoods.slopes(self.link, chance, self.tie_levels(parameters))
-        by_eta, by_phi = (
-            sum((mass * part[which] for mass, part in zip(self.masses, each, strict=True)), np.zeros(()))
-            for which in (0, 1)
-        )
-        return self.spread(by_eta, by_phi)
+        slope = likelihoods.total_slopes(self.link, self.masses, chance, self.tie_levels(parameters))
+        return self.spread(slope.eta, slope.phi)
 
     def spread(self, by_eta: Floats, by_phi: Floats | None) -> Floats:
         """(p, B) derivatives in the parameters from those in eta and phi of each pair (P, B)."""
