@@ -27,6 +27,8 @@ _KEPT_OF_THE_REMOVED = 1e-6
 # Clusters whose leverage is above this are left out exactly, the others by a series that ends below the error.
 _LIGHT = 0.03
 _SERIES_ERROR = 1e-3
+# Labels up to so many times the number of votes are counted in an array of that size, others are sorted.
+_SPARSE = 16
 # So many votes nearly always show every contender in more clusters than are asked for.
 _SAMPLE = 20_000
 
@@ -35,18 +37,26 @@ _SAMPLE = 20_000
 class Partition:
     """Counted votes on K contenders by cluster.
 
-    of_vote:     intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
-    left, right: intp (n,), places in a flattened table (count + 1, K) of clusters and contenders
+    of_vote: intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
     """
 
     of_vote: Integers
     count: int
-    left: Integers
-    right: Integers
+    votes: Votes
+
+    @cached_property
+    def left(self) -> Integers:
+        """(n,) places in a flattened table (count + 1, K) of clusters and contenders on the left."""
+        return self.of_vote * self.votes.contenders + self.votes.left
+
+    @cached_property
+    def right(self) -> Integers:
+        """(n,) the same of contenders on the right."""
+        return self.of_vote * self.votes.contenders + self.votes.right
 
     def first(self, votes: int) -> Partition:
         """Of so many votes from the start."""
-        return Partition(self.of_vote[:votes], self.count, self.left[:votes], self.right[:votes])
+        return Partition(self.of_vote[:votes], self.count, _rows_of(self.votes, slice(votes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,25 +181,40 @@ class ScoredVotes:
         return self._summed(partition, by_eta, by_phi)
 
     def meat(self, partition: Partition) -> Floats:
-        """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores.
-
-        Clusters of one vote, as most pairs of a rater and a prompt are, need no row of their own: they are counted.
-        """
+        """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores."""
         if partition.count * self.fit.contenders <= _CHUNK:
             scores = self.scores(partition)
             return scores.T @ scores
-        alone = np.bincount(partition.of_vote, minlength=partition.count + 1) == 1
-        alone[-1] = False
-        single = alone[partition.of_vote]
+        number = np.bincount(partition.of_vote, minlength=partition.count + 1)
+        return self._mixed_meat(partition.of_vote, number, partition.of_vote < partition.count)
+
+    def cell_meat(self, one: Partition, other: Partition) -> Floats:
+        """The same of the votes of one rater on one prompt."""
+        if one.count * other.count * self.fit.contenders <= _CHUNK:
+            return self.meat(self.cells(one, other))
+        cell, cells = one.of_vote * other.count + other.of_vote, (one.count + 1) * other.count + 1
+        if cells > _SPARSE * len(cell):
+            cell = np.unique(cell, return_inverse=True)[1]
+            cells = int(cell.max(initial=0)) + 1
+        inside = (one.of_vote < one.count) & (other.of_vote < other.count)
+        number = np.bincount(cell if inside.all() else cell[inside], minlength=cells)
+        return self._mixed_meat(cell, number, inside)
+
+    def _mixed_meat(self, of_vote: Integers, number: Integers, inside: Flags) -> Floats:
+        """Clusters of one vote, as most pairs of a rater and a prompt are, need no row of their own: they are counted.
+
+        of_vote: (n,) labels of clusters; number: how many votes inside each label has; inside: (n,)
+        """
+        single = (number == 1)[of_vote] & inside
         whole = self._single_meat(single)
-        rows = np.flatnonzero(~single & (partition.of_vote < partition.count))
-        rows = rows[np.argsort(partition.of_vote[rows], kind="stable")]
-        number = np.cumsum(np.diff(partition.of_vote[rows], prepend=-1) > 0) - 1
+        rows = np.flatnonzero(inside & ~single)
+        rows = rows[np.argsort(of_vote[rows], kind="stable")]
+        place = np.cumsum(np.diff(of_vote[rows], prepend=-1) > 0) - 1
         step = max(1, _CHUNK // self.fit.contenders)
-        for first in range(0, int(number.max(initial=-1)) + 1, step):
-            part = slice(*np.searchsorted(number, [first, first + step]))
+        for first in range(0, int(place.max(initial=-1)) + 1, step):
+            part = slice(*np.searchsorted(place, [first, first + step]))
             some = ScoredVotes(self.fit, _rows_of(self.votes, rows[part]))
-            scores = some.scores(some._partition(number[part] - first))
+            scores = some.scores(some._partition(place[part] - first))
             whole += scores.T @ scores
         return whole
 
@@ -226,6 +251,12 @@ class ScoredVotes:
 
         CR3: Bell & McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen & Webb 2023, J. Econometrics 232:272.
         """
+        if partition.count * self.fit.contenders**2 * OUTCOMES <= len(self.votes):
+            counted, small = self._condensed(partition)
+            return counted._left_out(small)
+        return self._left_out(partition)
+
+    def _left_out(self, partition: Partition) -> Floats:
         scores = self.scores(partition)
         leverage = self.leverages(partition)
         shifts = np.empty_like(scores)
@@ -236,6 +267,18 @@ class ScoredVotes:
         if len(heavy):
             shifts[heavy] = self._exactly(partition, scores[heavy], heavy)
         return shifts @ self.fit.centring.T
+
+    def _condensed(self, partition: Partition) -> tuple[ScoredVotes, Partition]:
+        """The same votes counted, one row for each cluster, ordered pair and outcome: few clusters have many alike."""
+        known = self.fit.contenders
+        cells = known**2 * OUTCOMES
+        mass = _totals(partition.of_vote * cells + self.code, self.weight, partition.count * cells)
+        rows = np.flatnonzero(mass[: partition.count * cells])
+        cluster, code = np.divmod(rows, cells)
+        pair, outcome = np.divmod(code, OUTCOMES)
+        left, right = np.divmod(pair, known)
+        votes = Votes(left, right, outcome, known, weight=mass[rows])
+        return ScoredVotes(self.fit, votes), Partition(cluster, partition.count, votes)
 
     def _by_series(self, partition: Partition, scores: Floats, leverage: float, *, out: Floats) -> None:
         """(I - V H)^-1 V u = V u + V H V u + ..., as far as it matters at this leverage."""
@@ -333,8 +376,7 @@ class ScoredVotes:
 
     def _partition(self, labels: NDArray[np.integer[Any]]) -> Partition:
         of_vote, count = _numbered(labels, self.counted)
-        place = of_vote * self.fit.contenders
-        return Partition(of_vote, count, place + self.votes.left, place + self.votes.right)
+        return Partition(of_vote, count, self.votes)
 
     def _weighted(self, table: Floats) -> Floats:
         """(n,) the value of each vote, by its weight."""
@@ -376,19 +418,21 @@ def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[
     if counted is not None:
         inside = counted if inside is None else inside & counted
     highest = int(labels.max(initial=0))
-    if highest > 8 * len(labels) + 1_000_000:
+    if highest > _SPARSE * len(labels):
         labels = np.unique(labels, return_inverse=True)[1]
         highest = int(labels.max(initial=0))
     present = np.zeros(highest + 1, dtype=bool)
+    # Indices of any other type would be converted piece by piece, which takes twice as long.
+    labels = labels.astype(np.intp, copy=False)
     present[labels if inside is None else labels[inside]] = True
     number = np.cumsum(present, dtype=np.intp) - 1
     count = int(number[-1]) + 1
     if inside is None:
         # Labels that leave no number out are their own numbers.
-        return labels.astype(np.intp, copy=False) if count == len(present) else number[labels], count
+        return labels if count == len(present) else number[labels], count
     return np.where(inside, number[labels], count), count
 
 
-def _rows_of(votes: Votes, rows: Integers) -> Votes:
+def _rows_of(votes: Votes, rows: Integers | slice) -> Votes:
     weight = None if votes.weight is None else votes.weight[rows]
     return Votes(votes.left[rows], votes.right[rows], votes.outcome[rows], votes.contenders, weight=weight)
