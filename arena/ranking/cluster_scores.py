@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ranking import likelihoods
 from arena.ranking.firth import Penalised
 from arena.ranking.fitted import ModelFit
-from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, OUTCOMES, RIGHT, TIE, Votes
+from arena.ranking.score_tables import ScoreTables, counted_outcomes
+from arena.ranking.tallies import NOBODY, OUTCOMES, Votes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -60,46 +60,6 @@ class Partition:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreTables:
-    """What a vote with each outcome in each ordered pair says, float (K, K, 4): zero where it is not counted.
-
-    eta, phi: slopes of its log-likelihood; bend_eta, bend_cross, bend_phi: its negative second derivatives
-    """
-
-    eta: Floats
-    phi: Floats
-    bend_eta: Floats
-    bend_cross: Floats
-    bend_phi: Floats
-
-    @classmethod
-    def of(cls, fit: ModelFit) -> ScoreTables:
-        problem = fit.problem
-        strengths = problem.strengths(fit.parameters)
-        eta = strengths[:, None] - strengths[None, :] + (fit.side_bias or 0.0)
-        level = np.array(fit.parameters[-1] if problem.has_ties else 0.0)
-        chance = likelihoods.chances(problem.link, eta, level)
-        slope = likelihoods.slopes(problem.link, chance, level)
-        bend = likelihoods.bends(problem.link, chance, level)
-        counted = _counted_outcomes(fit)
-
-        def table(parts: tuple[Floats, Floats, Floats]) -> Floats:
-            whole = np.zeros((*eta.shape, OUTCOMES))
-            for outcome, part in zip((LEFT, TIE, RIGHT, BOTH_BAD), (*parts, parts[1]), strict=True):
-                if outcome in counted:
-                    whole[:, :, outcome] = part
-            return whole
-
-        return cls(
-            eta=table((slope[0].eta, slope[1].eta, slope[2].eta)),
-            phi=table((slope[0].phi, slope[1].phi, slope[2].phi)),
-            bend_eta=table((bend[0].eta, bend[1].eta, bend[2].eta)),
-            bend_cross=table((bend[0].cross, bend[1].cross, bend[2].cross)),
-            bend_phi=table((bend[0].phi, bend[1].phi, bend[2].phi)),
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class ScoredVotes:
     """The votes behind a fit, ready to be summed by cluster. Sums are over strengths, side bias and tie parameter."""
 
@@ -124,7 +84,7 @@ class ScoredVotes:
     @cached_property
     def counted(self) -> Flags | None:
         """(n,) which votes the fit has seen; None where it has seen all."""
-        outcomes = _counted_outcomes(self.fit)
+        outcomes = counted_outcomes(self.fit)
         if len(outcomes) == OUTCOMES:
             return None
         flags: Flags = np.isin(np.arange(OUTCOMES), list(outcomes))[self.votes.outcome]
@@ -403,13 +363,6 @@ class ScoredVotes:
 def _totals(places: Integers, values: Floats | None, size: int) -> Floats:
     """(size,) sums of values by place; without values, how many there are."""
     return np.bincount(places, weights=values, minlength=size).astype(np.float64, copy=False)
-
-
-def _counted_outcomes(fit: ModelFit) -> set[int]:
-    counted = {LEFT, TIE, RIGHT, BOTH_BAD}
-    if fit.both_bad == "drop":
-        counted -= {BOTH_BAD}
-    return counted - {TIE, BOTH_BAD} if fit.ties == "drop" else counted
 
 
 def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[Integers, int]:

@@ -23,8 +23,12 @@ OPTIONAL: Final = ("criterion", "rater", "prompt", "weight")
 OVERALL: Final = "overall"
 """Name of the criterion of a file that has no such column."""
 
-# Columns of votes as LMArena and GenAI-Arena publish them, in the order of ours.
-_ELSEWHERE: Final = (("model_a", "model_b", "winner"), ("left_model", "right_model", "vote_type"))
+# Columns as LMArena, its contest on Kaggle and GenAI-Arena publish them, in the order of ours.
+_ELSEWHERE: Final[tuple[tuple[Shape, tuple[str, ...]], ...]] = (
+    ("votes", ("model_a", "model_b", "winner")),
+    ("votes", ("left_model", "right_model", "vote_type")),
+    ("counts", ("model_a", "model_b", "winner_model_a", "winner_tie", "winner_model_b")),
+)
 _SKIP: Final = 4
 _CHOICES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD, "skip": _SKIP}
 # Tables are K x K: so many contenders are more likely a column of something else.
@@ -108,10 +112,11 @@ def _shape_of(sheet: Sheet) -> Shape:
 
 def _renaming(sheet: Sheet) -> str:
     """What to call the columns of a file as other arenas publish them; nothing for a file of another kind."""
-    for names in _ELSEWHERE:
+    for shape, names in _ELSEWHERE:
         if set(names) <= {name.lower() for name in sheet.found}:
-            renamed = ", ".join(f"{name} {own}" for name, own in zip(names, REQUIRED["votes"], strict=True))
-            return f" Rename {renamed}, and write left, right, tie or both_bad for who won."
+            renamed = ", ".join(f"{name} to {own}" for name, own in zip(names, REQUIRED[shape], strict=True))
+            words = ", and write left, right, tie or both_bad for who won" if shape == "votes" else ""
+            return f" Rename {renamed}{words}."
     return ""
 
 
