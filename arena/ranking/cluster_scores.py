@@ -376,14 +376,14 @@ def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[
         highest = int(labels.max(initial=0))
     present = np.zeros(highest + 1, dtype=bool)
     # Indices of any other type would be converted piece by piece, which takes twice as long.
-    labels = labels.astype(np.intp, copy=False)
-    present[labels if inside is None else labels[inside]] = True
+    places: Integers = labels.astype(np.intp, copy=False)
+    present[places if inside is None else places[inside]] = True
     number = np.cumsum(present, dtype=np.intp) - 1
     count = int(number[-1]) + 1
     if inside is None:
         # Labels that leave no number out are their own numbers.
-        return labels if count == len(present) else number[labels], count
-    return np.where(inside, number[labels], count), count
+        return places if count == len(present) else number[places], count
+    return np.where(inside, number[places], count), count
 
 
 def _rows_of(votes: Votes, rows: Integers | slice) -> Votes:

@@ -235,10 +235,10 @@ class Penalised:
 
 def _solved(matrices: Floats, columns: Floats) -> Floats:
     """(p, B) solutions of matrices (B, p, p) @ x = columns (p, B); NaN where a matrix is singular."""
+    solved: Floats = np.full(columns.shape, np.nan)
     try:
-        solved: Floats = np.linalg.solve(matrices, columns.T[..., None])[..., 0].T
+        solved[:] = np.linalg.solve(matrices, columns.T[..., None])[..., 0].T
     except np.linalg.LinAlgError:
-        solved = np.full(columns.shape, np.nan)
         for number in np.flatnonzero(_regular(matrices)):
             solved[:, number] = np.linalg.solve(matrices[number], columns[:, number])
     return solved
@@ -246,10 +246,10 @@ def _solved(matrices: Floats, columns: Floats) -> Floats:
 
 def _inverted(matrices: Floats) -> Floats:
     """Inverses of (B, p, p); NaN where one is singular."""
+    inverse: Floats = np.full(matrices.shape, np.nan)
     try:
-        inverse: Floats = np.linalg.inv(matrices)
+        inverse[:] = np.linalg.inv(matrices)
     except np.linalg.LinAlgError:
-        inverse = np.full(matrices.shape, np.nan)
         regular = _regular(matrices)
         inverse[regular] = np.linalg.inv(matrices[regular])
     return inverse
