@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _PARQUET: Final = b"PAR1"
+# How ZIP files, spreadsheets among them, and files of gzip begin.
+_COMPRESSED: Final = (b"PK\x03\x04", b"\x1f\x8b")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ENCODED: Final = pa.dictionary(pa.int32(), pa.string())
 _DELIMITERS: Final = (",", "\t", ";")
@@ -104,6 +106,8 @@ def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
     name = path.name
     if data.startswith(_PARQUET):
         sheet = _from_parquet(data, name, wanted)
+    elif data.startswith(_COMPRESSED):
+        raise VoteFileError(f"{name}, line 1: is a spreadsheet or compressed; save it as CSV and unpacked.")
     else:
         _refuse_nul(data, name)
         start = data[:4096].removeprefix(_BYTE_ORDER_MARK).lstrip() or data.removeprefix(_BYTE_ORDER_MARK).lstrip()[:9]

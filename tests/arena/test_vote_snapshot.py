@@ -19,7 +19,7 @@ from arena.ranking.tallies import Tallies, Votes, tally
 from arena.vote_snapshot import path_of, rebuild, study_votes
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater, make_study
-from tests.arena.test_fitting import add_vote, columns
+from tests.arena.fit_cases import add_vote, columns
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from arena.leaderboard import results_of
 from arena.models import AuditEvent, Contender, Fit, Rater, Study, StudyMember
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater, make_study, make_user
-from tests.arena.test_fitting import add_vote
+from tests.arena.fit_cases import add_vote
 
 pytestmark = pytest.mark.django_db
 
