@@ -1,4 +1,4 @@
-"""A cancelled run ends between two steps of a batch: who still wants the images, asked seldom enough to cost nothing."""
+"""A cancelled run ends between two steps of a batch: who still wants the images, asked seldom enough."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ class Cancelled(Exception):
 
 
 def still_wanted(job_ids: Sequence[int]) -> bool:
-    """Whether a run that is not cancelled wants any of these jobs. A paused run does: its batches in work are finished."""
+    """Whether a run that is not cancelled wants any of these jobs; a paused run does, its batches are finished."""
     return RunItem.objects.filter(job__in=job_ids, run__cancelled_at__isnull=True).exists()
 
 
