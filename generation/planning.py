@@ -104,7 +104,7 @@ def progress_of(run: Run) -> RunProgress:
         total=total,
         done=counts.get(states.DONE, 0),
         failed=counts.get(states.FAILED, 0) + counts.get(states.CANCELLED, 0),
-        seconds_left=_seconds_left(run),
+        seconds_left=seconds_left(run),
     )
 
 
@@ -225,7 +225,8 @@ def _plan(run: Run, cells: Sequence[Cell]) -> None:
     jobs.filter(priority__lt=run.priority).update(priority=run.priority)
 
 
-def _seconds_left(run: Run) -> float | None:
+def seconds_left(run: Run) -> float | None:
+    """How long the rest of a run takes with the workers that are busy now; None until something was measured."""
     unfinished = ImageJob.objects.filter(runs=run).unfinished()
     waiting = dict(unfinished.values_list("recipe").annotate(Count("pk")).order_by())
     if not waiting:
