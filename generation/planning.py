@@ -200,6 +200,7 @@ def check_wish(recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: 
 
 def _plan(run: Run, cells: Sequence[Cell]) -> None:
     lacking = {cell.request_digest for cell in missing(cells)}
+    before = _jobs_of(cells)
     states = ImageJob.State
     ImageJob.objects.bulk_create(
         [
@@ -213,16 +214,24 @@ def _plan(run: Run, cells: Sequence[Cell]) -> None:
                 state=states.PENDING if cell.request_digest in lacking else states.DONE,
             )
             for cell in cells
+            if cell.request_digest not in before
         ],
-        ignore_conflicts=True,
+        ignore_conflicts=True,  # another planner may have been as quick
     )
+    jobs = before if len(before) == len(cells) else _jobs_of(cells)
+    have = set(RunItem.objects.filter(run=run, job__in=before.values()).values_list("job", flat=True))
+    # By ids: setting the run itself costs more than all the rest of a row.
+    wanted = [RunItem(run_id=run.pk, job_id=jobs[cell.request_digest]) for cell in cells]
+    RunItem.objects.bulk_create([item for item in wanted if item.job_id not in have], ignore_conflicts=True)
+    # Jobs that were just made are as they should be; only those from before may have to change.
+    reopen(job_id for digest, job_id in before.items() if digest in lacking)
+    lower = ImageJob.objects.filter(pk__in=before.values(), priority__lt=run.priority)
+    lower.update(priority=run.priority)
+
+
+def _jobs_of(cells: Sequence[Cell]) -> dict[str, int]:
     jobs = ImageJob.objects.filter(request_digest__in=[cell.request_digest for cell in cells])
-    in_order = dict(jobs.values_list("request_digest", "pk"))
-    RunItem.objects.bulk_create(
-        [RunItem(run=run, job_id=in_order[cell.request_digest]) for cell in cells], ignore_conflicts=True
-    )
-    reopen(job_id for digest, job_id in in_order.items() if digest in lacking)
-    jobs.filter(priority__lt=run.priority).update(priority=run.priority)
+    return dict(jobs.values_list("request_digest", "pk"))
 
 
 def seconds_left(run: Run) -> float | None:
