@@ -160,7 +160,7 @@ def test_a_paused_run_is_said_not_waited_for(prompt_set: PromptSet, monkeypatch:
         return real(*arguments, **rest)
 
     monkeypatch.setattr(sampling, "sample", paused_meanwhile)
-    with pytest.raises(CommandError, match="is paused; resume it in the admin"):
+    with pytest.raises(CommandError, match="is paused; resume it on its page"):
         generate("--steps", "1,2")
     assert Image.objects.count() == 3
 

@@ -38,9 +38,9 @@ def test_a_run_is_paused_resumed_reprioritised_and_cancelled(run: Run) -> None:
     assert f"{run.pk}  running" in said(run.pk, "--resume")
     assert "priority 4" in said(run.pk, "--priority", 4)
     assert f"{run.pk}  cancelled" in said(run.pk, "--cancel")
-    acts = AuditEvent.objects.order_by("pk").values_list("act", "actor", "study")
-    names = ["run paused", "run resumed", "run priority changed", "run cancelled"]
-    assert list(acts) == [(name, None, None) for name in names]
+    noted = AuditEvent.objects.filter(actor__isnull=True, study__isnull=True).order_by("pk")
+    acts = ["run paused", "run resumed", "run priority changed", "run cancelled"]
+    assert list(noted.values_list("act", flat=True)) == acts
     with pytest.raises(CommandError, match="is cancelled for good"):
         said(run.pk, "--resume")
 

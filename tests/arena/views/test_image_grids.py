@@ -109,7 +109,7 @@ def test_prompts_are_found_by_words_and_category() -> None:
 
 def test_pages_of_fifty_rows_follow_one_another_and_keep_the_filter() -> None:
     study = make_study(contenders=2, prompts=120, with_text=0, images=False, copies=False)
-    seen = []
+    seen: list[str] = []
     client, address = client_of(), reverse("arena:study_grid", args=[study.slug]) + "?text=surface"
     for length in (50, 50, 20):
         page = html.unescape(client.get(address, headers={"HX-Request": "true"} if seen else {}).content.decode())
