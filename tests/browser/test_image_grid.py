@@ -19,6 +19,7 @@ from tests.browser.test_staff_pages import has_sideways_scroll, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+LONG_PATIENCE = 90_000  # milliseconds: two pages of 2,000 cells, on a machine that may be busy
 SEEN_ARE_LOADED = """() => {
   const box = document.querySelector('.grid-scroll').getBoundingClientRect();
   const seen = [...document.querySelectorAll('.shot img')].filter((each) => {
@@ -74,13 +75,13 @@ def test_ten_thousand_images_are_looked_at_with_a_few_hundred_fetched(open_windo
     page = open_window()
     sign_in(page)
     count = fetched_images(page)
-    page.goto(reverse("arena:study_grid", args=[study.slug]))
-    page.wait_for_function(SEEN_ARE_LOADED)
+    page.goto(reverse("arena:study_grid", args=[study.slug]), timeout=LONG_PATIENCE)
+    page.wait_for_function(SEEN_ARE_LOADED, timeout=LONG_PATIENCE)
     assert count() < 300
     first = page.locator(".grid-label").first.bounding_box()
     scroll(page, down=20_000, right=2_000)  # past everything between, to the next page of prompts and beyond
-    expect(page.locator(".grid-row:not(.grid-top)")).to_have_count(100)
-    page.wait_for_function(SEEN_ARE_LOADED)
+    expect(page.locator(".grid-row:not(.grid-top)")).to_have_count(100, timeout=LONG_PATIENCE)
+    page.wait_for_function(SEEN_ARE_LOADED, timeout=LONG_PATIENCE)
     assert count() < 600
     skipped = page.locator(".grid-row").nth(30).locator(".shot img").nth(3)
     assert not skipped.evaluate("(image) => image.complete && image.naturalWidth > 0")
