@@ -174,6 +174,22 @@ def read_copy(copy: DisplayCopy) -> bytes:
     return image_store.read(copy.file_sha256, suffix=".webp")
 
 
+def copy_under(rule: DisplayRule, *, image_sha256: str) -> bytes:
+    """The bytes of an image's copy under any rule, made and kept at first use.
+
+    Raises DisplayError for a picture that cannot be shown, GenerationError where its file is missing.
+    """
+    found = DisplayCopy.objects.filter(image_sha256=image_sha256, rule_digest=rule.digest).first()
+    if found is not None:
+        try:
+            return read_copy(found)
+        except GenerationError as lost:
+            log.warning("A copy of image %s is made again: %s", image_sha256, lost)
+    data = make_copy(_original(image_sha256), rule=rule)
+    _keep(data, image_sha256=image_sha256, rule=rule)
+    return data
+
+
 def _original(sha256: str) -> bytes:
     data = image_store.read(sha256, suffix=".png")
     if bytes_digest(data) != sha256:  # files appear whole, so this one was changed later and will not mend itself

@@ -68,4 +68,4 @@ def _refuse_to_wait_for_ever(run: Run) -> None:
     run.refresh_from_db(fields=["paused_at", "cancelled_at"])
     if run.paused_at or run.cancelled_at:
         state = "cancelled" if run.cancelled_at else "paused"
-        raise GenerationError(f"The run {run.name!r} is {state}; resume it in the admin, or start another one.")
+        raise GenerationError(f"The run {run.name!r} is {state}; resume it on its page, or start another one.")
