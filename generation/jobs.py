@@ -98,7 +98,16 @@ def finish(images: Sequence[Image]) -> int:
 
 def fail(batch: Iterable[ImageJob], *, worker: str, reason: str, is_retryable: bool) -> None:
     """Close a worker's jobs with a reason, or hand them back for another attempt while they have one left."""
-    mine = ImageJob.objects.filter(pk__in=[job.pk for job in batch], worker=worker, state=ImageJob.State.RUNNING)
+    _fail([job.pk for job in batch], worker=worker, reason=reason, is_retryable=is_retryable)
+
+
+def time_out(job_ids: Sequence[int], *, worker: str, reason: str) -> None:
+    """Hand hung jobs back for another attempt, alone, while they have one left; else they fail with the reason."""
+    _fail(job_ids, worker=worker, reason=reason, is_retryable=True)
+
+
+def _fail(job_ids: Sequence[int], *, worker: str, reason: str, is_retryable: bool) -> None:
+    mine = ImageJob.objects.filter(pk__in=job_ids, worker=worker, state=ImageJob.State.RUNNING)
     sentence = reason.replace("\0", "")[:LONGEST_REASON]
     with transaction.atomic():
         if is_retryable:
