@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="what the checkpoint is called: letters, digits, - and _")
         parser.add_argument(
             "folder",
-            help="the folder, relative to the models root (WINRATE_MODELS_ROOT), or a hub repository: owner/name@COMMIT",
+            help="the folder, relative to the models root (WINRATE_MODELS_ROOT), or a repository: owner/name@COMMIT",
         )
         parser.add_argument("--needs", default="", help="the least machine that may run it, such as gen.gpu24")
         parser.add_argument(
