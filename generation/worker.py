@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 
@@ -16,6 +17,7 @@ from generation.models import Checkpoint, Image, ImageJob, Run
 from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
 
 logger = logging.getLogger(__name__)
+LONGEST_UNSTORED_SECONDS: Final = 1.0
 images_made = [0]
 
 
@@ -27,7 +29,10 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     work = _Work(worker, batch)
     try:
         with work.heart.beating():
-            work.do()
+            try:
+                work.do()
+            finally:
+                work.store()
     except GenerationError as error:
         work.fail(str(error), is_retryable=error.is_retryable)
     except cancelling.Cancelled:
@@ -45,11 +50,13 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
 
 
 class _Work:
-    """A claimed batch in work. `left` are the jobs that are not settled yet: what is made is stored at once."""
+    """A claimed batch in work: `left` are the jobs without an image, `made` the images without a row."""
 
     def __init__(self, worker: str, batch: list[ImageJob]) -> None:
         self.worker = worker
         self.left = list(batch)
+        self.made: list[Image] = []
+        self._stored_at = time.monotonic()
         self.recipe = batch[0].recipe
         self.heart = BusyHeart(worker=worker, job_ids=self.unsettled)
         self._is_wanted = cancelling.CancelWatch(self.unsettled)
@@ -66,10 +73,11 @@ class _Work:
             part = self.left[: batch_limits.largest_batch(self.recipe, device=making.device_name())]
             images = self._made(part)
             if images is not None:
-                jobs.finish(images)
-                images_made[0] += len(images)
+                self.made += images
                 self.left = self.left[len(part) :]
                 failures_alone = 0
+                if not self.left or time.monotonic() - self._stored_at > LONGEST_UNSTORED_SECONDS:
+                    self.store()
                 continue
             making.give_memory_back(self.recipe)
             is_whole = len(part) == 1 or self.recipe.batch_mode == batch_limits.STRICT
@@ -80,6 +88,14 @@ class _Work:
             else:
                 self.fail(self._too_large(), is_retryable=False, part=part)
                 failures_alone = 0
+
+    def store(self) -> None:
+        """Rows for what is made; small pictures that are drawn one by one share a transaction."""
+        images, self.made = self.made, []
+        if images:
+            jobs.finish(images)
+            images_made[0] += len(images)
+        self._stored_at = time.monotonic()
 
     def fail(self, reason: str, *, is_retryable: bool, part: Sequence[ImageJob] | None = None) -> None:
         """Close these jobs, or all that are left, with a reason."""
