@@ -235,7 +235,8 @@ class ImageJob(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
-            models.Index(F("state"), F("priority").desc(), F("id"), name="jobs_in_claim_order"),
+            # No index on state, priority and id: PostgreSQL would walk it past the jobs of all other recipes.
+            models.Index(fields=["state", "lease_until"], name="jobs_by_state_and_lease"),
             # A claim looks at the first waiting job of each recipe: one step into this index, however many wait.
             models.Index(F("recipe"), F("state"), F("priority").desc(), F("id"), name="jobs_of_recipe_in_order"),
         ]

@@ -60,6 +60,11 @@ class Migration(migrations.Migration):
                 to="generation.recipe",
             ),
         ),
+        migrations.RemoveIndex(model_name="imagejob", name="jobs_in_claim_order"),
+        migrations.AddIndex(
+            model_name="imagejob",
+            index=models.Index(fields=["state", "lease_until"], name="jobs_by_state_and_lease"),
+        ),
         migrations.AddIndex(
             model_name="imagejob",
             index=models.Index(
