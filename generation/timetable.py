@@ -1,4 +1,4 @@
-"""The queues, and what Celery's beat sends and when. Plain data: the settings import it before Django is ready."""
+"""The queues, and what is sent and when. Plain data: the settings import it before Django is ready."""
 
 from typing import Any, Final
 
@@ -7,6 +7,10 @@ GENERATION_QUEUE: Final = "gen.cpu"
 
 SECONDS_BETWEEN_BEATS: Final = 10.0
 SECONDS_BETWEEN_RECONCILIATIONS: Final = 15.0
+EXIT_HUNG: Final = 75
+"""Exit code of a process that asks its supervisor for another: EX_TEMPFAIL of sysexits.h."""
+LONGEST_IMAGE_TASK_SECONDS: Final = 6 * 60 * 60
+"""Far above the limit of other tasks: weights are loaded and fetched in them, and a hung one ends itself."""
 
 
 def _every(seconds: float, task: str, *arguments: str, queue: str) -> dict[str, Any]:
@@ -17,6 +21,4 @@ def _every(seconds: float, task: str, *arguments: str, queue: str) -> dict[str, 
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "reconcile-image-jobs": _every(SECONDS_BETWEEN_RECONCILIATIONS, "reconcile", queue=DEFAULT_QUEUE),
-    "heartbeat-of-default": _every(SECONDS_BETWEEN_BEATS, "heartbeat", DEFAULT_QUEUE, queue=DEFAULT_QUEUE),
-    "heartbeat-of-image-makers": _every(SECONDS_BETWEEN_BEATS, "heartbeat", GENERATION_QUEUE, queue=GENERATION_QUEUE),
 }

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation import model_folders
 from generation.adapters import parts_of
+from generation.batch_limits import STRICT
 from generation.checkpoints import resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
 from generation.families import BATCH_MODES, DTYPES
@@ -58,6 +59,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (default %(default)s)")
         parser.add_argument("--batch-mode", choices=BATCH_MODES, default="fast", help="default %(default)s")
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="short for --batch-mode strict: batches of a fixed size, so pixels do not depend on neighbours",
+        )
         parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
         parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
         parser.add_argument("--limit", type=int, help="only the first prompts of the set")
@@ -163,7 +169,7 @@ def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
         call_options=told_call_options(checkpoint),
         without=options["without"],
         dtype=options["dtype"],
-        batch_mode=options["batch_mode"],
+        batch_mode=STRICT if options["strict"] else options["batch_mode"],
     )
     return sweep(checkpoint=checkpoint, axes=axes, sampler=sampler).recipes
 
