@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, worker_process_init, worker_ready
+from celery.signals import beat_embedded_init, worker_process_init, worker_ready, worker_shutting_down
 
 from evalsite.box.children import ask_to_die_with_parent
+from generation import stopping
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
@@ -20,6 +21,12 @@ app.autodiscover_tasks()
 def _end_with_the_worker(**_: Any) -> None:
     """A pool process whose worker was killed would go on with a job that nobody supervises any more."""
     ask_to_die_with_parent()
+
+
+@worker_shutting_down.connect
+def _begin_no_other_batch(**_: Any) -> None:
+    """A warm shutdown waits for the task in hand, which would otherwise go on for a whole turn of batches."""
+    stopping.ask()
 
 
 @worker_ready.connect

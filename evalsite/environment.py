@@ -95,6 +95,13 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+def seconds(value: str) -> float:
+    """a number of seconds above zero."""
+    if not 0 < float(value) < 1e6:
+        raise ValueError
+    return float(value)
+
+
 def folder(value: str) -> Path:
     """a folder."""
     if not value.strip():

@@ -94,6 +94,30 @@ STORAGE_URL = env.setting(
     default_in_words="`images` in the data folder",
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
+
+# --- how soon a fault is noticed --------------------------------------------------------------------------------------
+LEASE_SECONDS = env.setting(
+    "WINRATE_LEASE_SECONDS",
+    read.seconds,
+    default="60",
+    meaning="How long a worker that fell silent keeps its images before others may take them.",
+)
+SECONDS_BETWEEN_BEATS = env.setting(
+    "WINRATE_BEAT_SECONDS",
+    read.seconds,
+    default="10",
+    meaning="How often a worker says that it lives and renews its leases; at most a third of a lease.",
+)
+if 3 * SECONDS_BETWEEN_BEATS > LEASE_SECONDS:
+    read.stop("WINRATE_BEAT_SECONDS must be at most a third of WINRATE_LEASE_SECONDS, or one late beat costs a lease.")
+SECONDS_BETWEEN_RECONCILIATIONS = env.setting(
+    "WINRATE_RECONCILE_SECONDS",
+    read.seconds,
+    default="15",
+    meaning="How often lost work is looked for and lost messages are sent again.",
+)
+
+# --- how it runs ------------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
 HASHED_STATIC = env.setting(
     "WINRATE_HASHED_STATIC",
@@ -297,5 +321,7 @@ CELERY_TASK_ROUTES = {
     f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
     for task in ("generate_next", "resolve_drafts")
 }
-CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = arena_timetable.BEAT_SCHEDULE | generation_timetable.beat_schedule(
+    beats=SECONDS_BETWEEN_BEATS, reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
+)
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from generation import jobs
 from generation.models import ImageJob, WorkerHeartbeat
-from generation.timetable import GENERATION_QUEUE, SECONDS_BETWEEN_BEATS
+from generation.timetable import GENERATION_QUEUE
 
 logger = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_BEATS: Final = settings.SECONDS_BETWEEN_BEATS
 ALIVE_WITHIN: Final = timedelta(seconds=45)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 # A worker whose batch makes no step for so long hangs: its lease is left to run out, so that another takes the jobs.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet
 from django.db.models.expressions import CombinedExpression
@@ -10,7 +11,7 @@ from django.db.models.functions import Now
 
 from generation.models import Checkpoint, Image, ImageJob, Recipe, Run, RunItem
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 LARGEST_BATCH = 8
 MOST_PIXELS_IN_A_BATCH = 8 * 512 * 512
 LONGEST_REASON = 1000

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes
+from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes, stopping
 from generation.errors import GenerationError
 from generation.families import FAMILIES
 from generation.heartbeats import BusyHeart, beat_heart
@@ -52,11 +52,11 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
 
 
 def work_for(seconds: float, *, worker: str) -> bool:
-    """Work batches until nothing is due or the time is up; whether work is left."""
+    """Work batches until nothing is due, the time is up or the worker is told to stop; whether work is left."""
     beat(worker, queue=GENERATION_QUEUE)
     end = time.monotonic() + seconds
     while work_one_batch(worker):
-        if time.monotonic() > end:
+        if stopping.is_asked() or time.monotonic() > end:
             return jobs.has_due_jobs()
     return False
 
