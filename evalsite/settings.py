@@ -252,6 +252,9 @@ STORAGES = {
     },
 }
 
+# What `sweep_images --verify` checks: each names the files of one kind of rows and how to get a lost one back.
+KEPT_FILES = ["generation.lost_files.ImageFiles", "arena.lost_copies.CopyFiles"]
+
 # --- security ---------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY: dict[str, dict[str, list[Any]]] = {
     "DIRECTIVES": {

@@ -1,4 +1,4 @@
-"""Whether this worker was told to stop: pool processes get no signal of their own, so they look here between batches."""
+"""Whether this worker was told to stop. Pool processes get no signal of their own, so they look here."""
 
 import mmap
 

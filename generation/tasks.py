@@ -4,7 +4,7 @@ from typing import Final
 
 from celery import shared_task
 
-from generation import heartbeats, hints, jobs, recipes, worker
+from generation import heartbeats, hints, jobs, orphans, recipes, storage_pauses, worker
 
 # Short turns: between two of them a worker takes heartbeats and drafts from its queue, and can be stopped.
 SECONDS_A_TURN: Final = 10.0
@@ -27,12 +27,19 @@ def resolve_drafts() -> None:
 def reconcile() -> None:
     """The database is the truth: bring back what died with a worker, and send again the hints that were lost."""
     jobs.requeue_abandoned()
+    storage_pauses.resume_runs_if_there_is_room()
     recipes.fail_jobs_of_refused_recipes()
     heartbeats.forget_silent_workers()
     if recipes.has_drafts():
         hints.hint_resolver()
     if jobs.has_due_jobs():
         hints.hint_workers(max(1, heartbeats.idle_image_workers()))
+
+
+@shared_task(ignore_result=True)
+def sweep_image_store() -> None:
+    """Delete files that no row has mentioned for a day."""
+    orphans.sweep()
 
 
 @shared_task(ignore_result=True)

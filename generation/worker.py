@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes, stopping
-from generation.errors import GenerationError
+from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes, stopping, storage_pauses
+from generation.errors import GenerationError, StorageError
 from generation.families import FAMILIES
 from generation.heartbeats import BusyHeart, beat_heart
 from generation.model_folders import AdapterFile
@@ -37,6 +37,10 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     try:
         with heart.beating():
             jobs.finish(make_images(batch, heart))
+        is_settled = True
+    except StorageError as error:
+        jobs.release(batch, worker=worker)
+        storage_pauses.pause_runs_of(batch, reason=str(error))
         is_settled = True
     except GenerationError as error:
         jobs.fail(batch, worker=worker, reason=str(error), is_retryable=error.is_retryable)

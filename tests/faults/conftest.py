@@ -57,7 +57,9 @@ def want(crew: Crew) -> Want:
     """A function that plans images of `prompt 0`, `prompt 1`, ... and says so to the workers."""
 
     def plan(count: int, *, steps: int = 2) -> Run:
-        checkpoint = Checkpoint.objects.first() or resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
+        checkpoint = Checkpoint.objects.filter(name="tiny").first() or resolve_checkpoint(
+            register_checkpoint(name="tiny", source="tiny")
+        )
         recipe = get_recipe(
             name=f"{steps} steps",
             checkpoint=checkpoint,

@@ -24,8 +24,8 @@ def write() -> str:
         [
             "# Faults, done to real processes",
             "",
-            f"`make faults`, {datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores shared with other"
-            f" programs, Python {platform.python_version()}, {connection.vendor}, Redis and Celery workers as in"
+            f"`make faults`, {datetime.now(UTC):%Y-%m-%d}, {platform.system()}, {os.cpu_count()} cores shared with"
+            f" other programs, Python {platform.python_version()}, {connection.vendor}, Redis and Celery workers as in"
             f" production: leases of {SCALE.lease:g} s, a heartbeat every {SCALE.beat:g} s, a reconciliation every"
             f" {SCALE.reconcile:g} s, {SCALE.images} images. A line is written only by a test that passed or that tells"
             " what it measured before it failed; `pytest` itself says which.",
