@@ -11,7 +11,7 @@ SECONDS_TO_ANSWER = 1.0
 
 
 def ping_redis(url: str) -> None:
-    """Raises redis.RedisError where a Redis, given as redis://, rediss:// or redis+socket://, does not answer at once."""
+    """Raises redis.RedisError where a Redis does not answer at once; given as redis://, rediss:// or redis+socket://."""
     patience: dict[str, Any] = {
         "socket_timeout": SECONDS_TO_ANSWER,
         "socket_connect_timeout": SECONDS_TO_ANSWER,

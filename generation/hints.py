@@ -19,7 +19,7 @@ SECONDS_A_HINT_LIVES: Final = 60
 SECONDS_OF_REST: Final = 5.0
 SECONDS_BETWEEN_WARNINGS: Final = 60.0
 _said_at = [float("-inf")]
-_failed_at = [float("-inf")]
+_failed_at: dict[str, float] = {}
 
 
 def hint_workers(count: int = 1) -> None:
@@ -33,16 +33,17 @@ def hint_resolver() -> None:
 
 
 def _send(task: str, count: int) -> None:
-    if time.monotonic() - _failed_at[0] < SECONDS_OF_REST:
+    url = str(current_app.conf.broker_url)
+    if time.monotonic() - _failed_at.get(url, float("-inf")) < SECONDS_OF_REST:
         return  # a request that sends several hints waits for a hung broker once, and `reconcile` sends them again
     # By name: act modules do not import tasks. A dead broker must not turn a committed request into an error.
     try:
-        if (url := str(current_app.conf.broker_url)).startswith("redis"):
+        if url.startswith("redis"):
             ping_redis(url)
         for _ in range(count):
             current_app.send_task(task, queue=GENERATION_QUEUE, expires=SECONDS_A_HINT_LIVES, ignore_result=True)
     except (OperationalError, RedisError) as error:
-        _failed_at[0] = time.monotonic()
+        _failed_at[url] = time.monotonic()
         # Once a minute is enough: without a broker, every planned chunk of images would say so.
         level = logging.WARNING if time.monotonic() - _said_at[0] > SECONDS_BETWEEN_WARNINGS else logging.DEBUG
         _said_at[0] = time.monotonic()

@@ -21,7 +21,6 @@ Capture = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hints, "_said_at", [float("-inf")])
-    monkeypatch.setattr(hints, "_failed_at", [float("-inf")])
 
 
 def queued(server: RedisServer) -> int:
