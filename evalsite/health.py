@@ -18,6 +18,7 @@ from kombu import Connection
 
 from generation.broker import ping_redis
 from generation.heartbeats import living_workers
+from generation.runnable import waiting_in_vain
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,8 @@ def _workers() -> Part:
     unserved = [kind for kind, serves in QUEUE_KINDS.items() if not any(serves(queue) for queue in counts)]
     if unserved:
         part |= {"ok": False, "reason": f"no living worker for {' and for '.join(unserved)}"}
+    elif waiting := waiting_in_vain():
+        part |= {"ok": False, "reason": "images wait that no living worker can make", "waiting": waiting}
     return part
 
 

@@ -28,6 +28,8 @@ DATA_DIR = env.setting(
     meaning="Everything that must be kept: database, images, secret key, logs.",
 )
 ensure_data_folder(DATA_DIR)
+FETCHED_ROOT = DATA_DIR / "weights"
+"""Folders of weights that this machine got from elsewhere, each as it was when its checkpoint was checked."""
 MODELS_ROOT = env.setting(
     "WINRATE_MODELS_ROOT",
     read.folder,
@@ -117,7 +119,46 @@ SECONDS_BETWEEN_RECONCILIATIONS = env.setting(
     meaning="How often lost work is looked for and lost messages are sent again.",
 )
 
-# --- how it runs ------------------------------------------------------------------------------------------------------
+# --- image workers ----------------------------------------------------------------------------------------------------
+IMAGE_QUEUE = env.setting(
+    "WINRATE_IMAGE_QUEUE",
+    read.image_queue,
+    default=generation_timetable.GENERATION_QUEUE,
+    meaning="What this image worker can run; the queue that it is started with. Checkpoints may need a larger one.",
+)
+IMAGE_DEVICE = env.setting(
+    "WINRATE_DEVICE", read.device, default="cpu", meaning="Where this image worker computes; one process for each GPU."
+)
+MODEL_MEMORY = env.setting(
+    "WINRATE_MODEL_MEMORY",
+    read.size,
+    default="4GiB",
+    meaning="Pipelines an image worker keeps in memory, by the bytes of their parameters; the least used leaves first.",
+)
+TEXT_MEMORY = env.setting(
+    "WINRATE_TEXT_MEMORY", read.size, default="256MiB", meaning="Encoded prompts that an image worker keeps."
+)
+STEP_SECONDS = env.setting(
+    "WINRATE_STEP_SECONDS",
+    read.seconds,
+    default="600",
+    meaning="An image worker that makes no sampling step for so long ends itself; its supervisor starts it again.",
+)
+SILENT_SECONDS = env.setting(
+    "WINRATE_SILENT_SECONDS",
+    read.seconds,
+    default="120",
+    meaning="A worker that gets no message for so long, though the broker takes its own, ends itself.",
+)
+WEIGHTS_URL = env.setting(
+    "WINRATE_WEIGHTS_URL",
+    read.storage_url_or_none,
+    default="",
+    default_in_words="none",
+    meaning="Where image workers get folders of weights that they lack: s3://bucket/prefix or file:///path.",
+)
+
+# --- logs and files ---------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
 HASHED_STATIC = env.setting(
     "WINRATE_HASHED_STATIC",
@@ -225,8 +266,8 @@ def _cache() -> dict[str, Any]:
     return {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
 
 
-def _image_storage() -> dict[str, Any]:
-    parts = urlsplit(STORAGE_URL)
+def _storage(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
     if parts.scheme == "file":
         location = {"location": unquote(parts.path)}
         return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
@@ -244,7 +285,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "images": _image_storage(),
+    "images": _storage(STORAGE_URL),
+    **({"weights": _storage(WEIGHTS_URL)} if WEIGHTS_URL else {}),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if HASHED_STATIC
@@ -325,6 +367,7 @@ CELERY_TASK_ROUTES = {
     for task in ("generate_next", "resolve_drafts")
 }
 CELERY_BEAT_SCHEDULE = arena_timetable.BEAT_SCHEDULE | generation_timetable.beat_schedule(
-    beats=SECONDS_BETWEEN_BEATS, reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
+    reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
 )
+CELERY_BEAT_SCHEDULER = "evalsite.steady_beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

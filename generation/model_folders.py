@@ -55,16 +55,26 @@ def check_source(source: str) -> None:
         raise GenerationError(f"{source!r} is no folder below the models root; give a relative path such as my-model.")
 
 
+def roots() -> tuple[Path, ...]:
+    """Folders below which weights lie on this machine: its own models, and those that it fetched."""
+    return models_root(), Path(settings.FETCHED_ROOT).resolve()
+
+
 def place_of(source: str) -> Path:
-    """The folder or file of a source below the models root; anything that leads out of the root is refused."""
+    """The folder or file of a source below the models root or the fetched weights; what leads out is refused."""
     check_source(source)
-    root = models_root()
-    place = (root / source).resolve()
-    if place == root or not place.is_relative_to(root):
-        raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
-    if not place.exists():
-        raise GenerationError(f"There is no folder {source!r} below the models root {root} on this machine.")
-    return place
+    for root in roots():
+        place = (root / source).resolve()
+        if place == root or not place.is_relative_to(root):
+            raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
+        if place.exists():
+            return place
+    raise GenerationError(f"There is no folder {source!r} below the models root {models_root()} on this machine.")
+
+
+def name_of(place: Path) -> str:
+    """The source by which a place is found."""
+    return next(place.relative_to(root).as_posix() for root in roots() if place.is_relative_to(root))
 
 
 def folder_of(source: str) -> Path:

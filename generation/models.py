@@ -89,6 +89,11 @@ class Checkpoint(models.Model):
     validation_loss = models.FloatField(null=True, blank=True)
     training_step = models.PositiveBigIntegerField(null=True, blank=True)
     parameters = models.PositiveBigIntegerField(null=True, blank=True)
+    needs = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="The least machine that may run it, as a queue such as gen.gpu24; empty: any image worker.",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     refusal = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
@@ -104,6 +109,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie below the folders of weights: a pinned repository has one folder for each commit."""
+        return f"{self.source}@{self.revision}" if self.revision else self.source
 
 
 class Schedule(models.Model):
@@ -223,7 +233,11 @@ class ImageJob(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(F("state"), F("priority").desc(), F("id"), name="jobs_in_claim_order")]
+        indexes = [
+            models.Index(F("state"), F("priority").desc(), F("id"), name="jobs_in_claim_order"),
+            # A claim looks at the first waiting job of each recipe: one step into this index, however many wait.
+            models.Index(F("recipe"), F("state"), F("priority").desc(), F("id"), name="jobs_of_recipe_in_order"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(reason=""), name="a_failed_job_has_a_reason"),
         ]
@@ -310,7 +324,12 @@ class WorkerHeartbeat(models.Model):
     queues = models.JSONField(default=list)
     weights = models.JSONField(default=list, help_text="Names of the checkpoints whose files this worker holds.")
     loaded = models.JSONField(default=list, help_text="Checkpoints in memory now.")
+    fetchable = models.JSONField(
+        default=list, help_text="Names of the checkpoints whose files it lacks and knows where to get."
+    )
     device = models.CharField(max_length=100, blank=True)
+    job_ids = models.JSONField(default=list, help_text="Jobs in work now.")
+    images_made = models.PositiveBigIntegerField(default=0, help_text="Since the process began.")
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -318,3 +337,27 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+class BatchLimit(models.Model):
+    """The largest batch that fits in a device's memory, learned by running out of it."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, related_name="batch_limits")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    device = models.CharField(max_length=100)
+    largest = models.PositiveIntegerField()
+    learned_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["checkpoint", "width", "height", "device"],
+                name="one_batch_limit_per_checkpoint_size_and_device",
+            ),
+            models.CheckConstraint(condition=Q(largest__gte=1), name="a_batch_holds_at_least_one_image"),
+        ]
+        ordering = ["checkpoint", "width", "height", "device"]
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} at {self.width} x {self.height} on {self.device}: at most {self.largest}"

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from generation import model_folders
 from generation.adapters import parts_of
+from generation.batch_limits import FAST, STRICT
 from generation.errors import GenerationError
 from generation.families import DTYPES, FAMILIES, LARGEST_SIDE
 from generation.hints import hint_resolver, hint_workers
@@ -151,8 +152,8 @@ def _check(*, guidance: float, width: int, height: int, dtype: str, batch_mode: 
             raise GenerationError(f"{side} must lie between 8 and {LARGEST_SIDE} pixels, not {pixels}.")
     if dtype not in DTYPES:
         raise GenerationError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
-    if batch_mode != "fast":
-        raise GenerationError(f"batch_mode must be 'fast', not {batch_mode!r}.")
+    if batch_mode not in (FAST, STRICT):
+        raise GenerationError(f"batch_mode must be {FAST!r} or {STRICT!r}, not {batch_mode!r}.")
 
 
 def _check_without(without: Sequence[str]) -> None:

@@ -3,21 +3,23 @@
 from typing import Final
 
 from celery import shared_task
+from django.conf import settings
 
 from generation import heartbeats, hints, jobs, orphans, recipes, storage_pauses, worker
+from generation.timetable import GENERATION_QUEUE, LONGEST_IMAGE_TASK_SECONDS
 
 # Short turns: between two of them a worker takes heartbeats and drafts from its queue, and can be stopped.
 SECONDS_A_TURN: Final = 10.0
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, time_limit=LONGEST_IMAGE_TASK_SECONDS)
 def generate_next() -> None:
     """Make images for one turn; if work is left, ask for another turn."""
     if worker.work_for(SECONDS_A_TURN, worker=heartbeats.this_worker()):
-        hints.hint_workers()
+        hints.hint_workers(queue=settings.IMAGE_QUEUE)
 
 
-@shared_task(ignore_result=True)
+@shared_task(ignore_result=True, time_limit=LONGEST_IMAGE_TASK_SECONDS)
 def resolve_drafts() -> None:
     """Check new checkpoints and recipes."""
     worker.resolve_drafts(heartbeats.this_worker())
@@ -33,7 +35,9 @@ def reconcile() -> None:
     if recipes.has_drafts():
         hints.hint_resolver()
     if jobs.has_due_jobs():
-        hints.hint_workers(max(1, heartbeats.idle_image_workers()))
+        idle = heartbeats.idle_image_workers() or {GENERATION_QUEUE: 1}
+        for queue, count in idle.items():
+            hints.hint_workers(max(1, count), queue=queue)
 
 
 @shared_task(ignore_result=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from arena import display, intake, studies
-from arena.models import Ballot, DisplayCopy
+from arena import display, intake
+from arena.models import Ballot, DisplayCopy, Study
 from generation import image_store, lost_files
 from generation.models import Image, ImageJob, Run
 from tests.arena import factories
@@ -93,7 +93,7 @@ def test_a_lost_raters_copy_is_made_again_from_its_image(image_folder: Path) -> 
     [lost] = lost_files.find_lost()
     assert (lost.owner.what, lost.state) == ("rater's copy", "damaged")
     lost.owner.remake(lost.sha256)
-    assert study.state == studies.Study.State.OPEN
+    assert study.state == Study.State.OPEN
     assert intake.take_in_for_running_studies() == 1
     again = DisplayCopy.objects.get(image_sha256=copy.image_sha256)
     assert (again.file_sha256, display.read_copy(again)) == (copy.file_sha256, whole)

@@ -18,6 +18,7 @@ from generation.pipelines import environment, sampling
 from generation.planning import pause_run, resume_run, start_run
 from generation.provenance import bytes_digest, digest_of, pixels_digest, seed_for
 from generation.recipes import get_recipe, resolve_recipe
+from generation.runnable import waiting_in_vain
 from generation.schedules import few_step_sigmas, get_schedule
 
 pytestmark = pytest.mark.django_db
@@ -171,12 +172,16 @@ def test_changed_weights_make_no_images(own_models_root: Path, image_folder: Pat
     assert not Image.objects.exists()
 
 
-def test_weights_that_went_away_are_named(own_models_root: Path, image_folder: Path) -> None:
+def test_jobs_whose_weights_went_away_wait_and_say_so(own_models_root: Path, image_folder: Path) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
     run_of(ready_recipe(checkpoint), prompts=PROMPTS[:1])
     shutil.rmtree(own_models_root / "tiny")
-    worker.work_one_batch("w")
-    assert "There is no folder 'tiny' below the models root" in ImageJob.objects.get().reason
+    assert worker.work_one_batch("w") == 0
+    worker.beat("w", queue="gen.cpu")
+    assert waiting_in_vain() == [
+        "No living worker holds the weights of tiny: copy 'tiny' below a worker's models root, or into the store that"
+        " WINRATE_WEIGHTS_URL names."
+    ]
 
 
 def test_sigmas_that_differ_from_the_checked_ones_make_no_images(checkpoint: Checkpoint) -> None:
@@ -195,18 +200,18 @@ def test_an_unexpected_error_becomes_a_reason_and_the_batch_is_tried_one_by_one(
     run_of(ready_recipe(checkpoint))
     real = sampling.sample
 
-    def runs_out_of_memory(loaded: Any, request: Any, **rest: Any) -> Any:
+    def breaks(loaded: Any, request: Any, **rest: Any) -> Any:
         if PROMPTS[1] in request.prompts:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nand a long trace")
+            raise RuntimeError("the kernel is missing\nand a long trace")
         return real(loaded, request, **rest)
 
-    monkeypatch.setattr(sampling, "sample", runs_out_of_memory)
+    monkeypatch.setattr(sampling, "sample", breaks)
     taken = []
     while count := worker.work_one_batch("w"):
         taken.append(count)
     assert taken == [3, 1, 1, 1, 1]
     states = ImageJob.objects.order_by("pk").values_list("state", "attempts", "reason")
-    reason = "The pipeline stopped with RuntimeError: DefaultCPUAllocator: can't allocate memory"
+    reason = "The pipeline stopped with RuntimeError: the kernel is missing"
     assert list(states) == [("done", 2, ""), ("failed", 3, reason), ("done", 2, "")]
 
 

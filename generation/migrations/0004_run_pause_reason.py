@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("generation", "0002_checkpoint_base_and_recipe_without")]
+    dependencies = [("generation", "0003_batch_limit")]
 
     operations = [
         migrations.AddField(
