@@ -1,4 +1,4 @@
-"""Celery's beat on a machine whose clock may be set back: its schedule would otherwise wait until the old time is back."""
+"""Celery's beat for a clock that may be set back: its schedule would otherwise wait until the old time is reached."""
 
 import time
 from typing import Any
@@ -30,4 +30,5 @@ class SteadyScheduler(PersistentScheduler):
 
     def _forget_the_future(self) -> None:
         for entry in self.schedule.values():
-            entry.last_run_at = min(entry.last_run_at, entry.default_now())
+            now = entry.default_now()
+            entry.last_run_at = min(entry.last_run_at or now, now)

@@ -60,14 +60,15 @@ class Crew:
             self.second = self.start("gen.cpu", FAULTS_DRAWS="yes")
         return self.second
 
-    def replace_all(self, **environment: str) -> None:
+    def replace_all(self, environment: dict[str, str]) -> None:
         """Other processes in their places, all with these variables."""
         for worker in (self.keeper, self.painter, self.second):
             if worker is not None:
                 worker.kill()
         self.second = None
-        self.keeper = self.start("default", has_beat=True, waits=False, **environment)
-        self.painter = self.start("gen.cpu", FAULTS_DRAWS="yes", **environment)
+        self._environment |= environment
+        self.keeper = self.start("default", has_beat=True, waits=False)
+        self.painter = self.start("gen.cpu", FAULTS_DRAWS="yes")
         self.keeper.wait_until_ready()
 
     def clean(self) -> None:
@@ -95,6 +96,11 @@ class Crew:
         notes = self.faults / "notes"
         lines = notes.read_text().splitlines() if notes.exists() else []
         return Counter(prompt for line in lines for prompt in line.split(" ", 2)[2].split("|"))
+
+    def begun_by(self, process: int) -> int:
+        """How many batches a process has begun."""
+        notes = (self.faults / "notes").read_text() if (self.faults / "notes").exists() else ""
+        return sum(line.split(" ", 2)[1] == str(process) for line in notes.splitlines())
 
     def lose_redis(self) -> None:
         """kill -9, and nothing of it comes back."""

@@ -64,7 +64,7 @@ class CeleryWorker:
 
     def wait_until_ready(self) -> None:
         """Wait until it takes tasks."""
-        wait_until(self._is_ready_or_dead, seconds=60, what=f"the worker is ready (its log: {self._log})")
+        wait_until(self._is_ready_or_dead, seconds=180, what=f"the worker is ready (its log: {self._log})")
         assert self._child.exit_code() is None, "\n".join(self._child.last_lines(40))
 
     def _is_ready_or_dead(self) -> bool:
