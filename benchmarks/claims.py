@@ -58,8 +58,8 @@ def _fill(count: int) -> None:
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %s) "
     with connection.cursor() as cursor:
         values = f"{recipes[0]} + (i / 8) % {len(recipes)}, 'a prompt', 'd', 0, 'r' || i, 'pending', 0, 0, '', ''"
-        into = f"INSERT INTO {jobs} ({columns}, created_at) {numbers}"  # noqa: S608 - the names of our own tables
-        cursor.execute(f"{into} SELECT {values}, CURRENT_TIMESTAMP FROM n", [count])
+        into = f"INSERT INTO {jobs} ({columns}, created_at) {numbers}"
+        cursor.execute(f"{into} SELECT {values}, CURRENT_TIMESTAMP FROM n", [count])  # noqa: S608 - our own names
         cursor.execute(f"INSERT INTO {items} (run_id, job_id) SELECT %s, id FROM {jobs}", [run.pk])  # noqa: S608
 
 

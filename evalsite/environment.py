@@ -189,4 +189,4 @@ def size(value: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(MiB|GiB)", value.strip())
     if match is None:
         raise ValueError
-    return round(float(match[1]) * 2 ** {"MiB": 20, "GiB": 30}[match[2]])
+    return round(float(match[1]) * {"MiB": 2**20, "GiB": 2**30}[match[2]])

@@ -6,10 +6,11 @@ from typing import IO
 
 from tqdm import tqdm
 
-from generation import checkpoints, heartbeats, jobs, recipes, worker
+from generation import checkpoints, choosing, heartbeats, jobs, recipes, weights, worker
 from generation.errors import GenerationError
 from generation.models import Checkpoint, Recipe, Run
 from generation.planning import RunProgress, progress_of
+from generation.runnable import unrunnable_reason
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LONGEST_TITLE = 40
@@ -46,6 +47,7 @@ def make(run: Run, *, watch: Callable[[RunProgress], None]) -> RunProgress:
         heartbeats.beat_heart(worker=me, queues=[])
         if not worker.work_one_batch(me, run=run):
             _refuse_to_wait_for_ever(run)
+            _refuse_to_wait_for_weights(run)
             # Others hold the rest; what a dead one held comes back when its lease runs out.
             time.sleep(SECONDS_BETWEEN_LOOKS)
             jobs.requeue_abandoned()
@@ -62,6 +64,17 @@ def resolve_for(run: Run) -> None:
             if checkpoint.state in (Checkpoint.State.DRAFT, Checkpoint.State.CHECKING):
                 checkpoints.resolve_checkpoint(checkpoint)
             recipes.resolve_recipe(recipe)
+
+
+def _refuse_to_wait_for_weights(run: Run) -> None:
+    """Get the weights that the run's next job waits for here, or raise where nobody else could make it either."""
+    for job in choosing.candidates(run):
+        checkpoint = job.recipe.checkpoint
+        if checkpoint is None or checkpoint.pk in weights.runnable_here():
+            return
+        weights.ensure(checkpoint)
+        if checkpoint.pk not in weights.runnable_here() and (reason := unrunnable_reason(checkpoint)):
+            raise GenerationError(f"The images of {checkpoint.name} cannot be made here. {reason}")
 
 
 def _refuse_to_wait_for_ever(run: Run) -> None:

@@ -186,9 +186,8 @@ def _decides_pixels(relative: str) -> bool:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """(relative name, path) of every file, sorted; links may stay inside the models root only (hub caches use them)."""
-    root = Path(settings.MODELS_ROOT).resolve()
     for path in sorted(folder.rglob("*")):
-        if not path.resolve().is_relative_to(root):
+        if not any(path.resolve().is_relative_to(root) for root in roots()):
             raise GenerationError(f"{path.relative_to(folder)} is a link out of the models root; copy the file itself.")
         if path.is_symlink() and path.is_dir():
             raise GenerationError(f"{path.relative_to(folder)} is a link to a folder; copy the folder itself.")

@@ -215,7 +215,8 @@ class ImageJob(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="jobs")
+    # No index of its own: jobs_of_recipe_in_order begins with it, and SQLite would take the one that does not sort.
+    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="jobs", db_index=False)
     prompt_text = models.TextField()
     prompt_digest = models.CharField(max_length=64)
     sample = models.PositiveIntegerField(default=0)

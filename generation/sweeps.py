@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from generation import model_folders
 from generation.adapters import parts_of
+from generation.batch_limits import FAST
 from generation.errors import GenerationError
 from generation.models import Checkpoint, Recipe
 from generation.recipes import get_recipe
@@ -36,6 +37,7 @@ class Sampler:
     options: Mapping[str, Any] = field(default_factory=dict)
     call_options: Mapping[str, Any] = field(default_factory=dict)
     without: Sequence[str] = ()
+    batch_mode: str = FAST
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
             height=sampler.height,
             call_options=dict(sampler.call_options),
             without=sampler.without,
+            batch_mode=sampler.batch_mode,
         )
         recipes.append(recipe)
     return Sweep(recipes=recipes, combinations=len(combinations))
@@ -110,4 +113,5 @@ def _name(
         parts.append(sampler.scheduler_class.removesuffix("Scheduler"))
     parts += [f"{name} {value}" for name, value in sorted(sampler.options.items())]
     parts += [f"without {name}" for name in sampler.without]
+    parts += [sampler.batch_mode] if sampler.batch_mode != FAST else []
     return ", ".join(parts)[:200]

@@ -50,6 +50,16 @@ class Migration(migrations.Migration):
             name="job_ids",
             field=models.JSONField(default=list, help_text="Jobs in work now."),
         ),
+        migrations.AlterField(
+            model_name="imagejob",
+            name="recipe",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="jobs",
+                to="generation.recipe",
+            ),
+        ),
         migrations.AddIndex(
             model_name="imagejob",
             index=models.Index(

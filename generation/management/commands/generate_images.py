@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation import model_folders
 from generation.adapters import parts_of
+from generation.batch_limits import FAST, STRICT
 from generation.checkpoints import resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
 from generation.foreground import make_with_bar
@@ -52,6 +53,9 @@ class Command(BaseCommand):
             default=[],
             metavar="COMPONENT",
             help="do without a text encoder: text_encoder_3 of SD3",
+        )
+        parser.add_argument(
+            "--strict", action="store_true", help="batches of a fixed size: pixels do not depend on what is drawn along"
         )
         parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
         parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
@@ -132,6 +136,7 @@ def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
         options=dict(_option(text) for text in options["option"]),
         call_options=told_call_options(checkpoint),
         without=options["without"],
+        batch_mode=STRICT if options["strict"] else FAST,
     )
     return sweep(checkpoint=checkpoint, axes=axes, sampler=sampler).recipes
 
