@@ -57,14 +57,10 @@ def beat_heart(
             "loaded": list(loaded),
             "device": device,
             "images_made": images_made,
+            "job_ids": [],
             "seen_at": Now(),
         },
     )
-
-
-def note_work(worker: str, *, job_ids: Sequence[int], images_made: int) -> None:
-    """What a worker does now, on the row that its last heartbeat made."""
-    WorkerHeartbeat.objects.filter(worker=worker).update(job_ids=list(job_ids), images_made=images_made)
 
 
 def living_workers() -> QuerySet[WorkerHeartbeat]:
@@ -166,7 +162,7 @@ class BusyHeart:
     def _beat(self) -> None:
         try:
             jobs.renew(worker=self.worker, job_ids=self.job_ids)
-            WorkerHeartbeat.objects.filter(worker=self.worker).update(seen_at=Now())
+            WorkerHeartbeat.objects.filter(worker=self.worker).update(seen_at=Now(), job_ids=self.job_ids)
         except DatabaseError as error:
             # One beat less: the lease outlives several of them, and the database may be back at the next.
             logger.warning("The heart of %s missed a beat: %s", self.worker, error)

@@ -46,9 +46,11 @@ def fetchable() -> list[Checkpoint]:
     return [checkpoint for checkpoint in lacking if can_fetch(checkpoint)]
 
 
-def runnable_here() -> list[int]:
+def runnable_here(at_hand: dict[Checkpoint, Path] | None = None) -> list[int]:
     """Checkpoints that this worker can run now: it holds their files, and is as large a machine as they need."""
-    return [one.pk for one in held() if can_serve(settings.IMAGE_QUEUE, needs=one.needs)]
+    return [
+        one.pk for one in (held() if at_hand is None else at_hand) if can_serve(settings.IMAGE_QUEUE, needs=one.needs)
+    ]
 
 
 def can_fetch(checkpoint: Checkpoint) -> bool:

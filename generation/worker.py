@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 
@@ -21,7 +22,7 @@ from generation import (
 )
 from generation.capabilities import is_image_queue
 from generation.errors import GenerationError, StorageError
-from generation.heartbeats import BusyHeart, beat_heart, note_work
+from generation.heartbeats import BusyHeart, beat_heart
 from generation.models import Checkpoint, Image, ImageJob, Run
 from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
 
@@ -35,7 +36,6 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     if not batch:
         return 0
     work = _Work(worker, batch)
-    note_work(worker, job_ids=work.unsettled, images_made=images_made[0])
     try:
         with work.heart.beating():
             work.do()
@@ -54,7 +54,6 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     finally:
         if work.left:  # told to stop: a signal, Ctrl-C, or a worker that shuts down
             jobs.release(work.left, worker=worker)
-        note_work(worker, job_ids=[], images_made=images_made[0])
     return len(batch)
 
 
@@ -195,23 +194,23 @@ def beat(worker: str, *, queue: str) -> None:
         queues=[queue],
         weights=[checkpoint.name for checkpoint in held],
         fetchable=[checkpoint.name for checkpoint in weights.fetchable()],
-        loaded=[checkpoint.name for checkpoint in _loaded()],
+        loaded=[checkpoint.name for checkpoint in _loaded(held)],
         device=making.device_name() if making.is_awake() else "",
         images_made=images_made[0],
     )
 
 
 def _claimed(worker: str, *, most: int, run: Run | None) -> list[ImageJob]:
-    loaded = {checkpoint.pk for checkpoint in _loaded()}
-    device = making.device_name()
+    held = weights.held()
+    loaded = {checkpoint.pk for checkpoint in _loaded(held)}
+    # As many as are worth one claim, also where memory lets them be drawn one by one: a claim costs as much as steps.
     batch = jobs.claim(
         worker=worker,
         most=most,
         run=run,
-        checkpoints=weights.runnable_here(),
+        checkpoints=weights.runnable_here(held),
         loaded=loaded,
         longest_wait=_turns.longest_wait(),
-        fitting=lambda recipe: batch_limits.largest_batch(recipe, device=device),
     )
     if batch and batch[0].recipe.checkpoint_id not in loaded:
         _turns.loads()
@@ -238,10 +237,10 @@ class Turns:
 _turns = Turns()
 
 
-def _loaded() -> list[Checkpoint]:
+def _loaded(held: dict[Checkpoint, Path]) -> list[Checkpoint]:
     if not making.is_awake():
         return []
-    return [checkpoint for checkpoint, folder in weights.held().items() if making.is_in_memory(checkpoint, folder)]
+    return [checkpoint for checkpoint, folder in held.items() if making.is_in_memory(checkpoint, folder)]
 
 
 def _sentence_of(error: Exception) -> str:

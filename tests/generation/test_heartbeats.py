@@ -58,6 +58,11 @@ def test_a_busy_heart_keeps_row_and_leases_alive_from_its_thread(monkeypatch: py
         while ImageJob.objects.due().exists() or not heartbeats.living_workers().exists():
             assert time.monotonic() < end, "the heart did not beat"
             time.sleep(0.02)
+    row = WorkerHeartbeat.objects.get()
+    assert row.job_ids == [job.pk for job in batch]
+    heartbeats.beat_heart(worker="w", queues=["gen.cpu"])
+    row.refresh_from_db()
+    assert row.job_ids == []
     assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -11,8 +11,7 @@ from django.conf import settings
 
 from generation import cancelling, stopping, worker
 from generation.checkpoints import register_checkpoint, resolve_checkpoint
-from generation.heartbeats import beat_heart
-from generation.models import Checkpoint, Image, ImageJob, WorkerHeartbeat
+from generation.models import Checkpoint, Image, ImageJob
 from generation.planning import cancel_run
 from generation.timetable import EXIT_HUNG
 from tests.generation.test_worker import PROMPTS, ready_recipe, run_of
@@ -75,11 +74,9 @@ def test_a_batch_that_nobody_wants_any_more_makes_no_image(
         return wanted(job_ids)
 
     monkeypatch.setattr(cancelling, "still_wanted", is_cancelled_meanwhile)
-    beat_heart(worker="w", queues=["gen.cpu"])
     assert worker.work_one_batch("w") == 3
     assert set(ImageJob.objects.values_list("state", flat=True)) == {"cancelled"}
     assert not Image.objects.exists()
-    assert WorkerHeartbeat.objects.get().job_ids == []
 
 
 @pytest.mark.django_db(transaction=True)
