@@ -60,17 +60,6 @@ class Crew:
             self.second = self.start("gen.cpu", FAULTS_DRAWS="yes")
         return self.second
 
-    def replace_all(self, environment: dict[str, str]) -> None:
-        """Other processes in their places, all with these variables."""
-        for worker in (self.keeper, self.painter, self.second):
-            if worker is not None:
-                worker.kill()
-        self.second = None
-        self._environment |= environment
-        self.keeper = self.start("default", has_beat=True, waits=False)
-        self.painter = self.start("gen.cpu", FAULTS_DRAWS="yes")
-        self.keeper.wait_until_ready()
-
     def clean(self) -> None:
         """No fault armed, an empty image store and an empty broker."""
         shutil.rmtree(self.faults)
