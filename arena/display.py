@@ -16,7 +16,7 @@ from arena.models import DisplayCopy, Study
 from arena.refusals import Refusal
 from arena.supply import images_of
 from generation import image_store
-from generation.errors import GenerationError
+from generation.errors import GenerationError, StorageError
 from generation.models import Image, Recipe
 from generation.provenance import bytes_digest, digest_of
 
@@ -157,7 +157,11 @@ def prepare_copies(*, study: Study, most: int = 200) -> int:
         except DisplayError as refusal:
             _quarantine(sha256, study=study, reason=refusal.sentence)
             continue
-        _keep(copy, image_sha256=sha256, rule=rule)
+        try:
+            _keep(copy, image_sha256=sha256, rule=rule)
+        except StorageError as full:
+            log.error("No raters' copies are made now. %s", full)
+            break
         made += 1
     return made
 

@@ -18,7 +18,6 @@ from kombu.exceptions import OperationalError
 from evalsite.box.children import ask_to_die_with_parent
 from generation import stopping
 from generation.listening import Listening
-from generation.timetable import SECONDS_BETWEEN_BEATS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
@@ -71,7 +70,7 @@ def _knock(sender: Celery, queues: list[str]) -> bool:
                 "generation.tasks.heartbeat",
                 args=[queue],
                 queue=queue,
-                expires=SECONDS_BETWEEN_BEATS,
+                expires=settings.SECONDS_BETWEEN_BEATS,
                 ignore_result=True,
                 retry=False,
             )

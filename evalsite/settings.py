@@ -97,6 +97,28 @@ STORAGE_URL = env.setting(
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
 
+# --- how soon a fault is noticed --------------------------------------------------------------------------------------
+LEASE_SECONDS = env.setting(
+    "WINRATE_LEASE_SECONDS",
+    read.seconds,
+    default="60",
+    meaning="How long a worker that fell silent keeps its images before others may take them.",
+)
+SECONDS_BETWEEN_BEATS = env.setting(
+    "WINRATE_BEAT_SECONDS",
+    read.seconds,
+    default="10",
+    meaning="How often a worker says that it lives and renews its leases; at most a third of a lease.",
+)
+if 3 * SECONDS_BETWEEN_BEATS > LEASE_SECONDS:
+    read.stop("WINRATE_BEAT_SECONDS must be at most a third of WINRATE_LEASE_SECONDS, or one late beat costs a lease.")
+SECONDS_BETWEEN_RECONCILIATIONS = env.setting(
+    "WINRATE_RECONCILE_SECONDS",
+    read.seconds,
+    default="15",
+    meaning="How often lost work is looked for and lost messages are sent again.",
+)
+
 # --- image workers ----------------------------------------------------------------------------------------------------
 IMAGE_QUEUE = env.setting(
     "WINRATE_IMAGE_QUEUE",
@@ -274,6 +296,9 @@ STORAGES = {
     },
 }
 
+# What `sweep_images --verify` checks: each names the files of one kind of rows and how to get a lost one back.
+KEPT_FILES = ["generation.lost_files.ImageFiles", "arena.lost_copies.CopyFiles"]
+
 # --- security ---------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY: dict[str, dict[str, list[Any]]] = {
     "DIRECTIVES": {
@@ -343,5 +368,8 @@ CELERY_TASK_ROUTES = {
     f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
     for task in ("generate_next", "resolve_drafts", "measure_next")
 }
-CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = arena_timetable.BEAT_SCHEDULE | generation_timetable.beat_schedule(
+    reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
+)
+CELERY_BEAT_SCHEDULER = "evalsite.steady_beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

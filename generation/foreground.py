@@ -78,7 +78,9 @@ def _refuse_to_wait_for_weights(run: Run) -> None:
 
 
 def _refuse_to_wait_for_ever(run: Run) -> None:
-    run.refresh_from_db(fields=["paused_at", "cancelled_at"])
+    run.refresh_from_db(fields=["paused_at", "pause_reason", "cancelled_at"])
     if run.paused_at or run.cancelled_at:
         state = "cancelled" if run.cancelled_at else "paused"
+        if run.pause_reason and not run.cancelled_at:
+            raise GenerationError(f"The run {run.name!r} is paused. {run.pause_reason} Then give the command again.")
         raise GenerationError(f"The run {run.name!r} is {state}; resume it on its page, or start another one.")

@@ -21,10 +21,11 @@ from django.db.models.functions import Now
 from generation import jobs
 from generation.capabilities import is_image_queue
 from generation.models import ImageJob, WorkerHeartbeat
-from generation.timetable import EXIT_HUNG, SECONDS_BETWEEN_BEATS
+from generation.timetable import EXIT_HUNG
 
 logger = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_BEATS: Final = settings.SECONDS_BETWEEN_BEATS
 ALIVE_WITHIN: Final = timedelta(seconds=45)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 SECONDS_TO_SAY_WHY: Final = 15.0

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.expressions import CombinedExpression
@@ -14,7 +15,7 @@ from generation.models import Image, ImageJob, Recipe, Run
 Fitting = Callable[[Recipe], int]
 """How many pictures of a recipe a worker takes at once, at most."""
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 LARGEST_BATCH = 8
 MOST_PIXELS_IN_A_BATCH = 8 * 512 * 512
 LONGEST_REASON = 1000
@@ -124,7 +125,10 @@ def release(batch: Iterable[ImageJob], *, worker: str) -> int:
 
 def requeue_abandoned() -> int:
     """Jobs whose worker died: pending again, or failed after the last attempt; how many there were."""
-    abandoned = ImageJob.objects.filter(state=ImageJob.State.RUNNING, lease_until__lt=Now())
+    running = ImageJob.objects.filter(state=ImageJob.State.RUNNING)
+    # Longer than any lease that is given: the clock was set back, and a dead worker would keep its jobs for that long.
+    running.filter(lease_until__gt=_lease_end(2 * LEASE)).update(lease_until=_lease_end())
+    abandoned = running.filter(lease_until__lt=Now())
     changed = 0
     with transaction.atomic():
         for job in abandoned.select_for_update(skip_locked=True)[:1000]:
@@ -144,6 +148,6 @@ def fitting_by_size(recipe: Recipe) -> int:
     return max(1, MOST_PIXELS_IN_A_BATCH // (recipe.width * recipe.height))
 
 
-def _lease_end() -> ExpressionWrapper[CombinedExpression]:
+def _lease_end(lease: timedelta = LEASE) -> ExpressionWrapper[CombinedExpression]:
     # By the database's clock, like every comparison with it: workers' clocks may differ by hours.
-    return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
+    return ExpressionWrapper(Now() + lease, output_field=DateTimeField())

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from generation.timetable import EXIT_HUNG, SECONDS_BETWEEN_BEATS
+from django.conf import settings
+
+from generation.timetable import EXIT_HUNG
 
 logger = logging.getLogger(__name__)
 LOOKS_WITHIN_SILENCE: Final = 4
@@ -65,7 +67,7 @@ class Listening:
         threading.Thread(target=self._run, name="listening", daemon=True).start()
 
     def _run(self) -> None:
-        pause = min(SECONDS_BETWEEN_BEATS, self.silent_seconds / LOOKS_WITHIN_SILENCE)
+        pause = min(settings.SECONDS_BETWEEN_BEATS, self.silent_seconds / LOOKS_WITHIN_SILENCE)
         while True:
             self.look()
             time.sleep(pause)

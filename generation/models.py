@@ -321,6 +321,9 @@ class Run(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     priority = models.IntegerField(default=0)
     paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.TextField(
+        blank=True, help_text="Why it was paused by itself and will go on by itself; empty where a person paused it."
+    )
     cancelled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     jobs: "models.ManyToManyField[ImageJob, RunItem]" = models.ManyToManyField(

@@ -154,13 +154,14 @@ def set_priority(run: Run, priority: int) -> None:
 
 
 def pause_run(run: Run) -> None:
-    """No new batch begins for this run; batches in work are finished."""
+    """No new batch begins for this run; batches in work are finished. It goes on only when somebody resumes it."""
     Run.objects.filter(pk=run.pk, paused_at__isnull=True).update(paused_at=Now())
+    Run.objects.filter(pk=run.pk).exclude(pause_reason="").update(pause_reason="")
 
 
 def resume_run(run: Run) -> None:
     """Let a paused run go on."""
-    Run.objects.filter(pk=run.pk).update(paused_at=None)
+    Run.objects.filter(pk=run.pk).update(paused_at=None, pause_reason="")
     hint_workers()
 
 

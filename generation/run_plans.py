@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from generation.capabilities import is_image_queue
 from generation.heartbeats import living_workers
 from generation.models import Recipe
 from generation.pace import GUESSED_BYTES_A_PIXEL, Means, means_for
 from generation.planning import Cell, cells_in_order, check_wish, missing
-from generation.timetable import GENERATION_QUEUE
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def plan_of(
 
 def image_workers() -> int:
     """Living workers that take messages about images."""
-    return sum(GENERATION_QUEUE in queues for queues in living_workers().values_list("queues", flat=True))
+    living = living_workers().values_list("queues", flat=True)
+    return sum(any(is_image_queue(queue) for queue in queues) for queues in living)
 
 
 def duration_in_words(seconds: float) -> str:

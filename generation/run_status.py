@@ -9,9 +9,11 @@ from django.db.models import Count, Min
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from generation.capabilities import is_image_queue
 from generation.heartbeats import living_workers
 from generation.models import Checkpoint, ImageJob, Recipe, Run
 from generation.planning import seconds_left
+from generation.runnable import unrunnable_reason
 from generation.timetable import GENERATION_QUEUE
 
 PACE_WINDOW: Final = timedelta(minutes=5)
@@ -130,7 +132,7 @@ def worker_lines() -> tuple[WorkerLine, ...]:
     lines = []
     for heart in living_workers().annotate(now=Now()):
         recipe, count = batches.get(heart.worker, ("", 0))
-        if heart.queues and GENERATION_QUEUE not in heart.queues:
+        if heart.queues and not any(is_image_queue(queue) for queue in heart.queues):
             continue
         lines.append(
             WorkerLine(
@@ -154,11 +156,11 @@ def _failures(run: Run) -> tuple[Failure, ...]:
 
 def _obstacles(run: Run, workers: tuple[WorkerLine, ...]) -> tuple[str, ...]:
     waiting = run.jobs.filter(state=State.PENDING).order_by()
-    groups = waiting.values_list("recipe__state", "recipe__checkpoint__state", "recipe__checkpoint__name")
-    unchecked, ready = 0, Counter[str]()
-    for recipe_state, checkpoint_state, name, count in groups.annotate(Count("pk")):
+    groups = waiting.values_list("recipe__state", "recipe__checkpoint__state", "recipe__checkpoint")
+    unchecked, ready = 0, Counter[int]()
+    for recipe_state, checkpoint_state, checkpoint, count in groups.annotate(Count("pk")):
         if recipe_state == Recipe.State.READY and checkpoint_state == Checkpoint.State.READY:
-            ready[name] += count
+            ready[checkpoint] += count
         else:
             unchecked += count
     sentences = []
@@ -168,21 +170,13 @@ def _obstacles(run: Run, workers: tuple[WorkerLine, ...]) -> tuple[str, ...]:
             "or make the images on a terminal."
         )
     elif all(worker.takes_messages for worker in workers):  # one on a terminal shows its weights by drawing
-        held = {name for weights in _weights() for name in weights}
-        sentences += [
-            f"{_images(count)} for the checkpoint {name}, whose files no living worker holds: put its folder below "
-            "the models root of a worker's machine."
-            for name, count in sorted(ready.items())
-            if name not in held
-        ]
+        living = list(living_workers())
+        for checkpoint in Checkpoint.objects.filter(pk__in=ready).order_by("name"):
+            if reason := unrunnable_reason(checkpoint, workers=living):
+                sentences.append(f"{_images(ready[checkpoint.pk])} in vain. {reason}")
     if unchecked:
         sentences.append(f"{_images(unchecked)} until a worker has checked the recipe or its checkpoint.")
     return tuple(sentences)
-
-
-def _weights() -> list[list[str]]:
-    living = living_workers().values_list("queues", "weights")
-    return [weights for queues, weights in living if GENERATION_QUEUE in queues]
 
 
 def _images(count: int) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 from celery import shared_task
 from django.conf import settings
 
-from generation import heartbeats, hints, jobs, recipes, worker
+from generation import heartbeats, hints, jobs, orphans, recipes, storage_pauses, worker
 from generation.measuring import orders
 from generation.timetable import GENERATION_QUEUE, LONGEST_IMAGE_TASK_SECONDS
 
@@ -37,6 +37,7 @@ def measure_next() -> None:
 def reconcile() -> None:
     """The database is the truth: bring back what died with a worker, and send again the hints that were lost."""
     jobs.requeue_abandoned()
+    storage_pauses.resume_runs_if_there_is_room()
     recipes.fail_jobs_of_refused_recipes()
     heartbeats.forget_silent_workers()
     if recipes.has_drafts():
@@ -47,6 +48,12 @@ def reconcile() -> None:
             hints.hint_workers(max(1, count), queue=queue)
     if orders.due_orders():
         hints.hint_measurers()
+
+
+@shared_task(ignore_result=True)
+def sweep_image_store() -> None:
+    """Delete files that no row has mentioned for a day."""
+    orphans.sweep()
 
 
 @shared_task(ignore_result=True)

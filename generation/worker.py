@@ -9,9 +9,20 @@ from typing import Final
 
 from django.conf import settings
 
-from generation import batch_limits, cancelling, checkpoints, choosing, jobs, making, recipes, stopping, weights
+from generation import (
+    batch_limits,
+    cancelling,
+    checkpoints,
+    choosing,
+    jobs,
+    making,
+    recipes,
+    stopping,
+    storage_pauses,
+    weights,
+)
 from generation.capabilities import is_image_queue
-from generation.errors import GenerationError
+from generation.errors import GenerationError, StorageError
 from generation.heartbeats import BusyHeart, beat_heart
 from generation.models import Checkpoint, Image, ImageJob, Run
 from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
@@ -33,6 +44,8 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
                 work.do()
             finally:
                 work.store()
+    except StorageError as error:  # the fault of no job: what is left goes back, and no attempt is counted
+        storage_pauses.pause_runs_of(work.left, reason=str(error))
     except GenerationError as error:
         work.fail(str(error), is_retryable=error.is_retryable)
     except cancelling.Cancelled:

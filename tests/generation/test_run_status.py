@@ -103,7 +103,7 @@ def test_weights_that_no_living_worker_holds_are_named() -> None:
     run = make_run(prompts=2, recipes=[make_recipe(checkpoint=name) for name in ("early", "final")])
     beat_heart(worker="a", queues=["gen.cpu"], weights=["early"])
     [sentence] = status_of(run).obstacles
-    assert sentence.startswith("2 images wait for the checkpoint final, whose files no living worker holds")
+    assert sentence.startswith("2 images wait in vain. No living worker holds the weights of final")
     beat_heart(worker="b", queues=["gen.cpu"], weights=["final"])
     assert status_of(run).obstacles == ()
     # One that works on a terminal names no weights.

@@ -1,6 +1,7 @@
 """From claimed jobs to stored images, with the real pipeline and the real store."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from generation import image_store, worker
+from generation import image_store, storage_pauses, worker
 from generation.checkpoints import register_checkpoint, resolve_checkpoint
 from generation.heartbeats import living_workers
 from generation.models import Checkpoint, Image, ImageJob, Recipe, Run
 from generation.pipelines import environment, sampling
-from generation.planning import start_run
+from generation.planning import pause_run, resume_run, start_run
 from generation.provenance import bytes_digest, digest_of, pixels_digest, seed_for
 from generation.recipes import get_recipe, resolve_recipe
 from generation.runnable import waiting_in_vain
@@ -232,20 +233,35 @@ def test_an_interrupted_worker_gives_its_jobs_back(
     assert worker.work_one_batch("w") == 3
 
 
-def test_a_full_store_leaves_jobs_to_be_tried_again(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_of(ready_recipe(checkpoint), prompts=PROMPTS[:1])
+def test_a_full_store_pauses_the_run_and_counts_no_attempt(
+    checkpoint: Checkpoint, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(ready_recipe(checkpoint))
 
-    def full(*_: Any, **__: Any) -> str:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_store, "put", full)
-        worker.work_one_batch("w")
-    job = ImageJob.objects.get()
-    assert (job.state, job.attempts) == ("pending", 1)
-    assert job.reason == "The pipeline stopped with OSError: [Errno 28] No space left on device"
-    worker.work_one_batch("w")
-    assert Image.objects.count() == 1
+        patch.setattr(os, "fsync", full)
+        assert worker.work_one_batch("w") == 3
+        assert worker.work_one_batch("w") == 0
+        storage_pauses.resume_runs_if_there_is_room()
+        run.refresh_from_db()
+        assert run.pause_reason == f"The image store ({image_folder}) cannot be written: No space left on device."
+    assert set(ImageJob.objects.values_list("state", "attempts", "worker")) == {("pending", 0, "")}
+    assert storage_pauses.resume_runs_if_there_is_room() == 1
+    assert worker.work_one_batch("w") == 3
+    assert Image.objects.count() == 3
+
+
+def test_a_run_that_a_person_paused_stays_paused(checkpoint: Checkpoint, image_folder: Path) -> None:
+    run = run_of(ready_recipe(checkpoint))
+    storage_pauses.pause_runs_of(ImageJob.objects.all(), reason="No room.")
+    pause_run(run)
+    assert storage_pauses.resume_runs_if_there_is_room() == 0
+    resume_run(run)
+    run.refresh_from_db()
+    assert (run.paused_at, run.pause_reason) == (None, "")
 
 
 def test_drafts_are_resolved_in_one_go(models_root: Path) -> None:
