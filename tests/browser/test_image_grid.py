@@ -100,7 +100,7 @@ def test_an_image_is_looked_at_large_and_keys_lead_to_its_neighbours(open_window
     page = open_window()
     sign_in(page)
     page.get_by_role("link", name="Open results").click()
-    page.get_by_role("link", name="Images").click()
+    page.get_by_role("link", name="Images", exact=True).click()
     labels = list(study.contenders.order_by("position").values_list("label", flat=True))
     page.locator(".shot").first.focus()
     page.keyboard.press("ArrowRight")
