@@ -78,7 +78,8 @@ import os, signal, sys
 from pathlib import Path
 from django.conf import settings
 settings.configure(STORAGES={"images": {"BACKEND": "generation.image_store.AtomicFileSystemStorage",
-                                        "OPTIONS": {"location": sys.argv[1]}}}, INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "generation"],
+                                        "OPTIONS": {"location": sys.argv[1]}}},
+                   INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "generation"],
                    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField")
 import django
 django.setup()
