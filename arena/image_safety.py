@@ -72,9 +72,12 @@ def report_by_rater(*, ballot: Ballot, sides: Iterable[str], kind: str) -> list[
     said = [side for side in ("left", "right") if side in set(sides)]
     reason = "seen on a ballot" if said else "seen on a ballot; one of its two images, the rater did not say which"
     new = []
-    for side in said or ["left", "right"]:
+    images = {"left": ballot.left_image, "right": ballot.right_image}
+    for image in (images[side] for side in said or images):
+        if image is None:  # imported ballots, which nobody is shown
+            continue
         report, is_new = ImageReport.objects.get_or_create(
-            image_id=ballot.left_image_id if side == "left" else ballot.right_image_id,
+            image=image,
             rater=ballot.rater,
             defaults={"act": Act.REPORTED, "kind": kind, "reason": reason, "study_id": ballot.study_id},
         )

@@ -146,7 +146,7 @@ def _closed(rater: Rater, last: Ballot) -> str:
 
 
 def _withdrawn(rater: Rater, last: Ballot) -> str:
-    Image.objects.filter(pk=last.left_image_id).update(is_quarantined=True, quarantine_reason="disturbing")
+    Image.objects.filter(pk=last.left_image_id or 0).update(is_quarantined=True, quarantine_reason="disturbing")
     return last.token
 
 

@@ -12,7 +12,7 @@ from arena.models import Study
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_study
 from tests.browser.conftest import PHONE, OpenWindow
-from tests.browser.results_window import sign_in
+from tests.browser.signing_in import sign_in
 from tests.browser.vote_window import answer_by_keys, wait_until_ready
 
 pytestmark = pytest.mark.django_db(transaction=True)

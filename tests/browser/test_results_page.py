@@ -11,7 +11,8 @@ from arena.models import Rater, Study
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_study
 from tests.browser.conftest import PHONE, OpenWindow
-from tests.browser.results_window import draw_charts, sign_in
+from tests.browser.results_window import draw_charts
+from tests.browser.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from arena.models import Ballot, Vote
@@ -37,7 +37,7 @@ PRESS = """() => new Promise((resolve) => {
 
 
 @pytest.fixture
-def live_server(settings: SettingsWrapper) -> Iterator[LiveServer]:
+def live_server(settings: Settings) -> Iterator[LiveServer]:
     settings.MIDDLEWARE = ["tests.browser.slow_server.far_away", *settings.MIDDLEWARE]
     server = LiveServer("localhost")
     yield server
