@@ -16,7 +16,7 @@ def in_raters_language(
 ) -> Callable[Concatenate[HttpRequest, Rest], HttpResponse]:
     """The view, run in the rater's language. Researchers' pages are in English, whatever their browser asks for."""
 
-    def in_language(request: HttpRequest, *args: Rest.args, **named: Rest.kwargs) -> HttpResponse:
+    def in_language(request: HttpRequest, /, *args: Rest.args, **named: Rest.kwargs) -> HttpResponse:
         with translation.override(translation.get_language_from_request(request)):
             response = view(request, *args, **named)
             response.headers["Content-Language"] = translation.get_language() or "en"
