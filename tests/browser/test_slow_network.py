@@ -31,7 +31,7 @@ PRESS = """() => new Promise((resolve) => {
   };
   const began = performance.now();
   const look = () => (isThere() ? resolve(performance.now() - began) : setTimeout(look, 1));
-  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+  document.activeElement.click(); // what the browser does for Enter on "Next", which has the focus now
   look();
 })"""
 
@@ -52,6 +52,7 @@ def test_the_next_pair_is_there_at_once_from_a_server_far_away(open_window: Open
         wait_until_ready(page)
         for _ in questions(page):
             page.keyboard.press("ArrowLeft")
+        expect(page.locator("[data-next]")).to_be_focused()
         page.wait_for_timeout(LOOK)  # the rater looks; this is what the prefetch lives on
         waits.append(float(page.evaluate(PRESS)))
     expect(page.locator("[data-progress]")).to_contain_text(f"{BALLOTS} of 40")
@@ -74,5 +75,5 @@ def write_result(waits: list[float], file: Path) -> None:
         f"| {len(waits)} | {statistics.median(waits):.1f} ms | {ordered[int(0.9 * (len(ordered) - 1))]:.1f} ms | "
         f"{ordered[-1]:.1f} ms |\n\n"
         "The aim is a median below 50 ms. A pair that is not there yet takes at least two round trips, "
-        f"{2000 * LATENCY:.0f} ms.\n"
+        f"{2000 * LATENCY:.0f} ms. Server and browser shared two cores.\n"
     )
