@@ -4,7 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
-from arena.views import home, image_imports, image_safety, joining, results, voting
+from arena.views import home, image_grids, image_imports, image_safety, joining, results, runs, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -25,6 +25,14 @@ urlpatterns: list[URLPattern] = [
     path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
+    path("studies/<slug:slug>/images/", runs.study_images, name="study_images"),
+    path("studies/<slug:slug>/images/<int:pk>.<str:suffix>", image_grids.study_image, name="study_image"),
+    path("studies/<slug:slug>/grid/", image_grids.study_grid, name="study_grid"),
+    path("runs/", runs.run_list, name="runs"),
+    path("runs/<int:pk>/", runs.run, name="run"),
+    path("runs/<int:pk>/steer/", runs.steer, name="steer_run"),
+    path("runs/<int:pk>/grid/", image_grids.run_grid, name="run_grid"),
+    path("runs/<int:run_pk>/images/<int:pk>.<str:suffix>", image_grids.run_image, name="run_image"),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
     path("images/<int:pk>/", image_safety.image, name="image"),
     path("images/<int:pk>/picture.png", image_safety.picture, name="image_picture"),

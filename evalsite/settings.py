@@ -28,6 +28,8 @@ DATA_DIR = env.setting(
     meaning="Everything that must be kept: database, images, secret key, logs.",
 )
 ensure_data_folder(DATA_DIR)
+FETCHED_ROOT = DATA_DIR / "weights"
+"""Folders of weights that this machine got from elsewhere, each as it was when its checkpoint was checked."""
 MODELS_ROOT = env.setting(
     "WINRATE_MODELS_ROOT",
     read.folder,
@@ -94,6 +96,69 @@ STORAGE_URL = env.setting(
     default_in_words="`images` in the data folder",
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
+
+# --- how soon a fault is noticed --------------------------------------------------------------------------------------
+LEASE_SECONDS = env.setting(
+    "WINRATE_LEASE_SECONDS",
+    read.seconds,
+    default="60",
+    meaning="How long a worker that fell silent keeps its images before others may take them.",
+)
+SECONDS_BETWEEN_BEATS = env.setting(
+    "WINRATE_BEAT_SECONDS",
+    read.seconds,
+    default="10",
+    meaning="How often a worker says that it lives and renews its leases; at most a third of a lease.",
+)
+if 3 * SECONDS_BETWEEN_BEATS > LEASE_SECONDS:
+    read.stop("WINRATE_BEAT_SECONDS must be at most a third of WINRATE_LEASE_SECONDS, or one late beat costs a lease.")
+SECONDS_BETWEEN_RECONCILIATIONS = env.setting(
+    "WINRATE_RECONCILE_SECONDS",
+    read.seconds,
+    default="15",
+    meaning="How often lost work is looked for and lost messages are sent again.",
+)
+
+# --- image workers ----------------------------------------------------------------------------------------------------
+IMAGE_QUEUE = env.setting(
+    "WINRATE_IMAGE_QUEUE",
+    read.image_queue,
+    default=generation_timetable.GENERATION_QUEUE,
+    meaning="What this image worker can run; the queue that it is started with. Checkpoints may need a larger one.",
+)
+IMAGE_DEVICE = env.setting(
+    "WINRATE_DEVICE", read.device, default="cpu", meaning="Where this image worker computes; one process for each GPU."
+)
+MODEL_MEMORY = env.setting(
+    "WINRATE_MODEL_MEMORY",
+    read.size,
+    default="4GiB",
+    meaning="Pipelines an image worker keeps in memory, by the bytes of their parameters; the least used leaves first.",
+)
+TEXT_MEMORY = env.setting(
+    "WINRATE_TEXT_MEMORY", read.size, default="256MiB", meaning="Encoded prompts that an image worker keeps."
+)
+STEP_SECONDS = env.setting(
+    "WINRATE_STEP_SECONDS",
+    read.seconds,
+    default="600",
+    meaning="An image worker that makes no sampling step for so long ends itself; its supervisor starts it again.",
+)
+SILENT_SECONDS = env.setting(
+    "WINRATE_SILENT_SECONDS",
+    read.seconds,
+    default="120",
+    meaning="A worker that gets no message for so long, though the broker takes its own, ends itself.",
+)
+WEIGHTS_URL = env.setting(
+    "WINRATE_WEIGHTS_URL",
+    read.storage_url_or_none,
+    default="",
+    default_in_words="none",
+    meaning="Where image workers get folders of weights that they lack: s3://bucket/prefix or file:///path.",
+)
+
+# --- logs and files ---------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
 HASHED_STATIC = env.setting(
     "WINRATE_HASHED_STATIC",
@@ -207,8 +272,8 @@ def _cache() -> dict[str, Any]:
     return {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
 
 
-def _image_storage() -> dict[str, Any]:
-    parts = urlsplit(STORAGE_URL)
+def _storage(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
     if parts.scheme == "file":
         location = {"location": unquote(parts.path)}
         return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
@@ -228,13 +293,17 @@ STATIC_ROOT = DATA_DIR / "static"
 ABSOLUTE_URL_OVERRIDES = {"generation.image": lambda image: f"/images/{image.pk}/"}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "images": _image_storage(),
+    "images": _storage(STORAGE_URL),
+    **({"weights": _storage(WEIGHTS_URL)} if WEIGHTS_URL else {}),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if HASHED_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+
+# What `sweep_images --verify` checks: each names the files of one kind of rows and how to get a lost one back.
+KEPT_FILES = ["generation.lost_files.ImageFiles", "arena.lost_copies.CopyFiles"]
 
 # --- security ---------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY: dict[str, dict[str, list[Any]]] = {
@@ -303,7 +372,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = generation_timetable.DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {
     f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
-    for task in ("generate_next", "resolve_drafts")
+    for task in ("generate_next", "resolve_drafts", "measure_next")
 }
-CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = arena_timetable.BEAT_SCHEDULE | generation_timetable.beat_schedule(
+    reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
+)
+CELERY_BEAT_SCHEDULER = "evalsite.steady_beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

@@ -84,25 +84,29 @@ def hub_folder(source: str, revision: str) -> str:
     return f"models--{source.replace('/', '--')}/snapshots/{revision}"
 
 
-def check_hub_copy(source: str, revision: str) -> None:
-    """Refuse a commit that is not on this machine. Nothing is fetched: no address that people type is ever asked."""
-    if not (models_root() / hub_folder(source, revision)).is_dir():
-        raise GenerationError(
-            f"{source} at {revision} is not on this machine, and nothing is downloaded here; run: hf download {source}"
-            f" --revision {revision} --cache-dir {models_root()}"
-        )
+def roots() -> tuple[Path, ...]:
+    """Folders below which weights lie on this machine: its own models, and those that it fetched."""
+    return models_root(), Path(settings.FETCHED_ROOT).resolve()
 
 
 def place_of(source: str) -> Path:
-    """The folder or file of a source below the models root; anything that leads out of the root is refused."""
+    """The folder or file of a source below the models root or the fetched weights; what leads out is refused."""
     check_source(source)
-    root = models_root()
-    place = (root / source).resolve()
-    if place == root or not place.is_relative_to(root):
-        raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
-    if not place.exists():
-        raise GenerationError(f"There is no folder {source!r} below the models root {root} on this machine.")
-    return place
+    for root in roots():
+        place = (root / source).resolve()
+        if place == root or not place.is_relative_to(root):
+            raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
+        if place.exists():
+            return place
+    repository, _, commit = source.rpartition("@")
+    if _COMMIT.fullmatch(commit) and (cached := models_root() / hub_folder(repository, commit)).is_dir():
+        return cached
+    raise GenerationError(f"There is no folder {source!r} below the models root {models_root()} on this machine.")
+
+
+def name_of(place: Path) -> str:
+    """The source by which a place is found."""
+    return next(place.relative_to(root).as_posix() for root in roots() if place.is_relative_to(root))
 
 
 def folder_of(source: str) -> Path:
@@ -214,9 +218,8 @@ def _decides_pixels(relative: str) -> bool:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """(relative name, path) of every file, sorted; links may stay inside the models root only (hub caches use them)."""
-    root = Path(settings.MODELS_ROOT).resolve()
     for path in sorted(folder.rglob("*")):
-        if not path.resolve().is_relative_to(root):
+        if not any(path.resolve().is_relative_to(root) for root in roots()):
             raise GenerationError(f"{path.relative_to(folder)} is a link out of the models root; copy the file itself.")
         if path.is_symlink() and path.is_dir():
             raise GenerationError(f"{path.relative_to(folder)} is a link to a folder; copy the folder itself.")

@@ -124,5 +124,6 @@ def _name(
     parts += [f"{name} {value}" for name, value in sorted(sampler.options.items())]
     parts += [f"without {name}" for name in sampler.without]
     parts += [sampler.dtype] if sampler.dtype != Sampler.dtype else []
+    parts += [sampler.batch_mode] if sampler.batch_mode != Sampler.batch_mode else []
     parts += ["own sigmas"] if sampler.sigmas is not None else []
     return ", ".join(parts)[:200]

@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _PARQUET: Final = b"PAR1"
+# How ZIP files, spreadsheets among them, and files of gzip begin.
+_COMPRESSED: Final = (b"PK\x03\x04", b"\x1f\x8b")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ENCODED: Final = pa.dictionary(pa.int32(), pa.string())
 _DELIMITERS: Final = (",", "\t", ";")
@@ -104,6 +106,8 @@ def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
     name = path.name
     if data.startswith(_PARQUET):
         sheet = _from_parquet(data, name, wanted)
+    elif data.startswith(_COMPRESSED):
+        raise VoteFileError(f"{name}, line 1: is a spreadsheet or compressed; save it as CSV and unpacked.")
     else:
         _refuse_nul(data, name)
         start = data[:4096].removeprefix(_BYTE_ORDER_MARK).lstrip() or data.removeprefix(_BYTE_ORDER_MARK).lstrip()[:9]
@@ -188,6 +192,8 @@ def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
 
 def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of each record, the header included; for complaints, where time does not matter."""
+    # Arrow has read fields of any length; without this the csv module would stop at one instead of finding its line.
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
     text = io.TextIOWrapper(io.BytesIO(data.removeprefix(_BYTE_ORDER_MARK)), encoding="utf-8", newline="")
     reader, line = csv.reader(text, delimiter=delimiter, strict=True), 1
     for cells in reader:

@@ -55,7 +55,7 @@ def test_all_charts_are_drawn_and_nothing_is_wider_than_the_window(study: Study,
         page.goto(reverse("arena:study", args=[study.slug]))
         for summary in page.locator("details > summary").all():
             summary.click()
-        assert draw_charts(page) == 9
+        assert draw_charts(page) == 10
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

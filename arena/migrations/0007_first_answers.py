@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("arena", "0005_image_reports")]
+    dependencies = [("arena", "0006_fit_options_help")]
 
     operations = [
         migrations.AddField(
