@@ -1,4 +1,10 @@
-"""What a rater is told before the first pair, and agrees to. The text is stored with the consent, word for word."""
+"""What a rater is told before the first pair, and agrees to. The text is stored with the consent, word for word.
+
+In the language that is active: what is stored is what was read.
+"""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from arena.models import Study
 from arena.raters import TYPICAL_SECONDS
@@ -9,18 +15,23 @@ def asked_of_raters(study: Study) -> str:
     """What is asked, and how long it takes."""
     quota = quota_of(study)
     if quota is None:
-        return "You will see pairs of images made from the same text and say which is better. Stop whenever you like."
+        return _(
+            "You will see pairs of images made from the same text and say which is better. Stop whenever you like."
+        )
     minutes = max(1, round(quota * TYPICAL_SECONDS / 60))
-    return (
-        f"You will see up to {quota} pairs of images made from the same text and say which is better: "
-        f"about {minutes} {'minute' if minutes == 1 else 'minutes'}. You can stop at any time and come back later."
-    )
+    return ngettext(
+        "You will see up to {quota} pairs of images made from the same text and say which is better: "
+        "about {minutes} minute. You can stop at any time and come back later.",
+        "You will see up to {quota} pairs of images made from the same text and say which is better: "
+        "about {minutes} minutes. You can stop at any time and come back later.",
+        minutes,
+    ).format(quota=quota, minutes=minutes)
 
 
 def run_by(study: Study) -> str:
     """Who is behind the study, as far as it says. A login name is no business of whoever has the link."""
     name = study.owner.get_full_name() if study.owner else ""
-    return name or "the people who run this site"
+    return name or _("the people who run this site")
 
 
 def consent_text(study: Study) -> str:
@@ -28,9 +39,14 @@ def consent_text(study: Study) -> str:
     return "\n\n".join(
         [
             asked_of_raters(study),
-            f"The study “{study.name}” is run by {run_by(study)}.",
-            "Kept are your answers, the time they took, and a random number that stands for you; no name, no address. "
-            "A cookie on this device remembers that number, so that you can go on where you stopped.",
-            "The images come from computer models. They were not looked through beforehand; any pair can be skipped.",
+            _("The study “{study}” is run by {people}.").format(study=study.name, people=run_by(study)),
+            _(
+                "Kept are your answers, the time they took, and a random number that stands for you; no name, no "
+                "address. A cookie on this device remembers that number, so that you can go on where you stopped."
+            ),
+            _(
+                "The images come from computer models. "
+                "They were not looked through beforehand; any pair can be skipped."
+            ),
         ]
     )

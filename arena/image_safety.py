@@ -63,6 +63,30 @@ def report_image(
     return report
 
 
+def report_by_rater(*, ballot: Ballot, sides: Iterable[str], kind: str) -> list[ImageReport]:
+    """A rater found images of their ballot broken or disturbing; returns the reports that are new.
+
+    `sides` are "left" and "right"; with none of them it is about either, and both are reported with that said. Each
+    rater reports an image once: a repeated request writes nothing.
+    """
+    said = [side for side in ("left", "right") if side in set(sides)]
+    reason = "seen on a ballot" if said else "seen on a ballot; one of its two images, the rater did not say which"
+    new = []
+    images = {"left": ballot.left_image, "right": ballot.right_image}
+    for image in (images[side] for side in said or images):
+        if image is None:  # imported ballots, which nobody is shown
+            continue
+        report, is_new = ImageReport.objects.get_or_create(
+            image=image,
+            rater=ballot.rater,
+            defaults={"act": Act.REPORTED, "kind": kind, "reason": reason, "study_id": ballot.study_id},
+        )
+        if is_new:
+            new.append(report)
+            note(ballot.study, None, "image reported", image=report.image_id, report=report.pk, kind=kind)
+    return new
+
+
 def withdraw_image(
     *, image: Image, kind: str, reason: str, author: User | None, study: Study | None = None
 ) -> ImageReport:

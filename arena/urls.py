@@ -2,6 +2,7 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
+from django.views.i18n import set_language
 
 from arena.views import home, image_grids, image_imports, image_safety, joining, results, runs, voting
 
@@ -10,9 +11,11 @@ urlpatterns: list[URLPattern] = [
     path("", home.home, name="home"),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("language/", set_language, name="set_language"),
     path("join/<str:token>/", joining.join, name="join"),
     path("vote/<slug:slug>/", voting.vote, name="vote"),
     path("vote/<slug:slug>/queue.json", voting.vote_queue, name="vote_queue"),
+    path("vote/<slug:slug>/undo/", voting.undo, name="undo"),
     path("vote/<slug:slug>/done/", voting.done, name="done"),
     re_path(r"^ballots/(?P<token>[0-9a-f]{32})/(?P<side>left|right)\.webp$", voting.ballot_image, name="ballot_image"),
     path("images/import/", image_imports.new_import, name="new_import"),

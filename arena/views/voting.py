@@ -10,26 +10,32 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from arena import display, raters, studies, supply, voting
-from arena.models import Ballot, Rater, Study
+from arena import display, first_questions, image_safety, raters, studies, supply, undoing, voting
+from arena.models import Ballot, ImageReport, Rater, Study
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
+from arena.views.languages import in_raters_language
+from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.rater_sessions import public_ids_here, rater_here
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
-OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired"}
-NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
+OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone"}
+NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
+REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
 
 
 @never_cache
 @vary_on_headers("Accept")
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def vote(request: HttpRequest, slug: str) -> HttpResponse:
     """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
@@ -42,6 +48,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
+@in_raters_language
 def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's open ballots as ready pieces of the page, the one in turn first."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
@@ -51,19 +58,42 @@ def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @never_cache
+@require_POST
+@in_raters_language
+def undo(request: HttpRequest, slug: str) -> HttpResponse:
+    """The rater's last ballot once more; `undo` names it, so that a second click does not undo another one."""
+    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    if rater is None:
+        return _not_joined(request)
+    try:
+        undoing.undo(rater=rater, ballot_token=request.POST.get("undo", ""))
+    except voting.VotingError as refusal:
+        if _wants_json(request):
+            return _refuse_as_json(request, rater, refusal)
+        messages.warning(request, refusal.sentence)
+    else:
+        if _wants_json(request):
+            return JsonResponse({"undone": True, **_where_it_stands(request, rater, is_shown=True)})
+        messages.success(request, undone())
+    return redirect("arena:vote", slug=rater.study.slug)
+
+
+@never_cache
 @require_safe
+@in_raters_language
 def done(request: HttpRequest, slug: str) -> HttpResponse:
     """Thanks, and what this rater contributed."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return _not_joined(request)
-    votes = rater.votes.answers()
+    votes = rater.votes.answers().standing()
     context = {
         "study": rater.study,
         "progress": raters.progress_of(rater),
         "answers": votes.count(),
         "is_more_open": bool(voting.open_ballots(rater=rater, wanted=1)),
         "prompts": votes.values("study_prompt").distinct().count(),
+        "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
 
@@ -92,37 +122,67 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
-    wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    is_first_step = "step" in request.POST and "skip" not in request.POST
     try:
+        if is_first_step:
+            return _keep_first(request, rater)
         receipt = _cast(request.POST, rater)
     except voting.VotingError as refusal:
-        return _refuse_as_json(request, rater, refusal) if wants_json else _refuse_as_page(request, rater, refusal)
-    if wants_json:
+        refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
+        return refuse(request, rater, refusal)
+    if _wants_json(request):
         return JsonResponse(
             {"saved": True, "already": receipt.already, **_where_it_stands(request, rater, is_shown=True)}
         )
-    messages.success(request, "✓ Already recorded" if receipt.already else "✓ Saved")
+    messages.success(request, _("✓ Already recorded") if receipt.already else _("✓ Saved"))
     return redirect("arena:vote", slug=rater.study.slug)
 
 
-def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+def _keep_first(request: HttpRequest, rater: Rater) -> HttpResponse:
+    """The answers that are given without the prompt; back comes the same ballot, with the prompt."""
+    token = request.POST.get("ballot", "")
+    ballot = first_questions.keep_first_answers(rater=rater, ballot_token=token, answers=_answers_in(request.POST))
+    if not _wants_json(request):
+        return redirect("arena:vote", slug=rater.study.slug)
+    is_open = ballot.state == Ballot.State.OPEN
+    return JsonResponse({"kept": is_open, "token": token, "html": _piece(request, rater, ballot) if is_open else ""})
+
+
+def _answers_in(form: QueryDict) -> dict[str, str]:
     answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
     for name in ["ballot", "skip_reason", *answers.values()]:
         if len(form.getlist(name)) > 1:
             field = name.removeprefix(FIELD_PREFIX)
             raise voting.VotingError(
-                f"The form says {field!r} more than once: reload the page.", code="said_twice", field=field
+                _("The form says {field} more than once: reload the page.").format(field=repr(field)),
+                code="said_twice",
+                field=field,
             )
+    return {key: str(form[name]) for key, name in answers.items()}
+
+
+def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+    answers, token = _answers_in(form), form.get("ballot", "")
     skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
-    if "skip" in form and not skip_reason:
-        raise voting.VotingError("Choose why you skip this pair.", code="missing_skip_reason", field="skip_reason")
-    return voting.cast_votes(
+    if "skip" not in form:
+        first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
+    elif not skip_reason:
+        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
+    receipt = voting.cast_votes(
         rater=rater,
-        ballot_token=form.get("ballot", ""),
-        answers={key: form[name] for key, name in answers.items()},
+        ballot_token=token,
+        answers=answers,
         skip_reason=skip_reason,
         page_milliseconds=_milliseconds(form.get("page_milliseconds", "")),
     )
+    if kind := REPORTED.get(skip_reason):
+        # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
+        image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
+    return receipt
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 def _milliseconds(said: str) -> int | None:
@@ -162,7 +222,7 @@ def _ballot_or_why_not(request: HttpRequest, rater: Rater) -> HttpResponse:
     if rater.study.state != Study.State.OPEN:
         return render(request, "arena/vote_paused.html", context)
     if _is_more_coming(rater):
-        return render(request, "arena/vote_waiting.html", context)
+        return render(request, "arena/vote_waiting.html", {**context, "words": waiting_words()})
     return redirect("arena:done", slug=rater.study.slug)
 
 
@@ -180,6 +240,8 @@ def _ballot_page(
         "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
         "skip_reasons": voting.SKIP_REASONS,
+        "undoable": undoing.undoable(rater),
+        "words": script_words(),
         **(context or {}),
     }
     return render(request, "arena/vote.html", shown, status=status)
@@ -191,7 +253,9 @@ def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = Fal
     if ballots and is_shown:  # the page shows the next ballot while the answer to the one before is on its way
         voting.mark_shown(ballots[0])
     known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
+    undoable = undoing.undoable(rater)
     return {
+        "undoable": undoable.token if undoable else "",
         "progress": asdict(progress_line(raters.progress_of(rater))),
         "ballots": [
             {"token": ballot.token, "html": "" if ballot.token in known else _piece(request, rater, ballot)}
@@ -229,6 +293,6 @@ def _is_copying(study: Study) -> bool:
 
 def _not_joined(request: HttpRequest) -> HttpResponse:
     # The same whether or not there is such a study: nobody learns from here which studies exist.
-    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+    if _wants_json(request):
         return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)
     return render(request, "arena/not_joined.html", {"sentence": NO_SESSION}, status=403)
