@@ -1,5 +1,6 @@
 """What a rater is told before the first pair, and agrees to. The text is stored with the consent, word for word."""
 
+from arena import privacy_rules
 from arena.models import Study
 from arena.raters import TYPICAL_SECONDS
 from arena.voting import quota_of
@@ -31,6 +32,7 @@ def consent_text(study: Study) -> str:
             f"The study “{study.name}” is run by {run_by(study)}.",
             "Kept are your answers, the time they took, and a random number that stands for you; no name, no address. "
             "A cookie on this device remembers that number, so that you can go on where you stopped.",
+            privacy_rules.promise(study),
             "The images come from computer models. They were not looked through beforehand; any pair can be skipped.",
         ]
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from arena import privacy_rules
 from arena.models import Criterion, Study
 from arena.refusals import Refusal
 from generation.models import Prompt
@@ -91,7 +92,7 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES)):
+    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES) - privacy_rules.PRIVACY_RULES):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -101,6 +102,8 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             code="bad_quota",
             field="rater_rules",
         )
+    for code, sentence in privacy_rules.faults(full):
+        raise StudyError(sentence, code=code, field="rater_rules")
     return full
 
 
