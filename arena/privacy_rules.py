@@ -35,17 +35,17 @@ def excludes_erased(study: Study) -> bool:
 
 def retention_months(study: Study) -> int | None:
     """How long after its end raters are erased by themselves; None for never."""
-    return study.rater_rules.get(RETENTION)
+    return _number(study, RETENTION)
 
 
 def most_raters_per_network(study: Study) -> int | None:
     """How many people may join from one network within an hour; None for any number."""
-    return study.rater_rules.get(RATERS_PER_NETWORK)
+    return _number(study, RATERS_PER_NETWORK)
 
 
 def most_ballots_per_network(study: Study) -> int | None:
     """How many ballots one network may answer within a day; None for any number."""
-    return study.rater_rules.get(BALLOTS_PER_NETWORK)
+    return _number(study, BALLOTS_PER_NETWORK)
 
 
 def promise(study: Study) -> str:
@@ -74,3 +74,8 @@ def promise(study: Study) -> str:
             )
         )
     return " ".join(sentences)
+
+
+def _number(study: Study, name: str) -> int | None:
+    value = study.rater_rules.get(name)
+    return None if value is None else int(value)

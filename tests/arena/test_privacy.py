@@ -11,8 +11,6 @@ from django.conf import settings
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +20,7 @@ from arena.counted_votes import counted_votes
 from arena.designs import StudyError, checked_rater_rules
 from arena.models import AuditEvent, Ballot, Consent, Exclusion, ImageReport, Invitation, Rater, RaterIdentity, Study
 from arena.vote_chain import check_chain
+from tests.arena.dumps import dump
 from tests.arena.factories import cast, make_study, make_user
 from tests.arena.views.browsers import answers_to, open_ballot, vote_address
 
@@ -58,17 +57,6 @@ def known_rater(study: Study) -> tuple[Rater, Client]:
         image=seen.left_image, study=study, act="reported", kind="broken", reason=f"write to {MAIL}", rater=rater
     )
     return rater, browser
-
-
-def dump() -> str:
-    """Every value of every row of every table, sessions decoded."""
-    rows = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - names come from the database
-            rows += [(table, *row) for row in cursor.fetchall()]
-    sessions = [session.get_decoded() for session in Session.objects.all()]
-    return "\n".join(map(str, [*rows, *sessions]))
 
 
 def file_names() -> str:
