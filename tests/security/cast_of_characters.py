@@ -9,7 +9,7 @@ from django.test import Client
 from arena import fitting, raters, studies
 from arena.models import Ballot, Study
 from generation.models import Image
-from tests.arena.factories import make_study, make_user
+from tests.arena.factories import cast, make_rater, make_study, make_user
 from tests.arena.views.browsers import answers_to, joined_browser, open_ballot, vote_address
 
 PERSONAS: Final = (
@@ -40,6 +40,7 @@ def set_scene(**options: Any) -> Scene:
     browsers["other rater"] = _rater(study, **options)
     browsers["rater elsewhere"] = _rater(Study.objects.get(slug="eves"), **options)
     first = _let_vote(browsers["rater"], study)
+    cast(make_rater(study), "left", ballots=9)  # every pair, so that every contender has its place in the charts
     fitting.refit(study)
     study.members.create(user=make_user("ana"), role="analyst")
     for name, user in (
