@@ -58,9 +58,9 @@ def test_rank_finds_the_numbers_of_the_fit_in_the_file(tmp_path: Path, suffix: s
         stored = [entry[name] for entry in fit.results["contenders"]]
         np.testing.assert_allclose(getattr(ranking.strengths, theirs)[order], stored, atol=1e-9, rtol=0)
     for name in ("estimate", "low", "high"):
-        stored = np.array(fit.results["win_probability"][name], dtype=float)
+        matrix = np.array(fit.results["win_probability"][name], dtype=float)
         found = getattr(ranking.win_probabilities, name)[np.ix_(order, order)]
-        np.testing.assert_allclose(found, stored, atol=1e-9, rtol=0)
+        np.testing.assert_allclose(found, matrix, atol=1e-9, rtol=0)
 
 
 def test_real_votes_on_several_criteria_are_all_there(tmp_path: Path) -> None:
