@@ -53,6 +53,7 @@ def known_rater(study: Study) -> tuple[Rater, Client]:
     for _ in range(3):
         browser.post(vote_address(study), answers_to(open_ballot(browser, study)))
     seen = open_ballot(browser, study)
+    assert seen.left_image is not None
     ImageReport.objects.create(
         image=seen.left_image, study=study, act="reported", kind="broken", reason=f"write to {MAIL}", rater=rater
     )
