@@ -6,6 +6,7 @@ In the language that is active: what is stored is what was read.
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from arena import privacy_rules
 from arena.models import Study
 from arena.raters import TYPICAL_SECONDS
 from arena.voting import quota_of
@@ -44,6 +45,7 @@ def consent_text(study: Study) -> str:
                 "Kept are your answers, the time they took, and a random number that stands for you; no name, no "
                 "address. A cookie on this device remembers that number, so that you can go on where you stopped."
             ),
+            privacy_rules.promise(study),
             _(
                 "The images come from computer models. "
                 "They were not looked through beforehand; any pair can be skipped."

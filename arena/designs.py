@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from arena import privacy_rules
 from arena.models import Criterion, Study
 from arena.refusals import Refusal
 from generation.models import Prompt
@@ -93,7 +94,7 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - KNOWN_RATER_RULES):
+    if unknown := sorted(set(full) - KNOWN_RATER_RULES - privacy_rules.PRIVACY_RULES):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -105,6 +106,8 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
         )
     if not isinstance(full.get("one_question_at_a_time", False), bool):
         raise StudyError("One question at a time must be true or false.", code="bad_question_rule", field="rater_rules")
+    for code, sentence in privacy_rules.faults(full):
+        raise StudyError(sentence, code=code, field="rater_rules")
     return full
 
 

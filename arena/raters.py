@@ -63,7 +63,7 @@ def invite(
             expires_at=expires_at,
             created_by=created_by,
         )
-        note(study, created_by, "invitation made", invitation=invitation.pk, label=label, most_uses=most_uses)
+        note(study, created_by, "invitation made", invitation=invitation.pk, most_uses=most_uses)
     return invitation, token
 
 

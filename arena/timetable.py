@@ -11,6 +11,8 @@ PERIODS: Final = {
     "let_simulated_raters_vote": 10.0,
     "measure_readable_images": 20.0,
     "expire_abandoned_ballots": 60.0,
+    "forget_old_networks": 3600.0,
+    "erase_raters_after_retention": 3600.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

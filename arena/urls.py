@@ -4,7 +4,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
-from arena.views import home, image_grids, image_imports, image_safety, joining, results, runs, voting
+from arena.views import home, image_grids, image_imports, image_safety, joining, own_data, results, runs, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -17,6 +17,8 @@ urlpatterns: list[URLPattern] = [
     path("vote/<slug:slug>/queue.json", voting.vote_queue, name="vote_queue"),
     path("vote/<slug:slug>/undo/", voting.undo, name="undo"),
     path("vote/<slug:slug>/done/", voting.done, name="done"),
+    path("vote/<slug:slug>/my-data/", own_data.own_data, name="own_data"),
+    path("vote/<slug:slug>/my-data.json", own_data.download, name="own_data_file"),
     re_path(r"^ballots/(?P<token>[0-9a-f]{32})/(?P<side>left|right)\.webp$", voting.ballot_image, name="ballot_image"),
     path("images/import/", image_imports.new_import, name="new_import"),
     path("images/import/<int:pk>/", image_imports.image_import, name="image_import"),

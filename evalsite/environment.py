@@ -93,6 +93,13 @@ def flag(value: str) -> bool:
     return words[value.lower()]
 
 
+def count(value: str) -> int:
+    """a whole number from 0 on."""
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise ValueError
+    return int(value)
+
+
 def words(value: str) -> list[str]:
     """a list separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]

@@ -66,6 +66,12 @@ HTTPS = env.setting(
     default="off",
     meaning="The site is reached by https through a proxy that sets X-Forwarded-Proto: secure cookies, HSTS, redirect.",
 )
+TRUSTED_PROXIES = env.setting(
+    "WINRATE_TRUSTED_PROXIES",
+    read.count,
+    default="0",
+    meaning="How many proxies of your own append to X-Forwarded-For; with 0 that header counts for nothing in caps.",
+)
 
 # --- services ---------------------------------------------------------------------------------------------------------
 DATABASE_URL = env.setting(

@@ -6,6 +6,7 @@ from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
+from arena.models.networks import NetworkCount, NetworkKey
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -23,6 +24,8 @@ __all__ = [
     "FrontSorting",
     "ImageReport",
     "Invitation",
+    "NetworkCount",
+    "NetworkKey",
     "Rater",
     "RaterIdentity",
     "RuleTie",

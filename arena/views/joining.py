@@ -1,15 +1,17 @@
 """The invitation: what is asked of a rater, and the one button that says yes."""
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from arena import consent, raters
+from arena import consent, networks, raters
 from arena.views import rater_sessions
 from arena.views.languages import in_raters_language
+from arena.views.network_here import network_here
 
 
 @never_cache
@@ -26,7 +28,11 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         if request.method != "POST":
             context = {"study": invitation.study, "paragraphs": text.split("\n\n")}
             return render(request, "arena/join.html", context)
-        rater = raters.join(invitation=invitation, consent_text=text)
+        with transaction.atomic():
+            networks.count_joining(invitation.study, network=network_here(request))
+            rater = raters.join(invitation=invitation, consent_text=text)
+    except networks.NetworkError as refusal:
+        return render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=429)
     except raters.InvitationError as refusal:
         status = 404 if refusal.code == "unknown_invitation" else 410
         return render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=status)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -16,10 +17,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from arena import display, first_questions, image_safety, raters, studies, supply, undoing, voting
+from arena import display, first_questions, image_safety, networks, raters, studies, supply, undoing, voting
 from arena.models import Ballot, ImageReport, Rater, Study
+from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
+from arena.views.network_here import network_here
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.rater_sessions import public_ids_here, rater_here
 from generation.errors import GenerationError
@@ -27,7 +30,7 @@ from generation.errors import GenerationError
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
-OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone"}
+OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
 NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
 
@@ -40,7 +43,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
     """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
-        return _not_joined(request)
+        return not_joined(request)
     if request.method == "POST":
         return _answer(request, rater)
     return _ballot_or_why_not(request, rater)
@@ -64,7 +67,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's last ballot once more; `undo` names it, so that a second click does not undo another one."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
-        return _not_joined(request)
+        return not_joined(request)
     try:
         undoing.undo(rater=rater, ballot_token=request.POST.get("undo", ""))
     except voting.VotingError as refusal:
@@ -85,7 +88,7 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
     """Thanks, and what this rater contributed."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
-        return _not_joined(request)
+        return not_joined(request)
     votes = rater.votes.answers().standing()
     context = {
         "study": rater.study,
@@ -126,8 +129,11 @@ def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
     try:
         if is_first_step:
             return _keep_first(request, rater)
-        receipt = _cast(request.POST, rater)
-    except voting.VotingError as refusal:
+        with transaction.atomic():  # an answer too many from a network is taken back whole
+            receipt = _cast(request.POST, rater)
+            if not receipt.already:
+                networks.count_answer(rater.study, network=network_here(request))
+    except (voting.VotingError, networks.NetworkError) as refusal:
         refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
         return refuse(request, rater, refusal)
     if _wants_json(request):
@@ -191,12 +197,12 @@ def _milliseconds(said: str) -> int | None:
     return int(said) if is_number else None
 
 
-def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> JsonResponse:
+def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: Refusal) -> JsonResponse:
     reply = {"saved": False, "problem": refusal.sentence, "code": refusal.code, "field": refusal.field}
     return JsonResponse({**reply, **_where_it_stands(request, rater)}, status=_status(refusal))
 
 
-def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> HttpResponse:
+def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: Refusal) -> HttpResponse:
     """The ballot in turn again with the problem said; what the form already answered on it is kept."""
     rater.study.refresh_from_db(fields=["state"])
     ballots = voting.open_ballots(rater=rater, wanted=1)
@@ -210,7 +216,7 @@ def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: voting.VotingEr
     return _ballot_page(request, rater, ballots[0], context=context, chosen=chosen, status=_status(refusal))
 
 
-def _status(refusal: voting.VotingError) -> int:
+def _status(refusal: Refusal) -> int:
     return 409 if refusal.code in OUT_OF_TURN else 400
 
 
@@ -291,7 +297,8 @@ def _is_copying(study: Study) -> bool:
     return (missing if is_new else missing.filter(created_at__gte=since)).exists()
 
 
-def _not_joined(request: HttpRequest) -> HttpResponse:
+def not_joined(request: HttpRequest) -> HttpResponse:
+    """A browser that is no rater of this study, or of none that there is."""
     # The same whether or not there is such a study: nobody learns from here which studies exist.
     if _wants_json(request):
         return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)

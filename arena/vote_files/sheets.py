@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
+from arena.vote_files.cells import unescaped
+
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -186,7 +188,7 @@ def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
     except pa.ArrowInvalid as error:
         _refuse_encoding(data, name)
         raise VoteFileError(_csv_fault(data, name, delimiter) or f"{name}: {error}.") from error
-    columns = {wanted_name: _column(table.column(raw)) for wanted_name, raw in named.items()}
+    columns = {wanted_name: _column(table.column(raw), plain=unescaped) for wanted_name, raw in named.items()}
     return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}", head)
 
 
@@ -321,14 +323,14 @@ def _from_parquet(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
     return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}", None)
 
 
-def _column(encoded: pa.ChunkedArray) -> Column:
+def _column(encoded: pa.ChunkedArray, *, plain: Callable[[str], str] = str) -> Column:
     whole = encoded.unify_dictionaries().combine_chunks()
     # What was one chunk comes back as an array, and no chunk at all as an empty chunked array.
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
     texts: list[str] = pc.utf8_trim_whitespace(whole.dictionary).to_pylist()
     places: dict[str, int] = {}
-    renumbered = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int32, len(texts))
+    renumbered = np.fromiter((places.setdefault(plain(text), len(places)) for text in texts), np.int32, len(texts))
     codes = whole.indices
     if codes.null_count:
         renumbered = np.append(renumbered, np.int32(places.setdefault("", len(places))))
