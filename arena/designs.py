@@ -12,6 +12,9 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
 # ballots_wanted is what the study hopes for in all; sampling says how its prompts were drawn from a larger set.
 KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
+# Which share of a rater's ballots has a known answer, and which repeats an earlier one with sides swapped.
+SHARES = ("gold_share", "repeat_share")
+MOST_CHECKED = 0.5
 MOST_SAMPLES = 16
 
 
@@ -91,7 +94,7 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES)):
+    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES) - set(SHARES)):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -101,7 +104,19 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             code="bad_quota",
             field="rater_rules",
         )
+    shares = [full.get(name, 0) for name in SHARES]
+    if not all(_is_share(share) for share in shares) or sum(shares) > MOST_CHECKED:
+        raise StudyError(
+            f"The rater rules {' and '.join(SHARES)} must be shares from 0 on, at most {MOST_CHECKED} together: "
+            "the rest of the ballots is what a study is about.",
+            code="bad_shares",
+            field="rater_rules",
+        )
     return full
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_count(value: object) -> bool:

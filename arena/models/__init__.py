@@ -4,6 +4,7 @@ from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
+from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -11,19 +12,24 @@ __all__ = [
     "Amendment",
     "AuditEvent",
     "Ballot",
+    "BallotCheck",
     "Consent",
     "Contender",
     "Criterion",
     "DisplayCopy",
     "Exclusion",
     "Fit",
+    "Flag",
     "FrontSorting",
+    "Gold",
     "Invitation",
     "Rater",
     "RaterIdentity",
+    "RaterTable",
     "RuleTie",
     "Study",
     "StudyMember",
     "StudyPrompt",
     "Vote",
+    "VoteRoot",
 ]
