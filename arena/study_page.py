@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, leaderboard, studies
+from arena import counted_votes, judging, leaderboard, leaving_out, studies, vote_roots
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
-from arena.models import Study
+from arena.models import Study, VoteRoot
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
 from generation.provenance import digest_of
@@ -51,6 +51,9 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    exclusion_alarm: str
+    suspected: int
+    root: VoteRoot | None
 
     @property
     def votes(self) -> int:
@@ -88,8 +91,11 @@ class StudyPage:
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
+        trust = [self.exclusion_alarm, self.suspected, self.root and self.root.root]
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, order, images])[:20]
+        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, order, images, trust])[
+            :20
+        ]
 
 
 def study_page(study: Study) -> StudyPage:
@@ -110,6 +116,9 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        exclusion_alarm=leaving_out.exclusion_alarm(study),
+        suspected=judging.suspected(study),
+        root=vote_roots.newest_root(study),
     )
 
 

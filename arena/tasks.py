@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from arena import fitting, intake, simulated_raters, voting
+from arena import fitting, intake, judging, simulated_raters, vote_roots, voting
 
 SECONDS_OF_SIMULATED_VOTING = 6.0  # fits and rater copies wait for this worker
 
@@ -29,3 +29,15 @@ def prepare_display_copies() -> None:
 def expire_abandoned_ballots() -> None:
     """Take back ballots that nobody answered in time."""
     voting.expire_abandoned()
+
+
+@shared_task(ignore_result=True)
+def judge_changed() -> None:
+    """Look at the raters of studies with new votes: numbers for the judge table, suspicions as flags."""
+    judging.judge_changed_studies()
+
+
+@shared_task(ignore_result=True)
+def publish_vote_roots() -> None:
+    """Publish the root over all votes of each study that has new ones."""
+    vote_roots.publish_roots()

@@ -10,6 +10,8 @@ PERIODS: Final = {
     "refit_changed": 10.0,
     "let_simulated_raters_vote": 10.0,
     "expire_abandoned_ballots": 60.0,
+    "judge_changed": 60.0,
+    "publish_vote_roots": 3600.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 
-from arena.views import home, joining, results, voting
+from arena.views import home, joining, judging, results, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -17,5 +17,10 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^ballots/(?P<token>[0-9a-f]{32})/(?P<side>left|right)\.webp$", voting.ballot_image, name="ballot_image"),
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
+    path("studies/<slug:slug>/raters/", judging.rater_list, name="raters"),
+    path("studies/<slug:slug>/raters.csv", judging.rater_csv, name="raters_csv"),
+    path("studies/<slug:slug>/raters/exclude/", judging.exclude_raters, name="exclude_raters"),
+    path("studies/<slug:slug>/raters/readmit/", judging.readmit_rater, name="readmit_rater"),
+    path("studies/<slug:slug>/raters/dismiss/", judging.dismiss_flag, name="dismiss_flag"),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
 ]

@@ -1,9 +1,9 @@
 """How often the tests for rigged votes find attackers, and how often they suspect honest raters.
 
-python -m benchmarks.detectors --worlds 50
+python -m benchmarks.detectors --worlds 34
 
 One world: 60 honest raters with 40 to 160 votes on 8 contenders, tastes of the stated deviation, prompts, ties and side
-habits of their own, and two attackers of each kind. The tests see votes, times and gold answers, and none of the
+habits of their own, and three attackers of each kind. The tests see votes, times and gold answers, and none of the
 numbers by which they were made (benchmarks/crowds.py). Cohorts: 60 or 20 sessions of 10 votes that push one contender,
 alone or among honest ones of the same link. Last, what exclusion does to the bias of the target, and what random votes
 do.
@@ -25,10 +25,10 @@ from arena.ranking.rigging import suspicious_raters
 from arena.ranking.tallies import Votes, tally
 from benchmarks.crowds import ATTACKS, STRENGTHS, TARGET, Crowd, crowd
 
-TASTES: Final = (0.0, 0.35, 0.7)
+TASTES: Final = (0.35, 0.7, 0.0)
 SIZES: Final = (20, 40, 80, 160)
 HONEST_SIZES: Final = (40, 40, 60, 80, 160)
-ATTACKERS: Final = 2
+ATTACKERS: Final = 3
 
 
 def world(taste: float, seed: int) -> Crowd:
@@ -81,7 +81,7 @@ def cohorts(worlds: int, taste: float = 0.35) -> None:
 
 
 def exclusion(worlds: int, taste: float = 0.35) -> None:
-    print(f"\n### 12 pushing raters with 80 votes among 60 honest ones with 50, taste sd {taste}, {worlds} worlds\n")
+    print(f"### 12 pushing raters with 80 votes among 60 honest ones with 50, taste sd {taste}, {worlds} worlds\n")
     caught, before, after, wrongly = (np.array(column) for column in zip(*_exclusions(worlds, taste), strict=True))
     cut = 100 * (1 - after.mean() / before.mean())
     print(f"Caught {100 * caught.mean():.0f} % of them and suspected {100 * wrongly.mean():.1f} % of the honest ones.")
@@ -133,12 +133,13 @@ def spam(worlds: int, taste: float = 0.35) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, default=50)
+    parser.add_argument("--worlds", type=int, default=34)
     worlds = parser.parse_args().worlds
-    detection(worlds)
-    cohorts(worlds)
     exclusion(worlds)
     spam(worlds)
+    cohorts(worlds)
+    print()
+    detection(worlds)
 
 
 if __name__ == "__main__":

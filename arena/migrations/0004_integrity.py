@@ -223,6 +223,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "dismissed_at",
+                    models.DateTimeField(blank=True, help_text="When a person found nothing wrong.", null=True),
+                ),
+                (
+                    "dismissed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
                     "criterion",
                     models.ForeignKey(
                         blank=True,

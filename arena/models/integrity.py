@@ -87,6 +87,10 @@ class Flag(models.Model):
     sentence = models.TextField()
     found_at = models.DateTimeField(auto_now_add=True)
     faded_at = models.DateTimeField(null=True, blank=True, help_text="When the votes no longer gave this suspicion.")
+    dismissed_at = models.DateTimeField(null=True, blank=True, help_text="When a person found nothing wrong.")
+    dismissed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         ordering = ["p", "id"]

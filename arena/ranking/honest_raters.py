@@ -38,9 +38,11 @@ _MEDIAN: Final = 0.4549  # of a squared standard normal number
 _LEAST_INFORMATION: Final = 1.0
 # Only what looks unlikely by the normal law is looked at closely.
 _LOOK_CLOSER: Final = 0.02
-_CLEARLY_LIKELY: Final = 0.01
-_FEW_DRAWS: Final = 1_000
-_DRAWS: Final = 20_000
+# Draws of each further look, and the p-value above which no closer one follows.
+_LOOKS: Final = ((1_000, 0.008), (4_000, 0.003), (20_000, 1.0))
+# So many deviations off, no tail is long enough to matter.
+_BEYOND_DOUBT: Final = 6.0
+_MOST_DRAWN: Final = 1_000  # of so many votes a sum is normal enough
 _CHUNK: Final = 500_000  # numbers in a temporary array
 
 
@@ -101,7 +103,7 @@ class HonestRaters:
         if deviation == 0:
             return Score(0.0, 0.0, 1.0)
         p = float(norm.sf(excess / deviation))
-        if p < _LOOK_CLOSER and len(own.won) <= 1000:
+        if p < _LOOK_CLOSER and excess < _BEYOND_DOUBT * deviation and len(own.won) <= _MOST_DRAWN:
             p = self._drawn(own, weight, excess, rng)
         return Score(excess, deviation, p)
 
@@ -117,21 +119,27 @@ class HonestRaters:
 
     def _drawn(self, own: OwnVotes, weight: Floats, excess: float, rng: np.random.Generator) -> float:
         """A few draws at first: most of what looks unlikely at a glance is not on a second look."""
-        p = self._share_above(own, weight, excess, _FEW_DRAWS, rng)
-        return p if p > _CLEARLY_LIKELY else self._share_above(own, weight, excess, _DRAWS, rng)
+        p = 1.0
+        for draws, enough in _LOOKS:
+            p = self._share_above(own, weight, excess, draws, rng)
+            if p > enough:
+                break
+        return p
 
     def _share_above(self, own: OwnVotes, weight: Floats, excess: float, draws: int, rng: np.random.Generator) -> float:
         known, members = len(self.error), int(own.member.max(initial=0)) + 1
-        root, base = _root(self.error), float(weight @ own.chance)
+        root, base = _root(self.error).astype(np.float32), float(weight @ own.chance)
         told = np.flatnonzero(weight)  # votes without weight need no draws
         member, left, right = own.member[told], own.left[told], own.right[told]
+        prior = own.gap[told].astype(np.float32)
         above, step = 0.5, max(1, _CHUNK // max(len(told), members * known))
         for first in range(0, draws, step):
             size = min(step, draws - first)
-            shared = rng.standard_normal((size, known)) @ root.T
-            taste = self.taste * rng.standard_normal((size, members, known)) + shared[:, None, :]
-            lean = self.lean * rng.standard_normal((size, members))
-            gap = own.gap[told] + taste[:, member, left] - taste[:, member, right] + lean[:, member]
+            shared = rng.standard_normal((size, known), dtype=np.float32) @ root.T
+            taste = rng.standard_normal((size, members, known), dtype=np.float32)
+            taste = np.float32(self.taste) * taste + shared[:, None, :]
+            lean = np.float32(self.lean) * rng.standard_normal((size, members), dtype=np.float32)
+            gap = prior + taste[:, member, left] - taste[:, member, right] + lean[:, member]
             found = (rng.random(gap.shape, dtype=np.float32) < expit(gap)) @ weight[told] - base
             same = np.isclose(found, excess, rtol=0, atol=1e-9)
             above += np.count_nonzero((found > excess) & ~same) + same.sum() / 2

@@ -6,6 +6,7 @@
 import { meaningOf } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { BallotQueue, decoded } from "./queue.js";
+import { SeenTime } from "./seen.js";
 import { Zoom } from "./zoom.js";
 
 const host = document.querySelector("[data-ballot-host]");
@@ -14,7 +15,7 @@ const queue = new BallotQueue(host.dataset.queue);
 const outbox = new Outbox(form().action, { heard, known: () => [form().dataset.ballot, ...queue.tokens] });
 const zoom = new Zoom();
 const answered = new Set();
-let shownAt = performance.now();
+const seen = new SeenTime();
 
 function form() {
   return host.querySelector("form");
@@ -54,7 +55,7 @@ function begin(waitFor) {
 function enable(isReady) {
   form().querySelector("[data-criteria]").disabled = !isReady;
   form().querySelector("[data-pair]").dataset.state = isReady ? "ready" : "loading";
-  if (isReady) shownAt = performance.now();
+  if (isReady) seen.restart();
   turnTo(rows().find((row) => !isAnswered(row)) ?? null, { focus: isReady });
 }
 
@@ -109,7 +110,7 @@ function send(submitter) {
   if (!isSkip && (open || form().querySelector("[data-criteria]").disabled)) return open && turnTo(open);
   const fields = new FormData(form(), submitter);
   fields.delete("csrfmiddlewaretoken");
-  fields.set("page_milliseconds", String(Math.round(performance.now() - shownAt)));
+  fields.set("page_milliseconds", String(Math.round(seen.milliseconds)));
   const token = form().dataset.ballot;
   answered.add(token);
   const ballot = queue.next();
