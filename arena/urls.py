@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 
-from arena.views import home, joining, judging, results, voting
+from arena.views import gold, home, joining, judging, results, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -22,5 +22,13 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/raters/exclude/", judging.exclude_raters, name="exclude_raters"),
     path("studies/<slug:slug>/raters/readmit/", judging.readmit_rater, name="readmit_rater"),
     path("studies/<slug:slug>/raters/dismiss/", judging.dismiss_flag, name="dismiss_flag"),
+    path("studies/<slug:slug>/gold/", gold.gold_list, name="gold"),
+    path("studies/<slug:slug>/gold/propose/", gold.propose_gold, name="propose_gold"),
+    path("studies/<slug:slug>/gold/decide/", gold.decide_gold, name="decide_gold"),
+    re_path(
+        r"^studies/(?P<slug>[-\w]+)/gold/(?P<pk>\d{1,9})/(?P<side>first|second)\.webp$",
+        gold.gold_image,
+        name="gold_image",
+    ),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
 ]

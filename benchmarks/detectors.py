@@ -39,31 +39,28 @@ def world(taste: float, seed: int) -> Crowd:
     return found
 
 
-def detection(worlds: int) -> None:
-    print("### Share of attackers found, one row each kind; 8 gold answers each\n")
-    print("| taste sd | attacker | " + " | ".join(f"{size} votes" for size in SIZES) + " |")
-    print("|---|---|" + "---|" * len(SIZES))
-    honest: dict[float, Counter[str]] = {taste: Counter() for taste in TASTES}
-    for taste in TASTES:
-        found: Counter[tuple[str, int]] = Counter()
-        for size in SIZES:
-            for seed in range(worlds):
-                known = world(taste, seed=1000 * size + seed)
-                who = {known.add(attack, size, gold=8): attack for attack in ATTACKS for _ in range(ATTACKERS)}
-                findings = suspicious_raters(known.votes(), seconds=np.array(known.seconds), gold=known.gold)
-                found.update((who[rater], size) for rater in findings.raters if rater in who)
-                honest[taste]["raters"] += 60
-                honest[taste]["suspected"] += len([rater for rater in findings.raters if rater not in who])
-                honest[taste].update({each.kind for each in findings.suspicions if each.rater not in who})
-        for attack in ATTACKS:
-            shares = [f"{found[attack, size] / (ATTACKERS * worlds):.2f}" for size in SIZES]
-            print(f"| {taste} | {attack} | " + " | ".join(shares) + " |", flush=True)
-    print(f"\n{ATTACKERS * worlds} attackers a cell.\n\n### Honest raters suspected by any test\n")
-    print("| taste sd | honest raters | suspected, % | by which tests (worlds in which) |\n|---|---|---|---|")
-    for taste, counts in honest.items():
-        share = 100 * counts["suspected"] / counts["raters"]
-        kinds = ", ".join(f"{kind} {number}" for kind, number in counts.items() if kind not in ("raters", "suspected"))
-        print(f"| {taste} | {counts['raters']:,} | {share:.2f} | {kinds} |", flush=True)
+def detection(worlds: int, taste: float) -> None:
+    print(f"\n### Share of attackers found, taste sd {taste}, {ATTACKERS * worlds} a cell, 8 gold answers each\n")
+    print("| attacker | " + " | ".join(f"{size} votes" for size in SIZES) + " |")
+    print("|---|" + "---|" * len(SIZES))
+    found: Counter[tuple[str, int]] = Counter()
+    kinds: Counter[str] = Counter()
+    suspected = 0
+    for size in SIZES:
+        for seed in range(worlds):
+            known = world(taste, seed=1000 * size + seed)
+            who = {known.add(attack, size, gold=8): attack for attack in ATTACKS for _ in range(ATTACKERS)}
+            findings = suspicious_raters(known.votes(), seconds=np.array(known.seconds), gold=known.gold)
+            found.update((who[rater], size) for rater in findings.raters if rater in who)
+            suspected += len([rater for rater in findings.raters if rater not in who])
+            kinds.update(each.kind for each in findings.suspicions if each.rater not in who)
+    for attack in ATTACKS:
+        shares = [f"{found[attack, size] / (ATTACKERS * worlds):.2f}" for size in SIZES]
+        print(f"| {attack} | " + " | ".join(shares) + " |")
+    honest = len(SIZES) * worlds * 60
+    reasons = ", ".join(f"{kind} {number}" for kind, number in kinds.most_common())
+    share = 100 * suspected / honest
+    print(f"\nOf {honest:,} honest raters with 40 to 160 votes {share:.2f} % were suspected: {reasons}.")
 
 
 def cohorts(worlds: int, taste: float = 0.35) -> None:
@@ -81,7 +78,7 @@ def cohorts(worlds: int, taste: float = 0.35) -> None:
 
 
 def exclusion(worlds: int, taste: float = 0.35) -> None:
-    print(f"### 12 pushing raters with 80 votes among 60 honest ones with 50, taste sd {taste}, {worlds} worlds\n")
+    print(f"\n### 12 pushing raters with 80 votes among 60 honest ones with 50, taste sd {taste}, {worlds} worlds\n")
     caught, before, after, wrongly = (np.array(column) for column in zip(*_exclusions(worlds, taste), strict=True))
     cut = 100 * (1 - after.mean() / before.mean())
     print(f"Caught {100 * caught.mean():.0f} % of them and suspected {100 * wrongly.mean():.1f} % of the honest ones.")
@@ -135,11 +132,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=34)
     worlds = parser.parse_args().worlds
+    detection(worlds, TASTES[0])
     exclusion(worlds)
     spam(worlds)
     cohorts(worlds)
-    print()
-    detection(worlds)
+    for taste in TASTES[1:]:
+        detection(worlds, taste)
 
 
 if __name__ == "__main__":

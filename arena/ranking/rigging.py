@@ -144,7 +144,7 @@ def _suspicions(
     told, expected = float(own.gap @ own.won) / count, float(own.gap @ own.chance) / count
     if agreement.p < alpha:
         yield Suspicion("disagrees", own.rater, agreement.p, told, expected, count)
-    elif by_gold < 1 and agreement.p < 1:
+    elif alpha <= by_gold < 1:
         both = float(norm.sf((norm.isf(by_gold) + norm.isf(agreement.p)) / np.sqrt(2)))
         if both < alpha:
             yield Suspicion("gold and disagrees", own.rater, both, told, expected, count)

@@ -35,7 +35,7 @@ _COLUMNS = (
 @require_safe
 def rater_list(request: HttpRequest, slug: str) -> HttpResponse:
     """All raters of a study, sortable by every column."""
-    study = _visible(request, slug)
+    study = visible(request, slug)
     table = judge_table(study, order=request.GET.get("order", "-flags"))
     context = {
         "study": study,
@@ -50,7 +50,7 @@ def rater_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def rater_csv(request: HttpRequest, slug: str) -> HttpResponse:
     """The same as a file."""
-    study = _visible(request, slug)
+    study = visible(request, slug)
     response = HttpResponse(as_csv(judge_table(study, order="rater")), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{study.slug}-raters.csv"'
     return response
@@ -60,7 +60,7 @@ def rater_csv(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def exclude_raters(request: HttpRequest, slug: str) -> HttpResponse:
     """First the fits before and after, side by side; with `confirm` and a reason, the exclusion."""
-    study = _decidable(request, slug)
+    study = decidable(request, slug)
     chosen = list(study.raters.filter(public_id__in=request.POST.getlist("rater")).order_by("pk"))
     if not chosen:
         messages.error(request, "Choose at least one rater first.")
@@ -83,7 +83,7 @@ def exclude_raters(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def readmit_rater(request: HttpRequest, slug: str) -> HttpResponse:
     """Take a rater's votes back in, by a second row."""
-    study = _decidable(request, slug)
+    study = decidable(request, slug)
     rater = get_object_or_404(Rater, study=study, public_id=request.POST.get("rater", ""))
     standing = Exclusion.objects.standing().filter(study=study, scope=Exclusion.Scope.RATER, rater=rater).first()
     try:
@@ -101,7 +101,7 @@ def readmit_rater(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def dismiss_flag(request: HttpRequest, slug: str) -> HttpResponse:
     """Say that a suspicion is unfounded."""
-    study = _decidable(request, slug)
+    study = decidable(request, slug)
     said = request.POST.get("flag", "")
     is_number = said.isascii() and said.isdigit() and len(said) < 19  # more digits than the database takes
     flag = get_object_or_404(Flag, study=study, pk=int(said) if is_number else 0)
@@ -146,12 +146,14 @@ def _may_exclude(request: HttpRequest, study: Study) -> bool:
     return user.is_superuser or study.owner_id == user.pk or study.members.filter(user=user, role__in=roles).exists()
 
 
-def _decidable(request: HttpRequest, slug: str) -> Study:
-    study = _visible(request, slug)
+def decidable(request: HttpRequest, slug: str) -> Study:
+    """The study, where this person decides about its raters."""
+    study = visible(request, slug)
     if not _may_exclude(request, study):
         raise PermissionDenied("Only the study's owners and rater managers decide about raters.")
     return study
 
 
-def _visible(request: HttpRequest, slug: str) -> Study:
+def visible(request: HttpRequest, slug: str) -> Study:
+    """The study, where this person may look at it."""
     return get_object_or_404(Study.objects.visible_to(request.user), slug=slug)

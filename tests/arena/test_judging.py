@@ -12,41 +12,12 @@ from django.utils import timezone
 
 from arena import fitting, judging, leaving_out, raters
 from arena.judge_table import judge_table
-from arena.models import Ballot, Exclusion, Flag, Rater, Study, StudyMember, Vote
+from arena.models import Exclusion, Flag, Rater, Study, StudyMember
 from arena.rater_numbers import StudyRaters, _believable_seconds
 from tests.arena import factories
+from tests.arena.judged_study import add_rater
 
 pytestmark = pytest.mark.django_db
-
-STRENGTHS = (1.2, 0.5, 0.0, -0.5, -1.2)
-
-
-def add_rater(study: Study, rng: np.random.Generator, *, votes: int, always: str = "", seconds: float = 6.0) -> Rater:
-    """Somebody who votes by the strengths, or always for one side, at that pace by the page and by the server."""
-    rater = factories.make_rater(study)
-    contenders, prompts = list(study.contenders.all()), list(study.study_prompts.all())
-    criterion, now = study.criteria.get(position=0), timezone.now() - timedelta(hours=2)
-    ballots, cast = [], []
-    for position in range(votes):
-        left, right = rng.choice(len(contenders), 2, replace=False)
-        at = now + timedelta(seconds=seconds * (position + 1))
-        ballots.append(
-            Ballot(
-                study=study, rater=rater, study_prompt=prompts[position % len(prompts)], stratum=rater.stratum,
-                left_contender=contenders[left], right_contender=contenders[right], origin=Ballot.Origin.IMPORTED,
-                rule="test", position=position, state=Ballot.State.ANSWERED, answered_at=at,
-            )
-        )  # fmt: skip
-        is_left = rng.random() < 1 / (1 + np.exp(STRENGTHS[right] - STRENGTHS[left]))
-        cast.append((always or ("left" if is_left else "right"), at))
-    for number, (ballot, (choice, at)) in enumerate(zip(Ballot.objects.bulk_create(ballots), cast, strict=True)):
-        Vote.objects.create(
-            ballot=ballot, criterion=criterion, choice=choice, study=study, rater=rater,
-            study_prompt=ballot.study_prompt, left_contender=ballot.left_contender,
-            right_contender=ballot.right_contender, stratum=rater.stratum, cast_at=at,
-            page_milliseconds=int(1000 * seconds), sequence=number + 1, chain_hash="",
-        )  # fmt: skip
-    return rater
 
 
 @pytest.fixture

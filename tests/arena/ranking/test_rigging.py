@@ -44,8 +44,8 @@ def test_each_attacker_is_found_for_what_it_does(attack: Attack, votes: int, kin
 
 @pytest.mark.parametrize("taste", [0.35, 0.7])
 def test_honest_raters_with_tastes_of_their_own_are_hardly_ever_suspected(taste: float) -> None:
-    suspected = [len(look(crowd(taste=taste, seed=seed)).raters) for seed in range(5)]
-    assert sum(suspected) <= 9  # of 300: 3 %, where 2 % is the promise and 6 the mean that it allows
+    suspected = [len(look(crowd(taste=taste, seed=seed)).raters) for seed in range(3)]
+    assert sum(suspected) <= 7  # of 180: were 2 % the mean, that many or fewer come 96 times in 100
 
 
 def test_the_spread_of_tastes_is_told_from_none() -> None:
