@@ -79,7 +79,8 @@ def judge_table(study: Study, *, order: str = "-flags") -> JudgeTable:
     newest: RaterTable | None = study.rater_tables.first()
     entries = newest.results["raters"] if newest else []
     people = {rater.pk: rater for rater in study.raters.select_related("invitation")}
-    flags, cohort_flags = defaultdict(list), []
+    flags: dict[int, list[Flag]] = defaultdict(list)
+    cohort_flags: list[Flag] = []
     for flag in study.flags.filter(faded_at__isnull=True, dismissed_at__isnull=True).select_related("criterion"):
         (cohort_flags if flag.rater_id is None else flags[flag.rater_id]).append(flag)
     excluded = {each.rater_id: each for each in _excluded(study)}

@@ -10,7 +10,8 @@ from arena.ranking.tallies import Votes
 from benchmarks.crowds import TARGET, Attack, Crowd, crowd
 from benchmarks.detectors import strength_of_target, strengths
 
-NO_VOTES = Votes(*(np.array([], dtype=np.intp) for _ in range(3)), 3, rater=np.array([], dtype=np.intp))
+NOTHING = np.array([], dtype=np.intp)
+NO_VOTES = Votes(NOTHING, NOTHING, NOTHING, 3, rater=NOTHING)
 
 
 def look(known: Crowd) -> Findings:
