@@ -1,12 +1,12 @@
 """How often the tests for rigged votes find attackers, and how often they suspect honest raters.
 
-python -m benchmarks.detectors --worlds 34
+python -m benchmarks.detectors --worlds 10
 
 One world: 60 honest raters with 40 to 160 votes on 8 contenders, tastes of the stated deviation, prompts, ties and side
-habits of their own, and three attackers of each kind. The tests see votes, times and gold answers, and none of the
-numbers by which they were made (benchmarks/crowds.py). Cohorts: 60 or 20 sessions of 10 votes that push one contender,
-alone or among honest ones of the same link. Last, what exclusion does to the bias of the target, and what random votes
-do.
+habits of their own. Attackers are tested one by one, as if each were the only one there: ten of each kind and number of
+votes in each world. The tests see votes, times and gold answers, and none of the numbers by which they were made
+(benchmarks/crowds.py). Then many at once: what exclusion does to the bias of a contender that 12 raters push together,
+what random votes do, and cohorts of sessions with 10 votes that push one contender, alone or among honest ones.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from arena.ranking.cohorts import suspicious_cohorts
+from arena.ranking.honest_raters import estimate_null, own_votes
 from arena.ranking.models import fit_model
-from arena.ranking.rigging import suspicious_raters
+from arena.ranking.rigging import gold_error, suspicions_about, suspicious_raters, too_fast
 from arena.ranking.tallies import Votes, tally
 from benchmarks.crowds import ATTACKS, STRENGTHS, TARGET, Crowd, crowd
 
 TASTES: Final = (0.35, 0.7, 0.0)
 SIZES: Final = (20, 40, 80, 160)
 HONEST_SIZES: Final = (40, 40, 60, 80, 160)
-ATTACKERS: Final = 3
+ATTACKERS: Final = 10
 
 
 def world(taste: float, seed: int) -> Crowd:
@@ -46,21 +47,34 @@ def detection(worlds: int, taste: float) -> None:
     found: Counter[tuple[str, int]] = Counter()
     kinds: Counter[str] = Counter()
     suspected = 0
-    for size in SIZES:
-        for seed in range(worlds):
-            known = world(taste, seed=1000 * size + seed)
-            who = {known.add(attack, size, gold=8): attack for attack in ATTACKS for _ in range(ATTACKERS)}
-            findings = suspicious_raters(known.votes(), seconds=np.array(known.seconds), gold=known.gold)
-            found.update((who[rater], size) for rater in findings.raters if rater in who)
-            suspected += len([rater for rater in findings.raters if rater not in who])
-            kinds.update(each.kind for each in findings.suspicions if each.rater not in who)
+    for seed in range(worlds):
+        known = world(taste, seed=seed)
+        alone = suspicious_raters(known.votes(), seconds=np.array(known.seconds), gold=known.gold)
+        suspected += len(alone.raters)
+        kinds.update(each.kind for each in alone.suspicions)
+        found.update(_found(known))
     for attack in ATTACKS:
         shares = [f"{found[attack, size] / (ATTACKERS * worlds):.2f}" for size in SIZES]
         print(f"| {attack} | " + " | ".join(shares) + " |")
-    honest = len(SIZES) * worlds * 60
     reasons = ", ".join(f"{kind} {number}" for kind, number in kinds.most_common())
-    share = 100 * suspected / honest
-    print(f"\nOf {honest:,} honest raters with 40 to 160 votes {share:.2f} % were suspected: {reasons}.")
+    share = 100 * suspected / (worlds * 60)
+    print(f"\nOf {worlds * 60:,} honest raters with 40 to 160 votes {share:.2f} % were suspected: {reasons or 'none'}.")
+
+
+def _found(known: Crowd) -> Iterator[tuple[str, int]]:
+    """Kind and number of votes of each attacker that is found among these honest raters."""
+    who = {known.add(kind, size, gold=8): (kind, size) for kind in ATTACKS for size in SIZES for _ in range(ATTACKERS)}
+    votes, rng = known.votes(), np.random.default_rng(0)
+    rater, seconds = np.asarray(votes.rater), np.array(known.seconds)
+    everybody, error = own_votes(votes, trusted=~np.isin(rater, list(who)))
+    null = estimate_null([own for own in everybody if own.rater not in who], error)
+    miss = gold_error(known.gold, without=frozenset(who))
+    fast = {each.rater for each in too_fast(votes, seconds)}
+    for own in everybody:
+        if own.rater in who and (
+            own.rater in fast or suspicions_about(own, null, rng=rng, gold=known.gold[own.rater], miss=miss)
+        ):
+            yield who[own.rater]
 
 
 def cohorts(worlds: int, taste: float = 0.35) -> None:
@@ -130,7 +144,7 @@ def spam(worlds: int, taste: float = 0.35) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, default=34)
+    parser.add_argument("--worlds", type=int, default=10)
     worlds = parser.parse_args().worlds
     detection(worlds, TASTES[0])
     exclusion(worlds)

@@ -111,13 +111,30 @@ def suspicious_raters(
             for each in _suspicions(own, null, (gold or {}).get(own.rater), rates, alpha=alpha, rng=rng)
         ]
         found += _pushing([each for own in raters for each in _about_contenders(own, null, rng=rng)], alpha)
-        found += _too_fast(votes, seconds, alpha) if seconds is not None else []
+        found += too_fast(votes, seconds, alpha) if seconds is not None else []
         findings = Findings(tuple(sorted(found, key=lambda each: (each.rater, each.p))), null.taste, null.lean)
         if findings.raters == known:
             break
         known = findings.raters
         trusted = ~np.isin(_labels(votes), list(known))
     return findings
+
+
+def suspicions_about(
+    own: OwnVotes,
+    null: HonestRaters,
+    *,
+    rng: np.random.Generator,
+    gold: Gold | None = None,
+    miss: float = LEAST_GOLD_ERROR,
+    alpha: float = ALPHA,
+) -> list[Suspicion]:
+    """The tests of one rater who is alone under suspicion; speed apart, for that needs no other raters.
+
+    miss: how often honest raters miss a known answer
+    """
+    tests = list(_about_contenders(own, null, rng=rng))
+    return [*_suspicions(own, null, gold, miss, alpha=alpha, rng=rng), *_pushing(tests, alpha)]
 
 
 def gold_error(gold: Mapping[int, Gold], *, without: frozenset[int] = frozenset()) -> float:
@@ -207,7 +224,8 @@ def _gold_p(gold: Gold, miss: float) -> float:
     return float(binom.sf(missed, gold.asked, miss) + binom.pmf(missed, gold.asked, miss) / 2)
 
 
-def _too_fast(votes: Votes, seconds: Floats, alpha: float) -> list[Suspicion]:
+def too_fast(votes: Votes, seconds: Floats, alpha: float = ALPHA) -> list[Suspicion]:
+    """Raters with more answers within a second than one in a hurry gives. seconds: (n,), NaN where unknown."""
     labels = _labels(votes)
     known = ~np.isnan(seconds)
     found = []
