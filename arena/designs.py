@@ -14,7 +14,10 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
 KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
 # one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
-KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, "one_question_at_a_time"}
+# gold_share, repeat_share: which share of a rater's ballots has a known answer, and which repeats an earlier one.
+SHARES = ("gold_share", "repeat_share")
+KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, *SHARES, "one_question_at_a_time"}
+MOST_CHECKED = 0.5
 MOST_SAMPLES = 16
 
 
@@ -108,7 +111,19 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
         raise StudyError("One question at a time must be true or false.", code="bad_question_rule", field="rater_rules")
     for code, sentence in privacy_rules.faults(full):
         raise StudyError(sentence, code=code, field="rater_rules")
+    shares = [full.get(name, 0) for name in SHARES]
+    if not all(_is_share(share) for share in shares) or sum(shares) > MOST_CHECKED:
+        raise StudyError(
+            f"The rater rules {' and '.join(SHARES)} must be shares from 0 on, at most {MOST_CHECKED} together: "
+            "the rest of the ballots is what a study is about.",
+            code="bad_shares",
+            field="rater_rules",
+        )
     return full
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_count(value: object) -> bool:

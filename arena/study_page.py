@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, external_contenders, leaderboard, studies
+from arena import counted_votes, external_contenders, judging, leaderboard, leaving_out, studies, vote_roots
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
@@ -12,7 +12,7 @@ from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.metrics_report import MetricsReport, metrics_report
-from arena.models import Study
+from arena.models import Study, VoteRoot
 from arena.studies import Readiness
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
@@ -57,6 +57,9 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    exclusion_alarm: str
+    suspected: int
+    root: VoteRoot | None
     gaps: tuple[MissingImages, ...] = ()
     """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
@@ -97,9 +100,10 @@ class StudyPage:
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         metrics = self.metrics.shown if self.metrics else []
+        trust = [self.exclusion_alarm, self.suspected, self.root and self.root.root]
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
         state = [self.study.state, self.study.counts_simulated]
-        return digest_of([*state, shown, counts, notes, order, images, metrics])[:20]
+        return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
 def study_page(study: Study) -> StudyPage:
@@ -121,6 +125,9 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        exclusion_alarm=leaving_out.exclusion_alarm(study),
+        suspected=judging.suspected(study),
+        root=vote_roots.newest_root(study),
         gaps=_gaps(study, images, run),
     )
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from arena import pairing
+from arena import pairing, special_ballots
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_chain import GENESIS, chain_hash, check_chain
@@ -173,10 +173,11 @@ def _quota_left(rater: Rater, study: Study) -> int:
     quota = quota_of(study)
     if quota is None:
         return MOST_OPEN
-    # Open ballots that nobody can answer any more use up nothing, whether or not they were taken back yet.
-    ordinary = Ballot.objects.filter(rater=rater, purpose=Ballot.Purpose.ORDINARY)
-    answered = ordinary.filter(state=Ballot.State.ANSWERED).count()
-    return max(0, quota - answered - _standing(rater).filter(purpose=Ballot.Purpose.ORDINARY).count())
+    # Gold and repeats count too, as in the progress that the rater sees: nothing may tell them apart. Open ballots that
+    # nobody can answer any more use up nothing, whether or not they were taken back yet.
+    own = Ballot.objects.filter(rater=rater, purpose__in=special_ballots.WITHIN_QUOTA)
+    answered = own.filter(state=Ballot.State.ANSWERED).count()
+    return max(0, quota - answered - _standing(rater).filter(purpose__in=special_ballots.WITHIN_QUOTA).count())
 
 
 def _lock(rater: Rater) -> None:
@@ -189,9 +190,10 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
         return
     last = Ballot.objects.filter(rater=rater).aggregate(last=Max("position"))["last"] or 0
     for position in range(last + 1, last + 1 + most):
-        if (choice := choices.choose()) is None:
+        special = special_ballots.next_special(rater=rater, study=choices.study, position=position)
+        if (choice := special.pair if special else choices.choose()) is None:
             return
-        Ballot.objects.create(
+        ballot = Ballot.objects.create(
             study_id=rater.study_id,
             rater=rater,
             study_prompt_id=choice.study_prompt_id,
@@ -200,11 +202,14 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
             left_image_id=choice.left_image_id,
             right_image_id=choice.right_image_id,
             stratum=rater.stratum,
+            purpose=special.purpose if special else Ballot.Purpose.ORDINARY,
             rule=choice.rule,
             probability=choice.probability,
             position=position,
             lease_until=timezone.now() + LEASE,
         )
+        if special:
+            special.note_on(ballot)
 
 
 def ballot_of(rater: Rater, token: str) -> Ballot:

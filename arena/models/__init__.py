@@ -6,6 +6,7 @@ from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
+from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
 from arena.models.networks import NetworkCount, NetworkKey
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
@@ -15,22 +16,27 @@ __all__ = [
     "ApiToken",
     "AuditEvent",
     "Ballot",
+    "BallotCheck",
     "Consent",
     "Contender",
     "Criterion",
     "DisplayCopy",
     "Exclusion",
     "Fit",
+    "Flag",
     "FrontSorting",
     "ImageReport",
+    "Gold",
     "Invitation",
     "NetworkCount",
     "NetworkKey",
     "Rater",
     "RaterIdentity",
+    "RaterTable",
     "RuleTie",
     "Study",
     "StudyMember",
     "StudyPrompt",
     "Vote",
+    "VoteRoot",
 ]
