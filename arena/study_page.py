@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, leaderboard, studies
+from arena import counted_votes, leaderboard, studies, targets
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
@@ -12,6 +12,7 @@ from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.models import Study
 from arena.supply import asked_prompts, live_contenders
+from arena.targets import TargetProgress
 from generation import planning
 from generation.provenance import digest_of
 
@@ -51,6 +52,8 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    targets: tuple[TargetProgress, ...]
+    identical_pairs: int
 
     @property
     def votes(self) -> int:
@@ -73,6 +76,16 @@ class StudyPage:
         return max(0, self.images_wanted - self.images_made)
 
     @property
+    def target(self) -> TargetProgress | None:
+        """Votes still needed, over all criteria; None where the study has no target."""
+        return targets.over_all_criteria(self.targets)
+
+    @property
+    def counts_rule_ties(self) -> bool:
+        """Whether pairs of identical images, which nobody is shown, count as ties."""
+        return bool(self.study.design.get("counts_rule_ties", True))
+
+    @property
     def is_moving(self) -> bool:
         """Whether the page can change by itself, so that looking again makes sense."""
         return self.study.state == Study.State.OPEN or self.images_missing > self.images_failed
@@ -87,9 +100,22 @@ class StudyPage:
         shown = [[chart.digest for chart in report.charts] for report in self.reports]
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
+        needed = [[row.wanted, row.still_needed, row.out] for row in self.targets]
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, order, images])[:20]
+        return digest_of(
+            [
+                self.study.state,
+                self.study.counts_simulated,
+                shown,
+                counts,
+                notes,
+                order,
+                images,
+                needed,
+                self.identical_pairs,
+            ]
+        )[:20]
 
 
 def study_page(study: Study) -> StudyPage:
@@ -110,6 +136,8 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        targets=tuple(targets.progress_of(study)),
+        identical_pairs=study.rule_ties.count(),
     )
 
 

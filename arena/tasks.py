@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from arena import fitting, intake, simulated_raters, voting
+from arena import exposure, fitting, intake, pair_plans, simulated_raters, voting
 
 SECONDS_OF_SIMULATED_VOTING = 6.0  # fits and rater copies wait for this worker
 
@@ -29,3 +29,15 @@ def prepare_display_copies() -> None:
 def expire_abandoned_ballots() -> None:
     """Take back ballots that nobody answered in time."""
     voting.expire_abandoned()
+
+
+@shared_task(ignore_result=True)
+def refresh_pair_plans() -> None:
+    """Make the chances of pairs anew where votes have changed them."""
+    pair_plans.refresh_plans()
+
+
+@shared_task(ignore_result=True)
+def fold_exposure() -> None:
+    """Sum up what was written down of which pairs were shown."""
+    exposure.fold()

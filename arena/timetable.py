@@ -10,6 +10,8 @@ PERIODS: Final = {
     "refit_changed": 10.0,
     "let_simulated_raters_vote": 10.0,
     "expire_abandoned_ballots": 60.0,
+    "refresh_pair_plans": 10.0,
+    "fold_exposure": 60.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

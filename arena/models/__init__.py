@@ -4,6 +4,7 @@ from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
+from arena.models.pair_choice import PairExposure, PairPlan, PromptNeed
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -19,6 +20,9 @@ __all__ = [
     "Fit",
     "FrontSorting",
     "Invitation",
+    "PairExposure",
+    "PairPlan",
+    "PromptNeed",
     "Rater",
     "RaterIdentity",
     "RuleTie",
