@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Sum
@@ -16,26 +16,35 @@ FEWEST_TO_FOLD = 20
 FOLDED_AT_ONCE = 50
 
 _PAIR = ("study", "study_prompt", "stratum", "low_image", "high_image", "low_contender", "high_contender")
+_PAIR_COLUMNS = ("study_id", "study_prompt_id", *_PAIR[2:])
+_COUNTS = ("standing", "low_left", "towards")
+Sums = dict[tuple[object, ...], Counter[str]]
 
 
 class Exposure(NamedTuple):
-    """One prompt in one stratum. shown: ballots by image pair; towards: those that count for a target, by pair."""
+    """One prompt in one stratum.
+
+    shown, low_left: ballots by image pair, and those of them with the lower image on the left
+    towards:         ballots that count for a target, by pair of contenders
+    """
 
     shown: Counter[ImagePair]
+    low_left: Counter[ImagePair]
     towards: Counter[ContenderPair]
 
 
 def exposure_of(study_prompts: Collection[int], *, stratum: str) -> dict[int, Exposure]:
     """The exposure of these prompts, by study prompt id. Costs as much as they have pairs, not as they have votes."""
-    found = {prompt: Exposure(Counter(), Counter()) for prompt in study_prompts}
+    found = {prompt: Exposure(Counter(), Counter(), Counter()) for prompt in study_prompts}
     sums = (
         PairExposure.objects.filter(study_prompt__in=list(study_prompts), stratum=stratum)
         .order_by()
         .values_list("study_prompt", "low_image", "high_image", "low_contender", "high_contender")
-        .annotate(Sum("standing"), Sum("towards"))
+        .annotate(Sum("standing"), Sum("low_left"), Sum("towards"))
     )
-    for prompt, low, high, low_contender, high_contender, standing, towards in sums:
+    for prompt, low, high, low_contender, high_contender, standing, low_left, towards in sums:
         found[prompt].shown[low, high] += standing
+        found[prompt].low_left[low, high] += low_left
         found[prompt].towards[low_contender, high_contender] += towards
     return found
 
@@ -84,14 +93,13 @@ def recount(study: Study) -> Iterator[PairExposure]:
         high_contender=Greatest(F("left_contender"), F("right_contender")),
         is_skipped=skipped,
     )
-    sums: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0])
-    grouped = standing.order_by().values_list(*_PAIR, "is_skipped").annotate(number=Count("pk"))
-    for *pair, is_skipped, number in grouped:
-        entry = sums[tuple(pair)]
-        entry[0] += number
-        entry[1] += 0 if is_skipped else number
-    for key, (number, towards) in sums.items():
-        yield _row(key, standing=number, towards=towards)
+    sums: Sums = defaultdict(Counter)
+    low_left = Count("pk", filter=Q(left_image__lt=F("right_image")))
+    grouped = standing.order_by().values_list(*_PAIR, "is_skipped").annotate(number=Count("pk"), low_left=low_left)
+    for *pair, is_skipped, number, lefts in grouped:
+        sums[tuple(pair)].update(standing=number, low_left=lefts, towards=0 if is_skipped else number)
+    for key, counts in sums.items():
+        yield _row(key, counts)
 
 
 def _fold(prompts: list[int]) -> None:
@@ -99,33 +107,20 @@ def _fold(prompts: list[int]) -> None:
         # Whoever issues a ballot under a target holds its prompt, one at a time; these are taken in order.
         list(StudyPrompt.objects.filter(pk__in=prompts).order_by("pk").select_for_update(no_key=True).values_list("pk"))
         rows = PairExposure.objects.filter(study_prompt__in=prompts).order_by("pk").select_for_update()
-        sums: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0])
+        sums: Sums = defaultdict(Counter)
         folded, taken = [], set()
-        for pk, standing, towards, *pair in rows.values_list("pk", "standing", "towards", *_PAIR):
+        for pk, standing, low_left, towards, *pair in rows.values_list("pk", *_COUNTS, *_PAIR):
             folded.append(pk)
             taken |= {pair[1]} if towards < 0 else set()
-            entry = sums[tuple(pair)]
-            entry[0] += standing
-            entry[1] += towards
+            sums[tuple(pair)].update(standing=standing, low_left=low_left, towards=towards)
         for start in range(0, len(folded), 500):
             PairExposure.objects.filter(pk__in=folded[start : start + 500]).delete()
-        kept = [_row(key, standing=one, towards=other) for key, (one, other) in sums.items() if one or other]
+        kept = [_row(key, counts) for key, counts in sums.items() if any(counts.values())]
         PairExposure.objects.bulk_create(kept, batch_size=500)
         # Once folded, nobody sees any more that something was taken back: what was noted before counts no more.
         PromptNeed.objects.filter(study_prompt__in=taken).delete()
 
 
-def _row(key: tuple[object, ...], *, standing: int, towards: int) -> PairExposure:
-    study, prompt, stratum, low, high, low_contender, high_contender = key
-    return PairExposure(
-        study_id=study,
-        study_prompt_id=prompt,
-        stratum=stratum,
-        low_image=low,
-        high_image=high,
-        low_contender=low_contender,
-        high_contender=high_contender,
-        standing=standing,
-        towards=towards,
-        is_sum=True,
-    )
+def _row(key: tuple[object, ...], counts: Counter[str]) -> PairExposure:
+    pair: dict[str, Any] = dict(zip(_PAIR_COLUMNS, key, strict=True))
+    return PairExposure(**pair, **{name: counts[name] for name in _COUNTS}, is_sum=True)

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 _COLUMNS: Final = (
     "study_id, study_prompt_id, stratum, low_image, high_image, low_contender, high_contender, "
-    "standing, towards, is_sum"
+    "standing, low_left, towards, is_sum"
 )
 _STANDING: Final = "{row}.state IN ('open', 'answered')"
 _ISSUED: Final = "{row}.purpose = 'ordinary' AND {row}.origin = 'issued'"
 _IS_SKIPPED: Final = "EXISTS (SELECT 1 FROM arena_vote v WHERE v.ballot_id = {row}.id AND v.choice = 'skip')"
+_LOW_LEFT: Final = "CASE WHEN {row}.left_image_id < {row}.right_image_id THEN 1 ELSE 0 END"
 _SIGN: Final = f"CASE WHEN {_STANDING} THEN 1 ELSE -1 END"
 
 # name -> (event, when, what to append)
@@ -20,13 +21,14 @@ _TRIGGERS: Final = {
     "arena_ballot_exposes": (
         "AFTER INSERT ON arena_ballot",
         f"{_ISSUED} AND {_STANDING}".format(row="NEW"),
-        "VALUES ({pair}, 1, 1, {no})",
+        f"VALUES ({{pair}}, 1, {_LOW_LEFT}, 1, {{no}})".replace("{row}", "NEW"),
     ),
     "arena_ballot_moves": (
         "AFTER UPDATE OF state ON arena_ballot",
         f"{_ISSUED.format(row='NEW')} AND ({_STANDING.format(row='OLD')}) <> ({_STANDING.format(row='NEW')})",
         "VALUES ({pair}, "
         + _SIGN.format(row="NEW")
+        + f", ({_SIGN}) * ({_LOW_LEFT})".format(row="NEW")
         + ", CASE WHEN "
         + _IS_SKIPPED.format(row="NEW")
         + " THEN 0 ELSE "
@@ -37,7 +39,7 @@ _TRIGGERS: Final = {
     "arena_vote_skips": (
         "AFTER INSERT ON arena_vote",
         "NEW.choice = 'skip'",
-        "SELECT {pair_b}, 0, -1, {no} FROM arena_ballot b WHERE b.id = NEW.ballot_id AND "  # noqa: S608 - nothing here comes from outside
+        "SELECT {pair_b}, 0, 0, -1, {no} FROM arena_ballot b WHERE b.id = NEW.ballot_id AND "  # noqa: S608
         + f"{_ISSUED} AND {_STANDING}".format(row="b")
         + " AND NOT EXISTS (SELECT 1 FROM arena_vote v"
         " WHERE v.ballot_id = NEW.ballot_id AND v.choice = 'skip' AND v.id < NEW.id)",
@@ -76,7 +78,7 @@ def count_what_is_there(schema_editor: Any) -> None:
     is_sqlite = schema_editor.connection.vendor == "sqlite"
     towards = f"SUM(CASE WHEN {_IS_SKIPPED.format(row='b')} THEN 0 ELSE 1 END)"
     schema_editor.execute(
-        f"INSERT INTO arena_pairexposure ({_COLUMNS}) SELECT {_pair('b', is_sqlite)}, COUNT(*), {towards}, "  # noqa: S608 - nothing here comes from outside
+        f"INSERT INTO arena_pairexposure ({_COLUMNS}) SELECT {_pair('b', is_sqlite)}, COUNT(*), SUM({_LOW_LEFT.format(row='b')}), {towards}, "  # noqa: S608
         f"{'1' if is_sqlite else 'true'} FROM arena_ballot b WHERE "
         + f"{_ISSUED} AND {_STANDING}".format(row="b")
         + f" GROUP BY {', '.join(str(number) for number in range(1, 8))}"

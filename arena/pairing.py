@@ -104,7 +104,7 @@ class Pairing:
     ) -> tuple[PairChoice, Look]:
         chosen, rule = self._by_rule(looks, known)
         look = looks[chosen.candidate]
-        left, right = (0, 1) if secrets.randbelow(2) else (1, 0)
+        left, right = (0, 1) if _is_low_left(look, known) else (1, 0)
         choice = PairChoice(
             study_prompt_id=study_prompt_id,
             left_image_id=look.images[left],
@@ -220,6 +220,12 @@ def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
         for low, high in itertools.combinations(sorted(members), 2):
             same[digest, low, high] += 1
     return same
+
+
+def _is_low_left(look: Look, known: Exposure) -> bool:
+    """The side that this pair has had less often, by a coin where both are even: no contender gains from its side."""
+    ahead = 2 * known.low_left[look.images] - known.shown[look.images]
+    return ahead < 0 or (ahead == 0 and bool(secrets.randbelow(2)))
 
 
 def _in_order(left: int, right: int) -> tuple[int, int]:

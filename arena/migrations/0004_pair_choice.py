@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ("low_contender", models.BigIntegerField()),
                 ("high_contender", models.BigIntegerField()),
                 ("standing", models.IntegerField(help_text="Ballots open or answered, more or less.")),
+                ("low_left", models.IntegerField(help_text="Those of them that have the lower image on the left.")),
                 (
                     "towards",
                     models.IntegerField(help_text="Those of them that count towards the target: all but skipped ones."),

@@ -22,6 +22,7 @@ class PairExposure(models.Model):
     low_contender = models.BigIntegerField()
     high_contender = models.BigIntegerField()
     standing = models.IntegerField(help_text="Ballots open or answered, more or less.")
+    low_left = models.IntegerField(help_text="Those of them that have the lower image on the left.")
     towards = models.IntegerField(help_text="Those of them that count towards the target: all but skipped ones.")
     is_sum = models.BooleanField(default=False)
 

@@ -18,22 +18,25 @@ pytestmark = pytest.mark.django_db
 ACTS = ("ask", "answer", "skip", "lapse", "undo", "fold")
 
 
-def sums_of(study: Study) -> dict[tuple[object, ...], tuple[int, int]]:
+Sums = dict[tuple[object, ...], tuple[int, int, int]]
+
+
+def sums_of(study: Study) -> Sums:
     """What the rows add up to, pairs at zero left out."""
     sums: dict[tuple[object, ...], Counter[str]] = {}
     for row in PairExposure.objects.filter(study=study):
         key = (row.study_prompt_id, row.stratum, row.low_image, row.high_image, row.low_contender, row.high_contender)
-        sums.setdefault(key, Counter()).update(standing=row.standing, towards=row.towards)
-    found = {key: (count["standing"], count["towards"]) for key, count in sums.items()}
-    return {key: count for key, count in found.items() if count != (0, 0)}
+        sums.setdefault(key, Counter()).update(standing=row.standing, low_left=row.low_left, towards=row.towards)
+    found = {key: (count["standing"], count["low_left"], count["towards"]) for key, count in sums.items()}
+    return {key: count for key, count in found.items() if any(count)}
 
 
-def recounted(study: Study) -> dict[tuple[object, ...], tuple[int, int]]:
+def recounted(study: Study) -> Sums:
     return {
         (
             *(row.study_prompt_id, row.stratum, row.low_image, row.high_image),
             *(row.low_contender, row.high_contender),
-        ): (row.standing, row.towards)
+        ): (row.standing, row.low_left, row.towards)
         for row in exposure.recount(study)
     }
 
@@ -90,7 +93,7 @@ def test_every_kind_of_change_is_written_down(study_and_raters: tuple[Study, lis
         act(what, rater)
         assert sums_of(study) == recounted(study)
         counts = list(sums_of(study).values())
-        said.append((sum(standing for standing, _ in counts), sum(towards for _, towards in counts)))
+        said.append((sum(count[0] for count in counts), sum(count[2] for count in counts)))
     # `answer` and `skip` take one ballot each out of those that stand open; undoing takes the skipped one back first.
     assert said == [(3, 3), (3, 3), (3, 2), (2, 2), (1, 1), (0, 0)]
 

@@ -1,7 +1,6 @@
 """The pair rules a study can choose: what they choose, with which chance, and how evenly."""
 
 import itertools
-import math
 from collections import Counter
 from datetime import timedelta
 
@@ -31,11 +30,11 @@ def study_by(rule: str, *, contenders: int = 4, prompts: int = 2) -> Study:
     return Study.objects.get(pk=study.pk)
 
 
-def chances(study: Study, *, draws: int = 200) -> dict[tuple[int, frozenset[int]], float]:
-    """The logged probability of every choice that comes up for a new rater, by prompt and pair of contenders."""
+def chances(study: Study, *, until: int = 12) -> dict[tuple[int, frozenset[int]], float]:
+    """The logged probability of the choices that come up for a new rater, until so many did."""
     now = Pairing(rater=factories.make_rater(study), study=study)
-    found = {}
-    for _ in range(draws):
+    found: dict[tuple[int, frozenset[int]], float] = {}
+    while len(found) < until:
         now.load_history()
         choice = now.choose()
         assert choice is not None
@@ -92,7 +91,7 @@ def test_a_plan_holds_the_chances_of_the_ranking_engine(rule: str, name: str) ->
     for (low, high), chance in known.items():
         assert chance == pytest.approx(wanted[order.index(low), order.index(high)], rel=1e-4)
     by_pair: Counter[frozenset[int]] = Counter()
-    for (_, pair), chance in chances(study, draws=400).items():
+    for (_, pair), chance in chances(study).items():
         by_pair[pair] += chance  # type: ignore[assignment]
     assert {tuple(sorted(pair)): pytest.approx(chance) for pair, chance in by_pair.items()} == known
 
@@ -156,28 +155,44 @@ def test_planned_chances_are_shared_by_samples_and_sum_to_one(weights: list[floa
 
 
 def test_ten_thousand_ballots_are_even_in_contenders_and_sides() -> None:
-    """The balanced rule over 40 prompts and 6 contenders: 50 +- 2 % left for each, exposure within 5 % of the mean."""
-    study = factories.make_study(contenders=6, prompts=40, with_text=0, copies=True)
-    now, rater = Pairing(rater=factories.make_rater(study), study=study), factories.make_rater(study)
-    shown = {prompt: Counter[tuple[int, int]]() for prompt in stock_of(study).text_of}
-    prompts = list(shown)
+    """The balanced rule over 40 prompts and 6 contenders, without storing ballots: what the ledger would count."""
+    study = factories.make_study(contenders=6, prompts=40, with_text=0)
+    now = Pairing(rater=factories.make_rater(study), study=study)
+    known = {prompt: Exposure(Counter(), Counter(), Counter()) for prompt in stock_of(study).text_of}
+    looks = {prompt: stock_of(study).shelf_of(prompt).looks for prompt in known}
+    prompts, rng = list(known), np.random.default_rng(7)
     left: Counter[int] = Counter()
     seen: Counter[int] = Counter()
-    rng = np.random.default_rng(7)
-    for _ in range(10_000):
-        prompt = prompts[rng.integers(len(prompts))]
-        looks = now._stock.shelf_of(prompt).looks
-        choice, look = now._choose_look(prompt, looks, Exposure(shown[prompt], Counter()), prompts=len(prompts))
-        shown[prompt][look.images] += 1
+    for prompt in rng.choice(prompts, size=10_000):
+        choice, look = now._choose_look(prompt, looks[prompt], known[prompt], prompts=len(prompts))
+        known[prompt].shown[look.images] += 1
+        known[prompt].low_left[look.images] += choice.left_image_id == look.images[0]
         left[choice.left_contender_id] += 1
         seen.update((choice.left_contender_id, choice.right_contender_id))
-    assert rater.study_id == study.pk and len(seen) == 6
+    assert len(seen) == 6
     for contender, number in seen.items():
-        # 3,333 looks at each: two points are 2.3 standard errors of a fair coin, for six contenders at once ...
-        assert abs(left[contender] / number - 0.5) < max(0.02, 4 * 0.5 / math.sqrt(number))
-        assert abs(number / (20_000 / 6) - 1) < 0.05
-    for counts in shown.values():
-        assert max(counts.values()) - min(counts[look] for look in counts) <= 1 and len(counts) == 15
+        assert abs(left[contender] / number - 0.5) < 0.02
+        assert abs(number / (20_000 / 6) - 1) < 0.02
+    for counts in known.values():
+        assert max(counts.shown.values()) - min(counts.shown.values()) <= 1 and len(counts.shown) == 15
+        assert all(abs(2 * counts.low_left[look] - number) <= 1 for look, number in counts.shown.items())
+
+
+def test_the_first_side_of_a_pair_is_a_coin_and_the_second_the_other_one() -> None:
+    study = study_by(UNIFORM, contenders=2, prompts=1)
+    baseline = study.contenders.get(is_baseline=True).pk
+    for _ in range(8):
+        factories.cast(factories.make_rater(study), "left")
+    lefts = list(Ballot.objects.order_by("pk").values_list("left_contender", flat=True))
+    assert [{first, second} for first, second in zip(lefts[::2], lefts[1::2], strict=True)] == [set(lefts)] * 4
+    fresh = Pairing(rater=factories.make_rater(study), study=study)
+    drawn = []
+    for _ in range(60):
+        fresh.load_history()
+        choice = fresh.choose()
+        assert choice is not None
+        drawn.append(choice.left_contender_id == baseline)
+    assert any(drawn) and not all(drawn)
 
 
 def test_what_is_kept_of_the_stock_is_what_reading_it_gives() -> None:

@@ -157,14 +157,14 @@ def test_a_rater_gets_the_last_page_when_the_target_is_reached_and_the_study_say
 
 
 def test_the_study_page_says_how_many_votes_are_still_needed() -> None:
-    study = study_with_target(3, contenders=3, prompts=2)
+    study = study_with_target(3, contenders=3, prompts=1)
     factories.cast(factories.make_rater(study), "left", ballots=2)
     browser, _ = joined_browser(study)
     researcher = study.owner
     assert researcher is not None
     browser.force_login(researcher)
     page = " ".join(browser.get(reverse("arena:study", args=[study.slug])).content.decode().split())
-    assert "16 of 18 votes still needed" in page
+    assert "21 of 27 votes still needed" in page
 
 
 @pytest.mark.django_db(transaction=True)
