@@ -75,14 +75,23 @@ def drop(schema_editor: Any) -> None:
 
 def count_what_is_there(schema_editor: Any) -> None:
     """Write the sums of the ballots that were issued before there were triggers."""
-    is_sqlite = schema_editor.connection.vendor == "sqlite"
-    towards = f"SUM(CASE WHEN {_IS_SKIPPED.format(row='b')} THEN 0 ELSE 1 END)"
-    schema_editor.execute(
-        f"INSERT INTO arena_pairexposure ({_COLUMNS}) SELECT {_pair('b', is_sqlite)}, COUNT(*), SUM({_LOW_LEFT.format(row='b')}), {towards}, "  # noqa: S608
-        f"{'1' if is_sqlite else 'true'} FROM arena_ballot b WHERE "
-        + f"{_ISSUED} AND {_STANDING}".format(row="b")
-        + f" GROUP BY {', '.join(str(number) for number in range(1, 8))}"
-    )
+    schema_editor.execute(sums_sql(schema_editor.connection.vendor))
+
+
+def sums_sql(vendor: str) -> str:
+    """The statement that counts all ballots there are."""
+    is_sqlite = vendor == "sqlite"
+    sums = [
+        _pair("b", is_sqlite),
+        "COUNT(*)",
+        f"SUM({_LOW_LEFT.format(row='b')})",
+        f"SUM(CASE WHEN {_IS_SKIPPED.format(row='b')} THEN 0 ELSE 1 END)",
+        "1" if is_sqlite else "true",
+    ]
+    issued = f"{_ISSUED} AND {_STANDING}".format(row="b")
+    groups = ", ".join(str(number) for number in range(1, 8))
+    read = f"SELECT {', '.join(sums)} FROM arena_ballot b WHERE {issued} GROUP BY {groups}"  # noqa: S608 - all our own
+    return f"INSERT INTO arena_pairexposure ({_COLUMNS}) {read}"
 
 
 def _pair(row: str, is_sqlite: bool) -> str:
