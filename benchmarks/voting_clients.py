@@ -79,7 +79,7 @@ class Client:
         return dict(reply.json()) if reply.headers.get("Content-Type", "").startswith("application/json") else None
 
     def _form(self, fields: dict[str, str]) -> dict[str, str]:
-        return {**fields, "csrfmiddlewaretoken": self._session.cookies.get("csrftoken", "")}
+        return {**fields, "csrfmiddlewaretoken": self._session.cookies.get("csrftoken") or ""}
 
 
 def vote_together(clients: list[Client], *, seconds: float, rate: float, questions: list[str]) -> None:
