@@ -9,7 +9,7 @@ import time
 import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from django.db.models import Subquery
@@ -68,8 +68,8 @@ class Shelf:
 
     @cached_property
     def pairs(self) -> frozenset[ContenderPair]:
-        """The pairs of contenders with a look."""
-        return frozenset(look.pair for look in self.looks)
+        """The pairs of contenders with a look. Most prompts have the same ones, which are kept once."""
+        return _shared(frozenset(look.pair for look in self.looks))
 
     @cached_property
     def stamp(self) -> int:
@@ -161,6 +161,11 @@ def _stamp(study: Study) -> tuple[Any, ...]:
     )
     found = list(rows)
     return (tuple(pk for pk, _, _ in found), study.state == Study.State.DRAFT, [newest for _, *newest in found[:1]])
+
+
+@lru_cache(maxsize=64)
+def _shared(pairs: frozenset[ContenderPair]) -> frozenset[ContenderPair]:
+    return pairs
 
 
 def _different(cell: Cell | list[tuple[int, str, int]]) -> int:

@@ -1,9 +1,11 @@
 """How often pairs are shown: the rows that triggers write always say what ballots and votes say."""
 
+import io
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +111,14 @@ def test_a_rebuild_gives_the_same_rows_whatever_was_there(
     break_it()
     exposure.rebuild(study)
     assert sums_of(study) == before == recounted(study) and all(row.is_sum for row in PairExposure.objects.all())
+
+
+def test_one_command_counts_anew(study_and_raters: tuple[Study, list[Rater]]) -> None:
+    study, (rater, _) = study_and_raters
+    factories.cast(rater, "left", ballots=3)
+    PairExposure.objects.all().delete()
+    call_command("fit", study.slug, "--rebuild", stdout=io.StringIO())
+    assert sums_of(study) == recounted(study) and PairExposure.objects.count() == 3
 
 
 def test_folding_leaves_one_row_a_pair_and_the_same_sums(
