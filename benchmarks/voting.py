@@ -153,9 +153,9 @@ def _served() -> Iterator[str]:
     try:
         for _ in range(300):
             try:
-                requests.get(f"{site}/healthz", timeout=5)
+                requests.get(f"{site}/accounts/login/", timeout=30)
                 break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.2)
         yield site
     finally:
