@@ -45,7 +45,9 @@ def load(asked: argparse.Namespace) -> None:
     _, token = raters.invite(study=study)
     with _served() as site:
         clients = [Client(site, token) for _ in range(asked.clients)]
+        started = time.perf_counter()
         vote_together(clients, seconds=asked.seconds, rate=asked.rate, questions=questions)
+        elapsed = time.perf_counter() - started
     seen = [client.seen for client in clients]
     saved = Counter(ballot for one in seen for ballot in one.saved)
     answered = Ballot.objects.filter(rater__invitation__isnull=False, state=Ballot.State.ANSWERED)
@@ -56,7 +58,9 @@ def load(asked: argparse.Namespace) -> None:
     print(
         f"\n### {asked.database}, {asked.rate:g} votes a second asked for, {asked.clients} clients, {asked.seconds} s\n"
     )
-    print(f"{before:,} votes stored before. {len(saved):,} answers saved ({len(saved) / asked.seconds:.1f} a second), ")
+    print(
+        f"{before:,} votes stored before. {len(saved):,} answers saved in {elapsed:.0f} s ({len(saved) / elapsed:.1f} a second), "
+    )
     print(
         f"{Vote.objects.count() - before:,} votes of {len(questions)} questions each. Lost: {lost}. Doubled: {doubled}."
     )
