@@ -58,9 +58,8 @@ def load(asked: argparse.Namespace) -> None:
     print(
         f"\n### {asked.database}, {asked.rate:g} votes a second asked for, {asked.clients} clients, {asked.seconds} s\n"
     )
-    print(
-        f"{before:,} votes stored before. {len(saved):,} answers saved in {elapsed:.0f} s ({len(saved) / elapsed:.1f} a second), "
-    )
+    pace = f"{len(saved):,} answers saved in {elapsed:.0f} s ({len(saved) / elapsed:.1f} a second)"
+    print(f"{before:,} votes stored before. {pace}, ")
     print(
         f"{Vote.objects.count() - before:,} votes of {len(questions)} questions each. Lost: {lost}. Doubled: {doubled}."
     )
