@@ -15,6 +15,8 @@ PERIODS: Final = {
     "erase_raters_after_retention": 3600.0,
     "judge_changed": 60.0,
     "publish_vote_roots": 3600.0,
+    "refresh_pair_plans": 10.0,
+    "fold_exposure": 60.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

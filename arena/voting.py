@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(hours=2)
 MOST_OPEN = 3  # one before the rater and two prefetched
+MOST_TRIES = 50  # a pair that another rater took meanwhile is followed by another one
 ANSWERS = (Vote.Choice.LEFT, Vote.Choice.RIGHT, Vote.Choice.TIE, Vote.Choice.BOTH_BAD)
 TOKEN = re.compile(r"[0-9a-f]{32}")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
@@ -76,12 +77,17 @@ def open_ballots(*, rater: Rater, wanted: int = MOST_OPEN) -> list[Ballot]:
     if len(queue) == wanted or not _quota_left(rater, study):
         return queue
     choices = pairing.Pairing(rater=rater, study=study)
-    with transaction.atomic():
-        _lock(rater)
-        _retire(rater)
-        short = min(wanted - _standing(rater).count(), _quota_left(rater, study))
-        choices.load_history()
-        _issue(choices, rater=rater, most=short)
+    # Under a target every ballot has its own transaction, because each holds the prompt that it counts for.
+    at_once = wanted if choices.target is None else 1
+    for _try in range(MOST_TRIES):
+        with transaction.atomic():
+            _lock(rater)
+            _retire(rater)
+            short = min(wanted - _standing(rater).count(), _quota_left(rater, study))
+            choices.load_history()
+            issued = _issue(choices, rater=rater, most=min(short, at_once))
+        if not choices.is_undecided and (issued == short or issued < at_once):
+            break
     return list(_standing(rater)[:wanted])
 
 
@@ -185,14 +191,15 @@ def _lock(rater: Rater) -> None:
     Rater.objects.select_for_update().get(pk=rater.pk)
 
 
-def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
+def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> int:
+    """Store up to `most` new ballots; returns how many there were pairs for."""
     if most <= 0:
-        return
+        return 0
     last = Ballot.objects.filter(rater=rater).aggregate(last=Max("position"))["last"] or 0
     for position in range(last + 1, last + 1 + most):
         special = special_ballots.next_special(rater=rater, study=choices.study, position=position)
         if (choice := special.pair if special else choices.choose()) is None:
-            return
+            return position - last - 1
         ballot = Ballot.objects.create(
             study_id=rater.study_id,
             rater=rater,
@@ -210,6 +217,7 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
         )
         if special:
             special.note_on(ballot)
+    return most
 
 
 def ballot_of(rater: Rater, token: str) -> Ballot:

@@ -8,6 +8,7 @@ from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
 from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
 from arena.models.networks import NetworkCount, NetworkKey
+from arena.models.pair_choice import PairExposure, PairPlan, PromptNeed
 from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
@@ -30,6 +31,9 @@ __all__ = [
     "Invitation",
     "NetworkCount",
     "NetworkKey",
+    "PairExposure",
+    "PairPlan",
+    "PromptNeed",
     "Rater",
     "RaterIdentity",
     "RaterTable",
