@@ -1,5 +1,10 @@
 """What a rater is told before the first pair, and agrees to. The text is stored with the consent, word for word."""
 
+import hashlib
+
+from django.conf import settings
+from django.utils import translation
+
 from arena.models import Study
 from arena.raters import TYPICAL_SECONDS
 from arena.voting import quota_of
@@ -34,3 +39,9 @@ def consent_text(study: Study) -> str:
             "The images come from computer models. They were not looked through beforehand; any pair can be skipped.",
         ]
     )
+
+
+def consent_version(study: Study) -> str:
+    """sha256 of the text in the site's own language: who agreed to a translation agreed to the same version."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return hashlib.sha256(consent_text(study).encode()).hexdigest()

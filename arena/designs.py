@@ -3,7 +3,8 @@
 from typing import Any
 
 from arena.models import Criterion, Study
-from arena.refusals import Refusal
+from arena.phase_rules import PHASE_RULES, check_phase_rules
+from arena.refusals import StudyError as StudyError
 from generation.models import Prompt
 from generation.provenance import digest_of
 
@@ -13,10 +14,6 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
 KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
 MOST_SAMPLES = 16
-
-
-class StudyError(Refusal):
-    """A study that cannot be made or changed like this."""
 
 
 def frozen_design(study: Study) -> dict[str, Any]:
@@ -85,13 +82,19 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
             code="bad_samples",
             field="design",
         )
+    if not isinstance(full.get("counts_anonymous", False), bool):
+        raise StudyError(
+            "Whether anonymous votes count (counts_anonymous) must be true or false.",
+            code="bad_counts_anonymous",
+            field="design",
+        )
     return full
 
 
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES)):
+    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES) - PHASE_RULES):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -101,6 +104,7 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             code="bad_quota",
             field="rater_rules",
         )
+    check_phase_rules(full)
     return full
 
 

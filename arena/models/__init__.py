@@ -4,10 +4,19 @@ from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
-from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
+from arena.models.raters import (
+    Admission,
+    Consent,
+    Invitation,
+    Provider,
+    ProviderEvent,
+    Rater,
+    RaterIdentity,
+)
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
 __all__ = [
+    "Admission",
     "Amendment",
     "AuditEvent",
     "Ballot",
@@ -19,6 +28,8 @@ __all__ = [
     "Fit",
     "FrontSorting",
     "Invitation",
+    "Provider",
+    "ProviderEvent",
     "Rater",
     "RaterIdentity",
     "RuleTie",

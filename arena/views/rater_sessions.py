@@ -2,19 +2,22 @@
 
 import hashlib
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
 from arena.models import Rater, Study
 
+NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
 _RATERS = "raters"  # study id -> the rater's public id
 _LINKS = "links"  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
 
 
-def remember(request: HttpRequest, *, rater: Rater, invitation_token: str) -> None:
+def remember(request: HttpRequest, *, rater: Rater, invitation_token: str = "") -> None:
     """Bind this browser to the rater. The session gets a new key, so that one planted beforehand is worth nothing."""
     request.session.cycle_key()
     request.session[_RATERS] = {**request.session.get(_RATERS, {}), str(rater.study_id): rater.public_id}
-    request.session[_LINKS] = {**request.session.get(_LINKS, {}), _hashed(invitation_token): rater.study.slug}
+    if invitation_token:
+        request.session[_LINKS] = {**request.session.get(_LINKS, {}), _hashed(invitation_token): rater.study.slug}
 
 
 def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:
@@ -32,6 +35,13 @@ def study_joined_by(request: HttpRequest, *, invitation_token: str) -> str | Non
     """The slug of the study that this browser joined by this link."""
     slug = request.session.get(_LINKS, {}).get(_hashed(invitation_token))
     return str(slug) if slug else None
+
+
+def not_joined(request: HttpRequest) -> HttpResponse:
+    """The same whether or not there is such a study: nobody learns from here which studies exist."""
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)
+    return render(request, "arena/not_joined.html", {"sentence": NO_SESSION}, status=403)
 
 
 def _hashed(token: str) -> str:
