@@ -34,6 +34,13 @@ def join_by_invitation(invitation: Invitation, *, user: User | None = None) -> R
     return _same_or_new(RaterIdentity.objects.filter(study=study, user=user), make)
 
 
+def known_by_account(token: str, user: User) -> Rater | None:
+    """The rater that this person already is in the link's study, also by a link that lets nobody new in."""
+    study = raters.study_behind(token)
+    identity = RaterIdentity.objects.filter(study=study, user=user).select_related("rater__study").first()
+    return identity.rater if study is not None and identity is not None else None
+
+
 def join_from_panel(study: Study, visit: PanelVisit) -> Rater:
     """The rater behind a panel's id, made at the first visit; what the link says else is kept as it was last said."""
     raters.check_open_to_raters(study)

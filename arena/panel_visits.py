@@ -8,7 +8,7 @@ from typing import Final
 import jwt
 from jwt.exceptions import PyJWTError
 
-from arena.panel_settings import PanelError, PanelSettings
+from arena.panel_settings import MTURK_HOSTS, PanelError, PanelSettings
 
 PREVIEW: Final = "ASSIGNMENT_ID_NOT_AVAILABLE"
 LONGEST_PARAMETER: Final = 200
@@ -35,6 +35,17 @@ def read_visit(settings: PanelSettings, parameters: Mapping[str, str]) -> PanelV
     if settings.jwks is not None:
         _check_signature(settings, parameters, said={settings.id_param: external_id, **captured})
     return PanelVisit(kind=settings.kind, external_id=external_id, captured=captured)
+
+
+def turk_address(captured: Mapping[str, str]) -> str:
+    """Where the task is handed in. Only the two hosts of Mechanical Turk are taken: anything else would be an open
+    redirect, and is refused before the first ballot."""
+    host = captured.get("turkSubmitTo", "").removesuffix("/")
+    if host not in MTURK_HOSTS:
+        raise PanelError(
+            "The link's turkSubmitTo is not Mechanical Turk's: open the task from its page again.", code="bad_submit_to"
+        )
+    return f"{host}/mturk/externalSubmit"
 
 
 def _check_signature(settings: PanelSettings, parameters: Mapping[str, str], *, said: dict[str, str]) -> None:

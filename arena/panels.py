@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from django.db import IntegrityError, transaction
@@ -15,11 +16,20 @@ from arena import voting
 from arena.admission import Phase, gate
 from arena.models import Provider, ProviderEvent, Rater, RaterIdentity
 from arena.panel_settings import COMPLETED, FAILED, SCREENED_OUT, PanelError, settings_of
+from arena.panel_visits import turk_address
 
 FREES_WORK: Final = frozenset({"RETURNED", "TIMED-OUT", "TIMED_OUT", "REJECTED"})
 OLDEST_MESSAGE_SECONDS: Final = 300
 LONGEST_TEXT: Final = 200
 _OUTCOMES: Final = {Phase.SCREENED_OUT: SCREENED_OUT, Phase.FAILED: FAILED}
+
+
+@dataclass(frozen=True)
+class TurkForm:
+    """Where the form goes and the assignment that it names."""
+
+    address: str
+    assignment: str
 
 
 def outcome_of(rater: Rater, *, is_finished: bool) -> str:
@@ -39,6 +49,14 @@ def way_back(rater: Rater, outcome: str) -> tuple[str, str]:
     settings = settings_of(provider)
     address = settings.way_back(outcome, worker_id=identity.external_id, captured=identity.captured)
     return settings.codes.get(outcome, ""), address
+
+
+def turk_form(rater: Rater, outcome: str) -> TurkForm | None:
+    """How a rater from Mechanical Turk hands the task in, once there is an outcome."""
+    identity = RaterIdentity.objects.filter(rater=rater, provider=Provider.Kind.MTURK).first()
+    if not outcome or identity is None:
+        return None
+    return TurkForm(address=turk_address(identity.captured), assignment=identity.captured.get("assignmentId", ""))
 
 
 def take_message(

@@ -6,7 +6,7 @@ studies opened before there was such an entry keep their frozen design.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from arena.models import Study, Vote
 from arena.refusals import StudyError
@@ -289,7 +289,7 @@ def _is_whole(said: object) -> bool:
     return isinstance(said, int) and not isinstance(said, bool)
 
 
-def _is_texts(said: object) -> bool:
+def _is_texts(said: object) -> TypeGuard[list[str]]:
     return isinstance(said, list) and all(isinstance(text, str) and text.strip() for text in said)
 
 

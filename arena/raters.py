@@ -100,6 +100,11 @@ def invitation_of(token: str) -> Invitation:
     return invitation
 
 
+def study_behind(token: str) -> Study | None:
+    """The study of an invitation link, whether or not it still lets anybody in."""
+    return Study.objects.filter(invitations__token_sha256=_sha256(token)).first()
+
+
 def check_open_to_raters(study: Study) -> None:
     """Whether the study takes raters now; an InvitationError says why not."""
     if study.state == Study.State.DRAFT:
@@ -141,7 +146,8 @@ def progress_of(rater: Rater) -> RaterProgress:
     known = Ballot.Purpose.QUALIFICATION
     answered_ballots = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
     if gate(rater) == Phase.QUALIFICATION and (standing := standing_of(rater)) is not None:
-        answered, quota = standing.answered_now, standing.rule.ballots
+        quota: int | None = standing.rule.ballots
+        answered = standing.answered_now
         answered_ballots = answered_ballots.filter(purpose=known)
     else:
         answered_ballots = answered_ballots.exclude(purpose=known)

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path, re_path
 
-from arena.views import home, joining, phases, recruiting, results, voting
+from arena.views import home, joining, phases, recruiting, results, turk, voting
 
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern] = [
     path("join/<str:token>/", joining.join, name="join"),
     path("panel/<slug:slug>/", joining.join_from_panel, name="join_from_panel"),
     path("panel/<slug:slug>/messages/", recruiting.panel_messages, name="panel_messages"),
+    path("turk/<slug:slug>/", turk.join_from_turk, name="join_from_turk"),
     path("vote/<slug:slug>/", voting.vote, name="vote"),
     path("vote/<slug:slug>/consent/", phases.consent_again, name="consent"),
     path("vote/<slug:slug>/instructions/", phases.read_instructions, name="instructions"),

@@ -23,8 +23,11 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     if slug := rater_sessions.study_joined_by(request, invitation_token=token):
         return redirect("arena:vote", slug=slug)
     try:
-        invitation = raters.invitation_of(token)
         user = request.user if isinstance(request.user, User) else None
+        if user is not None and (known := joining.known_by_account(token, user)) is not None:
+            rater_sessions.remember(request, rater=known, invitation_token=token)
+            return redirect("arena:vote", slug=known.study.slug)
+        invitation = raters.invitation_of(token)
         if joining.needs_account(invitation.study) and user is None:
             return redirect(f"{reverse('arena:login')}?{urlencode({'next': request.path})}")
         if request.method != "POST":
@@ -40,7 +43,8 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """A panel's link, with its parameters: the same person is the same rater, in whatever browser."""
-    provider = Provider.objects.select_related("study").filter(study__slug=slug).first()
+    doors = Provider.objects.select_related("study").exclude(kind=Provider.Kind.MTURK)
+    provider = doors.filter(study__slug=slug).first()
     if provider is None:
         raise Http404
     study = provider.study

@@ -1,4 +1,4 @@
-"""Which rater a browser is, kept in its session. Nothing is set before consent."""
+"""Which rater a browser is: as its address says (passes), else as its session keeps. Nothing is set before consent."""
 
 import hashlib
 
@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from arena.models import Rater, Study
+from arena.views.passes import rater_of_pass
 
 NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
 _RATERS = "raters"  # study id -> the rater's public id
@@ -22,13 +23,16 @@ def remember(request: HttpRequest, *, rater: Rater, invitation_token: str = "") 
 
 def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:
     """The rater this browser is in a study."""
-    public_id = request.session.get(_RATERS, {}).get(str(study.pk)) if study else None
+    if study is None:
+        return None
+    public_id = rater_of_pass(request) or request.session.get(_RATERS, {}).get(str(study.pk))
     return Rater.objects.select_related("study").filter(public_id=public_id, study=study).first() if public_id else None
 
 
 def public_ids_here(request: HttpRequest) -> list[str]:
     """Every rater this browser is, in whatever study."""
-    return list(request.session.get(_RATERS, {}).values())
+    passed = rater_of_pass(request)
+    return [passed] if passed else list(request.session.get(_RATERS, {}).values())
 
 
 def study_joined_by(request: HttpRequest, *, invitation_token: str) -> str | None:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from arena import panels, raters
 from arena.invitations import MOST_AT_ONCE, MadeLink, as_csv, invite_many, studies_recruited_by
 from arena.models import Invitation, Provider, Study
-from arena.panel_settings import PanelError
+from arena.panel_settings import PanelError, settings_of
 
 LARGEST_MESSAGE_BYTES = 64 * 1024
 
@@ -63,13 +63,14 @@ def invitations(request: HttpRequest, slug: str) -> HttpResponse:
         data = as_csv(made, address_of=lambda token: _address(request, token))
         headers = {"Content-Disposition": f'attachment; filename="{slug}-invitations.csv"'}
         return HttpResponse(data, content_type="text/csv; charset=utf-8", headers=headers)
+    provider = Provider.objects.select_related("study").filter(study=study).first()
     context = {
         "study": study,
         "form": InvitationsForm() if made else form,
         "links": [(link.label, _address(request, link.token)) for link in made],
         "invitations": study.invitations.select_related("created_by").order_by("-pk"),
-        "provider": Provider.objects.filter(study=study).first(),
-        "panel_address": request.build_absolute_uri(reverse("arena:join_from_panel", args=[slug])),
+        "provider": provider,
+        "panel_address": _panel_address(request, provider) if provider else "",
         "now": timezone.now(),
     }
     status = 400 if form.is_bound and form.errors else 200
@@ -125,6 +126,17 @@ def _make(study: Study, form: InvitationsForm, *, user: User) -> list[MadeLink]:
 
 def _recruited(request: HttpRequest, slug: str) -> Study:
     return get_object_or_404(studies_recruited_by(request.user), slug=slug)
+
+
+def _panel_address(request: HttpRequest, provider: Provider) -> str:
+    """What is typed into the panel, with the parameters that it fills in."""
+    settings = settings_of(provider)
+    if provider.kind == Provider.Kind.MTURK:
+        return request.build_absolute_uri(reverse("arena:join_from_turk", args=[provider.study.slug]))
+    names = (settings.id_param, *settings.capture_params)
+    fills = "{{%" + "%}}" if provider.kind == Provider.Kind.PROLIFIC else "…"
+    asked = "&".join(f"{name}={fills.replace('%%', f'%{name}%')}" for name in names)
+    return f"{request.build_absolute_uri(reverse('arena:join_from_panel', args=[provider.study.slug]))}?{asked}"
 
 
 def _address(request: HttpRequest, token: str) -> str:

@@ -76,6 +76,7 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "outcome": outcome,
         "code": code,
         "way_back": way_back,
+        "turk": panels.turk_form(rater, outcome),
     }
     return render(request, "arena/done.html", context)
 

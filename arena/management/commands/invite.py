@@ -50,7 +50,7 @@ class Command(BaseCommand):
             )
         except raters.InvitationError as refusal:
             raise CommandError(refusal.sentence) from refusal
-        site = options["site"].rstrip("/")
+        site = str(options["site"]).rstrip("/")
 
         def address_of(token: str) -> str:
             return site + reverse("arena:join", args=[token])

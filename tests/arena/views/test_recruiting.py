@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from arena import raters
 from arena.counted_votes import counted_votes
-from arena.models import AuditEvent, Invitation, Rater, RaterIdentity, Study, StudyMember
+from arena.models import AuditEvent, Invitation, Provider, Rater, RaterIdentity, Study, StudyMember
 from tests.arena.factories import cast, make_study, make_user
 from tests.arena.views.browsers import open_ballot
 
@@ -115,3 +115,31 @@ def test_who_joins_by_a_public_link_is_anonymous_and_counted_only_where_the_stud
     assert (rater.kind, rater.stratum) == (Rater.Kind.ANONYMOUS, "anonymous")
     cast(rater, ballots=2)
     assert counted_votes(study).exists() is counts
+
+
+def test_a_person_with_an_account_comes_back_by_a_link_that_is_used_up() -> None:
+    study = make_study(rules={"requires_login": True})
+    _, token = raters.invite(study=study, most_uses=1)
+    address = reverse("arena:join", args=[token])
+    signed_in("mia").post(address)
+    again = signed_in("mia").get(address)
+    assert again.headers["Location"] == reverse("arena:vote", args=[study.slug])
+    assert signed_in("eve").get(address).status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "ends"),
+    [
+        (
+            "prolific",
+            {},
+            "/panel/colours/?PROLIFIC_PID={{%PROLIFIC_PID%}}&amp;STUDY_ID={{%STUDY_ID%}}&amp;SESSION_ID={{%SESSION_ID%}}",
+        ),
+        ("generic", {"id_param": "pid"}, "/panel/colours/?pid=…"),
+        ("mturk", {}, "/turk/colours/"),
+    ],
+)
+def test_the_page_says_what_to_type_into_the_panel(kind: str, settings: dict[str, str], ends: str) -> None:
+    study = make_study(images=False, owner=make_user("ada"))
+    Provider.objects.create(study=study, kind=kind, settings=settings)
+    assert f"{ends}</code>" in signed_in("ada").get(page_of(study)).content.decode()
