@@ -2,6 +2,7 @@
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from arena.models import Admission, Rater, RaterIdentity
 from arena.phase_rules import Question, rules_of
@@ -85,6 +86,8 @@ def _qualification_gate(standing: QualificationStanding, admission: Admission) -
 def _checked(question: Question, answer: str) -> str:
     if answer not in question.choices:
         raise AdmissionError(
-            f"“{question.text}” has no answer yet: choose one.", code="missing_answer", field=question.key
+            gettext("“%(question)s” has no answer yet: choose one.") % {"question": question.text},
+            code="missing_answer",
+            field=question.key,
         )
     return answer

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from arena import consent, rater_phases, raters
 from arena.models import Invitation, Rater, RaterIdentity, Study
@@ -24,7 +25,7 @@ def join_by_invitation(invitation: Invitation, *, user: User | None = None) -> R
     if not needs_account(study):
         return _joined(invitation, kind=Rater.Kind.INVITED)
     if user is None:
-        raise raters.InvitationError("This study asks you to sign in first.", code="sign_in_first")
+        raise raters.InvitationError(_("This study asks you to sign in first."), code="sign_in_first")
 
     def make() -> Rater:
         rater = _joined(invitation, kind=Rater.Kind.SIGNED_IN)

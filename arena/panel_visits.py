@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import jwt
+from django.utils.translation import gettext as _
 from jwt.exceptions import PyJWTError
 
 from arena.panel_settings import MTURK_HOSTS, PanelError, PanelSettings
@@ -29,7 +30,8 @@ def read_visit(settings: PanelSettings, parameters: Mapping[str, str]) -> PanelV
     external_id = _parameter(parameters, settings.id_param)
     if not external_id:
         raise PanelError(
-            f"The link lacks {settings.id_param}: open the study from your panel's page again.", code="no_panel_id"
+            _("The link lacks %(name)s: open the study from your panel's page again.") % {"name": settings.id_param},
+            code="no_panel_id",
         )
     captured = {name: value for name in settings.capture_params if (value := _parameter(parameters, name))}
     if settings.jwks is not None:
@@ -43,7 +45,8 @@ def turk_address(captured: Mapping[str, str]) -> str:
     host = captured.get("turkSubmitTo", "").removesuffix("/")
     if host not in MTURK_HOSTS:
         raise PanelError(
-            "The link's turkSubmitTo is not Mechanical Turk's: open the task from its page again.", code="bad_submit_to"
+            _("The link's turkSubmitTo is not Mechanical Turk's: open the task from its page again."),
+            code="bad_submit_to",
         )
     return f"{host}/mturk/externalSubmit"
 
@@ -63,14 +66,16 @@ def _check_signature(settings: PanelSettings, parameters: Mapping[str, str], *, 
         )
     except (PyJWTError, KeyError) as refused:
         raise PanelError(
-            "The panel's signature on this link is missing, wrong or too old: open the study from your panel's page "
-            "again.",
+            _(
+                "The panel's signature on this link is missing, wrong or too old: open the study from your panel's "
+                "page again."
+            ),
             code="bad_signature",
         ) from refused
     signed = claims["prolific"]
     if not isinstance(signed, dict) or any(signed.get(name) != value for name, value in said.items()):
         raise PanelError(
-            "The panel signed this link for somebody else: open the study from your panel's page again.",
+            _("The panel signed this link for somebody else: open the study from your panel's page again."),
             code="signed_for_another",
         )
 
@@ -79,6 +84,7 @@ def _parameter(parameters: Mapping[str, str], name: str) -> str:
     value = parameters.get(name, "").strip()
     if len(value) > LONGEST_PARAMETER or "\x00" in value:
         raise PanelError(
-            f"{name} in the link is too long: open the study from your panel's page again.", code="too_long"
+            _("%(name)s in the link is too long: open the study from your panel's page again.") % {"name": name},
+            code="too_long",
         )
     return value

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from arena.admission import Phase, gate
 from arena.audit import note
@@ -94,7 +95,7 @@ def invitation_of(token: str) -> Invitation:
     invitation = Invitation.objects.select_related("study").filter(token_sha256=_sha256(token)).first()
     if invitation is None:
         raise InvitationError(
-            "This invitation link is not known: check that you copied all of it.", code="unknown_invitation"
+            _("This invitation link is not known: check that you copied all of it."), code="unknown_invitation"
         )
     _check_usable(invitation)
     return invitation
@@ -108,9 +109,9 @@ def study_behind(token: str) -> Study | None:
 def check_open_to_raters(study: Study) -> None:
     """Whether the study takes raters now; an InvitationError says why not."""
     if study.state == Study.State.DRAFT:
-        raise InvitationError("The study has not opened yet: try the link again later.", code="not_open_yet")
+        raise InvitationError(_("The study has not opened yet: try the link again later."), code="not_open_yet")
     if study.state == Study.State.CLOSED:
-        raise InvitationError("The study has ended and takes no more votes. Thank you.", code="study_closed")
+        raise InvitationError(_("The study has ended and takes no more votes. Thank you."), code="study_closed")
 
 
 def join(
@@ -135,7 +136,7 @@ def join(
             Consent.objects.create(rater=rater, version=version, text=consent_text)
             return rater
     _check_usable(Invitation.objects.select_related("study").get(pk=invitation.pk))
-    raise InvitationError("This invitation could not be used just now: try again.", code="invitation_busy")
+    raise InvitationError(_("This invitation could not be used just now: try again."), code="invitation_busy")
 
 
 def progress_of(rater: Rater) -> RaterProgress:
@@ -227,11 +228,11 @@ def check_readmission(exclusion: Exclusion, *, study: Study, reason: str) -> Non
 def _check_usable(invitation: Invitation) -> None:
     study, now = invitation.study, timezone.now()
     if invitation.revoked_at is not None:
-        raise InvitationError("This invitation was withdrawn: ask whoever sent it for a new one.", code="revoked")
+        raise InvitationError(_("This invitation was withdrawn: ask whoever sent it for a new one."), code="revoked")
     if invitation.expires_at is not None and invitation.expires_at <= now:
-        raise InvitationError("This invitation has expired: ask whoever sent it for a new one.", code="expired")
+        raise InvitationError(_("This invitation has expired: ask whoever sent it for a new one."), code="expired")
     if invitation.most_uses is not None and invitation.uses >= invitation.most_uses:
-        raise InvitationError("This invitation has been used up: ask whoever sent it for a new one.", code="used_up")
+        raise InvitationError(_("This invitation has been used up: ask whoever sent it for a new one."), code="used_up")
     check_open_to_raters(study)
 
 

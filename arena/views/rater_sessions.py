@@ -4,11 +4,12 @@ import hashlib
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 
 from arena.models import Rater, Study
 from arena.views.passes import rater_of_pass
 
-NO_SESSION = "This browser has not joined this study: open the invitation link you were sent."
+NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
 _RATERS = "raters"  # study id -> the rater's public id
 _LINKS = "links"  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
 
