@@ -384,9 +384,10 @@ class ProviderForm(ModelForm[Provider]):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if "kind" in cleaned and "settings" in cleaned:
+        if "settings" in cleaned:
+            kind = cleaned.get("kind", self.instance.kind)  # shown, not asked, once the row is there
             try:
-                settings_of(Provider(kind=cleaned["kind"], settings=cleaned["settings"]))
+                settings_of(Provider(kind=kind, settings=cleaned["settings"]))
             except Refusal as refusal:
                 raise forms.ValidationError({refusal.field: refusal.sentence}) from refusal
         return cleaned

@@ -4,8 +4,10 @@ import hashlib
 
 from django.conf import settings
 from django.utils import translation
+from django.utils.translation import gettext
 
-from arena.models import Study
+from arena.models import Provider, Study
+from arena.phase_rules import rules_of
 from arena.raters import TYPICAL_SECONDS
 from arena.voting import quota_of
 
@@ -36,9 +38,26 @@ def consent_text(study: Study) -> str:
             f"The study “{study.name}” is run by {run_by(study)}.",
             "Kept are your answers, the time they took, and a random number that stands for you; no name, no address. "
             "A cookie on this device remembers that number, so that you can go on where you stopped.",
+            *kept_apart(study),
             "The images come from computer models. They were not looked through beforehand; any pair can be skipped.",
         ]
     )
+
+
+def kept_apart(study: Study) -> list[str]:
+    """What is kept about the person besides the votes, where the study keeps anything: nothing, or one paragraph."""
+    rules = rules_of(study)
+    kept = []
+    if rules.requires_login:
+        kept.append(gettext("which account you signed in with"))
+    if Provider.objects.filter(study=study).exists():
+        kept.append(gettext("the id under which your panel sent you"))
+    if rules.screening:
+        kept.append(gettext("your answers to a few questions about you"))
+    if not kept:
+        return []
+    what = gettext(" and ").join([", ".join(kept[:-1]), kept[-1]] if len(kept) > 1 else kept)
+    return [gettext("Kept apart from your votes, and deleted on request: %(what)s.") % {"what": what}]
 
 
 def consent_version(study: Study) -> str:

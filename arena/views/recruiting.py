@@ -94,7 +94,7 @@ def panel_messages(request: HttpRequest, slug: str) -> HttpResponse:
     provider = Provider.objects.filter(study__slug=slug).first()
     if provider is None:
         raise Http404
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_MESSAGE_BYTES:
+    if len(request.body) > LARGEST_MESSAGE_BYTES:
         return JsonResponse({"problem": "The message is too large."}, status=413)
     try:
         done = panels.take_message(

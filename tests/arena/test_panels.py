@@ -254,6 +254,9 @@ def test_a_message_that_is_not_the_panels_does_nothing() -> None:
     assert [send(study, key="guessed").status_code, send(study, age=301).status_code] == [403, 403]
     assert [send(study, event="").status_code, send(study, body=b"[]").status_code] == [400, 400]
     assert send(study, body=b"\xff").status_code == 400
+    assert send(study, body=b"x" * 70_000).status_code == 413
+    assert Client().get(reverse("arena:panel_messages", args=[study.slug])).status_code == 405
+    assert Client().post(reverse("arena:panel_messages", args=["no-such-study"])).status_code == 404
     Provider.objects.update(webhook_secret="")
     assert send(study, key="").status_code == 403
     assert not ProviderEvent.objects.exists()
