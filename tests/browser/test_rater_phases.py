@@ -1,14 +1,16 @@
 """A rater's whole way in a real Chromium: consent, instructions, questions, qualification, ballots, completion."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from arena import raters
 from arena.models import Ballot, Provider, RaterIdentity, Study
-from tests.arena.factories import make_study
+from tests.arena.factories import make_study, make_user
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.vote_window import questions, wait_until_ready
 
@@ -112,3 +114,30 @@ def test_on_a_phone_the_button_is_within_reach_and_nothing_scrolls_sideways(
     expect(page.get_by_role("button", name="Go on")).to_be_in_viewport()
     page.screenshot(path=pictures / "questions-phone.png")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_links_are_made_shown_once_and_revoked(study: Study, open_window: OpenWindow, pictures: Path) -> None:
+    make_user("boss", is_superuser=True)
+    page = open_window(**PHONE)
+    page.context.add_cookies([session_cookie(page, "boss")])
+    page.goto(reverse("arena:invitations", args=[study.slug]))
+    expect(page.get_by_text("No links yet.")).to_be_visible()
+    page.get_by_label("How many links").fill("3")
+    page.get_by_label("For whom").fill("lab")
+    page.get_by_label("People per link").fill("1")
+    page.get_by_role("button", name="Make and show once").click()
+    expect(page.locator(".links li")).to_have_count(3)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.screenshot(path=pictures / "invitations.png", full_page=True)
+    page.get_by_role("button", name="Revoke lab 2").click()
+    expect(page.get_by_role("row", name="lab 2")).to_contain_text("no, revoked")
+    expect(page.locator(".links")).to_have_count(0)
+
+
+def session_cookie(page: Page, name: str) -> Any:
+    """A cookie that signs this person in."""
+    browser = Client()
+    browser.force_login(make_user(name))
+    value = browser.cookies["sessionid"].value
+    return {"name": "sessionid", "value": value, "domain": "localhost", "path": "/"}
