@@ -4,11 +4,12 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?=
 
-.PHONY: help up test lint venv install install-dev
+.PHONY: help up test faults lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL"
+	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
 	@echo "make lint       check style and types"
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
@@ -18,6 +19,9 @@ up: install
 test: install-dev
 	$(PY) -m pytest --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
 	$(PY) -m pytest --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
+
+faults: install-dev
+	FAULTS=full $(PY) -m pytest tests/faults
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

@@ -8,12 +8,13 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from arena import raters, studies
+from arena import privacy, raters, studies
 from arena.audit import note
 from arena.designs import checked_design, checked_rater_rules
 from arena.display import DisplayRule
@@ -24,6 +25,7 @@ from arena.models import (
     Criterion,
     Exclusion,
     Fit,
+    ImageReport,
     Invitation,
     Provider,
     Rater,
@@ -272,12 +274,38 @@ class AuditEventAdmin(ReadOnly):
     list_select_related = ["actor", "study"]
 
 
+@admin.register(ImageReport)
+class ImageReportAdmin(ReadOnly):
+    list_display = ["image", "act", "kind", "reason", "author", "study", "created_at", "page"]
+    list_filter = ["act", "kind", BY_STUDY]
+    list_select_related = ["image__recipe", "author", "study"]
+
+    @admin.display(description="page")
+    def page(self, report: ImageReport) -> SafeString:
+        address = reverse("arena:image", args=[report.image_id])
+        return format_html('<a href="{}">report, withdraw or restore</a>', address)
+
+
 @admin.register(Rater)
 class RaterAdmin(ReadOnly):
-    list_display = ["public_id", "study", "kind", "invitation", "created_at"]
+    list_display = ["public_id", "study", "kind", "invitation", "created_at", "erased_at"]
     list_filter = [BY_STUDY, "kind"]
     list_select_related = ["study", "invitation"]
     search_fields = ["public_id"]
+    actions = ["erase_raters"]
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("arena.change_rater"))
+
+    @admin.action(description="Erase at the rater's request…", permissions=["erase"])
+    def erase_raters(self, request: HttpRequest, chosen: QuerySet[Rater]) -> HttpResponse | None:
+        if request.POST.get("sure") != "yes":
+            context = {**self.admin_site.each_context(request), "raters": chosen, "title": "Erase raters"}
+            return render(request, "admin/arena/rater/erase.html", context)
+        for rater in chosen:
+            privacy.erase(rater=rater, actor=person(request))
+        self.message_user(request, f"{len(chosen)} erased.", messages.SUCCESS)
+        return None
 
 
 # --- what people add --------------------------------------------------------------------------------------------------
@@ -405,3 +433,6 @@ class ProviderAdmin(OwnStudiesOnly):
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         note(obj.study, person(request), "panel changed" if change else "panel added", kind=obj.kind)
+
+
+from arena.api import token_admin  # noqa: E402, F401 - registers; at the end because it builds on the classes above

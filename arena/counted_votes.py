@@ -219,7 +219,7 @@ def _rule_ties(criterion: Criterion, selection: Selection) -> NDArray[np.void]:
 
 def _skips(criterion: Criterion, selection: Selection) -> int:
     skips = Vote.objects.filter(study=criterion.study_id, criterion=criterion, choice=Vote.Choice.SKIP)
-    return skips.filter(stratum__in=selection["strata"]).count()
+    return skips.filter(stratum__in=selection["strata"]).standing().count()
 
 
 def _ties_seen(count: int, weight: float, newest: int) -> Selection:

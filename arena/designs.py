@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from arena import privacy_rules
 from arena.models import Criterion, Study
 from arena.phase_rules import PHASE_RULES, check_phase_rules
 from arena.refusals import StudyError as StudyError
@@ -13,6 +14,8 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
 # ballots_wanted is what the study hopes for in all; sampling says how its prompts were drawn from a larger set.
 KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
+# one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
+KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, "one_question_at_a_time"}
 MOST_SAMPLES = 16
 
 
@@ -94,7 +97,7 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - set(DEFAULT_RATER_RULES) - PHASE_RULES):
+    if unknown := sorted(set(full) - KNOWN_RATER_RULES - privacy_rules.PRIVACY_RULES - PHASE_RULES):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -105,6 +108,10 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             field="rater_rules",
         )
     check_phase_rules(full)
+    if not isinstance(full.get("one_question_at_a_time", False), bool):
+        raise StudyError("One question at a time must be true or false.", code="bad_question_rule", field="rater_rules")
+    for code, sentence in privacy_rules.faults(full):
+        raise StudyError(sentence, code=code, field="rater_rules")
     return full
 
 

@@ -16,7 +16,7 @@ from arena.models import DisplayCopy, Study
 from arena.refusals import Refusal
 from arena.supply import images_of
 from generation import image_store
-from generation.errors import GenerationError
+from generation.errors import GenerationError, StorageError
 from generation.models import Image, Recipe
 from generation.provenance import bytes_digest, digest_of
 
@@ -157,7 +157,11 @@ def prepare_copies(*, study: Study, most: int = 200) -> int:
         except DisplayError as refusal:
             _quarantine(sha256, study=study, reason=refusal.sentence)
             continue
-        _keep(copy, image_sha256=sha256, rule=rule)
+        try:
+            _keep(copy, image_sha256=sha256, rule=rule)
+        except StorageError as full:
+            log.error("No raters' copies are made now. %s", full)
+            break
         made += 1
     return made
 
@@ -172,6 +176,22 @@ def copy_of(image: Image, *, study: Study) -> DisplayCopy | None:
 def read_copy(copy: DisplayCopy) -> bytes:
     """The bytes of a rater's copy."""
     return image_store.read(copy.file_sha256, suffix=".webp")
+
+
+def copy_under(rule: DisplayRule, *, image_sha256: str) -> bytes:
+    """The bytes of an image's copy under any rule, made and kept at first use.
+
+    Raises DisplayError for a picture that cannot be shown, GenerationError where its file is missing.
+    """
+    found = DisplayCopy.objects.filter(image_sha256=image_sha256, rule_digest=rule.digest).first()
+    if found is not None:
+        try:
+            return read_copy(found)
+        except GenerationError as lost:
+            log.warning("A copy of image %s is made again: %s", image_sha256, lost)
+    data = make_copy(_original(image_sha256), rule=rule)
+    _keep(data, image_sha256=image_sha256, rule=rule)
+    return data
 
 
 def _original(sha256: str) -> bytes:

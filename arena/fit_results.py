@@ -20,7 +20,8 @@ Results = dict[str, Any]
 TieModel = Literal["davidson", "rao-kupper"]
 
 VERSION: Final = 2
-"""Of the results' shape. Version 1 had no such number, and `group` where `board` is now."""
+"""Of the results' shape. Version 1 had no such number, and `group` where `board` is now. Early fits of version 2 lack
+`covariance`, which correlations with metrics use."""
 
 _ESTIMATES: Final = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "tier", "board")
 _OUTCOMES: Final = ("win", "tie", "loss")
@@ -134,7 +135,7 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
         "not_comparable": [],
         "unbounded": [],
         "warnings": [] if counted.selection["baseline"] is not None else [_NO_BASELINE],
-        **dict.fromkeys(("estimator", "side_bias", "ties", "goodness", "cluster", "choix_difference")),
+        **dict.fromkeys(("estimator", "side_bias", "ties", "covariance", "goodness", "cluster", "choix_difference")),
     }
 
 
@@ -167,6 +168,7 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
         "estimator": fit.estimator,
         "side_bias": _side_bias(found),
         "ties": ties,
+        "covariance": _plain(precision.shape[: len(ids), : len(ids)]),
         "goodness": {
             "log_likelihood": fit.log_likelihood,
             "deviance": fit.deviance,

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from arena import consent, rater_phases, raters
+from arena import consent, networks, rater_phases, raters
 from arena.models import Invitation, Rater, RaterIdentity, Study
 from arena.panel_visits import PanelVisit
 from arena.phase_rules import rules_of
@@ -18,17 +18,17 @@ def needs_account(study: Study) -> bool:
     return rules_of(study).requires_login
 
 
-def join_by_invitation(invitation: Invitation, *, user: User | None = None) -> Rater:
+def join_by_invitation(invitation: Invitation, *, network: str, user: User | None = None) -> Rater:
     """The rater of whoever agreed under this invitation. With an account, always the same one; a resumed one spends
-    no use of the invitation."""
+    no use of the invitation. A NetworkError where too many have just come from `network`."""
     study = invitation.study
     if not needs_account(study):
-        return _joined(invitation, kind=Rater.Kind.INVITED)
+        return _joined(invitation, kind=Rater.Kind.INVITED, network=network)
     if user is None:
         raise raters.InvitationError(_("This study asks you to sign in first."), code="sign_in_first")
 
     def make() -> Rater:
-        rater = _joined(invitation, kind=Rater.Kind.SIGNED_IN)
+        rater = _joined(invitation, kind=Rater.Kind.SIGNED_IN, network=network)
         RaterIdentity.objects.create(rater=rater, study=study, user=user)
         return rater
 
@@ -42,11 +42,15 @@ def known_by_account(token: str, user: User) -> Rater | None:
     return identity.rater if study is not None and identity is not None else None
 
 
-def join_from_panel(study: Study, visit: PanelVisit) -> Rater:
-    """The rater behind a panel's id, made at the first visit; what the link says else is kept as it was last said."""
+def join_from_panel(study: Study, visit: PanelVisit, *, network: str) -> Rater:
+    """The rater behind a panel's id, made at the first visit; what the link says else is kept as it was last said.
+
+    Only a new rater counts for the network; a NetworkError where it has sent too many.
+    """
     raters.check_open_to_raters(study)
 
     def make() -> Rater:
+        networks.count_joining(study, network=network)
         rater = Rater.objects.create(study=study, kind=Rater.Kind.PANEL)
         RaterIdentity.objects.create(rater=rater, study=study, provider=visit.kind, external_id=visit.external_id)
         return rater
@@ -62,14 +66,16 @@ def is_from_panel(rater: Rater, visit: PanelVisit) -> bool:
     return RaterIdentity.objects.filter(rater=rater, provider=visit.kind, external_id=visit.external_id).exists()
 
 
-def _joined(invitation: Invitation, *, kind: str) -> Rater:
+def _joined(invitation: Invitation, *, kind: str, network: str) -> Rater:
     study = invitation.study
-    return raters.join(
-        invitation=invitation,
-        consent_text=consent.consent_text(study),
-        consent_version=consent.consent_version(study),
-        kind=kind,
-    )
+    with transaction.atomic():  # who could not join is not counted for the network
+        networks.count_joining(study, network=network)
+        return raters.join(
+            invitation=invitation,
+            consent_text=consent.consent_text(study),
+            consent_version=consent.consent_version(study),
+            kind=kind,
+        )
 
 
 def _same_or_new(known: QuerySet[RaterIdentity], make: Callable[[], Rater]) -> Rater:

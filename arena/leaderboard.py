@@ -225,6 +225,7 @@ def vote_counts(study: Study) -> tuple[StratumCount, ...]:
     """Answers so far by stratum, whether or not they are counted; people first."""
     found = (
         Vote.objects.answers()
+        .standing()
         .filter(study=study)
         .values("stratum")
         .annotate(votes=Count("pk"), raters=Count("rater", distinct=True))

@@ -94,6 +94,7 @@ def _votes_by_study(studies: Iterable[Study]) -> dict[tuple[int, bool], int]:
     """Answers per study, those of simulated raters apart."""
     found = (
         Vote.objects.answers()
+        .standing()
         .filter(study__in=list(studies))
         .order_by()
         .values("study", "stratum")

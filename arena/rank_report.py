@@ -23,8 +23,6 @@ Floats = NDArray[np.float64]
 
 FORMAT_VERSION: Final = 1
 _SEED: Final = 0
-# A model that the data contradict this clearly is said to fit badly.
-_MISFIT: Final = 0.01
 _ALIKE: Final[dict[ClusterBy, str]] = {"rater": "of one rater", "prompt": "on one prompt"}
 
 
@@ -106,7 +104,9 @@ class Ranking:
             )
         if self.replicates_failure is not None:
             sentences.append(self.replicates_failure)
-        return sentences + self._contradictions()
+        return sentences + checks.contradictions(
+            self.fit, self.data.tallies, self.data.names, design_effect=self.precision.design_effect
+        )
 
     @cached_property
     def tie_models(self) -> Mapping[Literal["davidson", "rao-kupper"], ModelFit]:
@@ -140,25 +140,6 @@ class Ranking:
                 sentences.append(
                     f"The votes exclude no strength {direction} for {', '.join(names)}: the interval has no end there."
                 )
-        return sentences
-
-    def _contradictions(self) -> list[str]:
-        names, effect = self.data.names, self.precision.design_effect
-        effect = effect if np.isfinite(effect) and effect > 0 else 1.0
-        dropped = self.fit.both_bad == "drop"
-        sentences = [
-            f"{names[one]} beats {names[other]}, {names[other]} beats {names[third]} and {names[third]} beats "
-            f"{names[one]}: no ranking can say so."
-            for one, other, third in checks.supported_cycles(
-                self.data.tallies, design_effect=max(effect, 1.0), drop_both_bad=dropped
-            )
-        ]
-        chance = checks.lack_of_fit(self.fit, design_effect=max(effect, 1.0))
-        if chance is not None and chance < _MISFIT:
-            shown = f"p = {chance:.3f}" if chance >= 0.001 else "p < 0.001"
-            sentences.append(
-                f"The model fits badly by the deviance ({shown}): differences rest on a form that does not hold."
-            )
         return sentences
 
 

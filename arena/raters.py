@@ -67,7 +67,7 @@ def invite(
             created_by=created_by,
             is_public=is_public,
         )
-        note(study, created_by, "invitation made", invitation=invitation.pk, label=label, most_uses=most_uses)
+        note(study, created_by, "invitation made", invitation=invitation.pk, most_uses=most_uses)
     return invitation, token
 
 

@@ -17,6 +17,7 @@ from arena.phase_rules import check_against_study
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 from generation import planning
 from generation.models import Prompt, Recipe, Run
+from generation.run_plans import RunPlan, plan_run
 
 
 @dataclass(frozen=True)
@@ -164,23 +165,33 @@ def close_study(study: Study, *, actor: User | None) -> Study:
     return _move(study, actor=actor, sources=sources, target=Study.State.CLOSED, act="closed")
 
 
+def plan_images(study: Study) -> RunPlan:
+    """What asking for the study's images would cost. Raises GenerationError where there is nothing to ask for."""
+    return plan_run(**_wanted(study))
+
+
 def ask_for_images(study: Study) -> Run:
     """The study's run, asked for every image that the study wants; repeating it changes nothing.
 
     A cancelled run is left as it is and a new one takes its place. Images of services are imported, not asked for.
     """
-    live = live_contenders(study).select_related("recipe").exclude(recipe__kind=Recipe.Kind.EXTERNAL)
-    recipes = [contender.recipe for contender in live.order_by("position")]
-    texts = list(asked_prompts(study).order_by("position").values_list("prompt__text", flat=True))
+    wanted = _wanted(study)
     if study.run is not None and study.run.cancelled_at is None:
-        planning.add_to_run(study.run, recipes=recipes, prompt_texts=texts, samples=samples_of(study))
+        planning.add_to_run(study.run, **wanted)
         return study.run
-    run = planning.start_run(
-        name=study.name, owner=study.owner, recipes=recipes, prompt_texts=texts, samples=samples_of(study)
-    )
+    run = planning.start_run(name=study.name, owner=study.owner, **wanted)
     study.run = run
     study.save(update_fields=["run"])
     return run
+
+
+def _wanted(study: Study) -> dict[str, Any]:
+    """Recipes, prompt texts and samples. A recipe that was refused stops none of the others."""
+    live = live_contenders(study).select_related("recipe__schedule").exclude(recipe__kind=Recipe.Kind.EXTERNAL)
+    recipes = [contender.recipe for contender in live.order_by("position")]
+    usable = [recipe for recipe in recipes if recipe.state != Recipe.State.REFUSED]
+    texts = asked_prompts(study).order_by("position").values_list("prompt__text", flat=True)
+    return {"recipes": usable or recipes, "prompt_texts": list(texts), "samples": samples_of(study)}
 
 
 def readiness(study: Study) -> Readiness:

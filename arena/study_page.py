@@ -4,15 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, leaderboard, studies
+from arena import counted_votes, external_contenders, leaderboard, studies
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
+from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
+from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study
+from arena.studies import Readiness
 from arena.supply import asked_prompts, live_contenders
 from generation import planning
+from generation.models import Recipe
+from generation.planning import RunProgress
 from generation.provenance import digest_of
 
 
@@ -44,6 +49,7 @@ class StudyPage:
     reports: tuple[CriterionReport, ...]
     fronts: Fronts | None
     fronts_chart: Chart | None
+    metrics: MetricsReport | None
     counts: tuple[StratumCount, ...]
     contenders: int
     prompts: int
@@ -51,6 +57,8 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    gaps: tuple[MissingImages, ...] = ()
+    """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
     @property
     def votes(self) -> int:
@@ -88,8 +96,10 @@ class StudyPage:
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
+        metrics = self.metrics.shown if self.metrics else []
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        return digest_of([self.study.state, self.study.counts_simulated, shown, counts, notes, order, images])[:20]
+        state = [self.study.state, self.study.counts_simulated]
+        return digest_of([*state, shown, counts, notes, order, images, metrics])[:20]
 
 
 def study_page(study: Study) -> StudyPage:
@@ -103,6 +113,7 @@ def study_page(study: Study) -> StudyPage:
         reports=reports,
         fronts=fronts,
         fronts_chart=fronts_chart(fronts),
+        metrics=_metrics(study, reports),
         counts=leaderboard.vote_counts(study),
         contenders=live_contenders(study).count(),
         prompts=asked_prompts(study).count(),
@@ -110,6 +121,19 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        gaps=_gaps(study, images, run),
+    )
+
+
+def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[MissingImages, ...]:
+    """Images that nobody is making: those of services always, our own once the run is through."""
+    if not images.made or images.made - images.quarantined >= images.wanted:
+        return ()
+    is_being_made = run is not None and run.left > 0
+    return tuple(
+        gap
+        for gap in external_contenders.missing_images(study)
+        if gap.contender.recipe.kind == Recipe.Kind.EXTERNAL or not is_being_made
     )
 
 
@@ -117,7 +141,16 @@ def chart_of(study: Study, name: str) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
     if name == FRONTS:
         return fronts_chart(_fronts(study, leaderboard.results_of(study)))
-    return next((chart for report in _reports(study) for chart in report.charts if chart.name == name), None)
+    reports = tuple(_reports(study))
+    if found := next((chart for report in reports for chart in report.charts if chart.name == name), None):
+        return found
+    metrics = _metrics(study, reports)
+    return next((chart for chart in metrics.charts if chart.name == name), None) if metrics else None
+
+
+def _metrics(study: Study, reports: tuple[CriterionReport, ...]) -> MetricsReport | None:
+    curves = reports[0].curves if reports else ()
+    return metrics_report(study, [report.results for report in reports], curves)
 
 
 def _fronts(study: Study, results: Sequence[CriterionResults]) -> Fronts | None:

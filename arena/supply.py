@@ -29,3 +29,12 @@ def images_of(study: Study) -> QuerySet[Image]:
         prompt_digest__in=asked_prompts(study).values("prompt__text_digest"),
         sample__lt=samples_of(study),
     )
+
+
+def is_image_of(study: Study, image: Image) -> bool:
+    """Whether `images_of` has this image, asked by keys and so in no time however large the study is."""
+    return (
+        image.sample < samples_of(study)
+        and live_contenders(study).filter(recipe=image.recipe_id).exists()
+        and asked_prompts(study).filter(prompt__text_digest=image.prompt_digest).exists()
+    )

@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
-from arena import fitting, intake, simulated_raters, voting
+from arena import fitting, intake, measuring, networks, privacy, simulated_raters, voting
 
 SECONDS_OF_SIMULATED_VOTING = 6.0  # fits and rater copies wait for this worker
+SECONDS_OF_MEASURING = 3.0
 
 
 @shared_task(ignore_result=True)
@@ -29,3 +30,21 @@ def prepare_display_copies() -> None:
 def expire_abandoned_ballots() -> None:
     """Take back ballots that nobody answered in time."""
     voting.expire_abandoned()
+
+
+@shared_task(ignore_result=True)
+def measure_readable_images() -> None:
+    """Let the picture checker measure new images of prompts that it can read, for a few seconds."""
+    measuring.measure_readable_studies(seconds=SECONDS_OF_MEASURING)
+
+
+@shared_task(ignore_result=True)
+def forget_old_networks() -> None:
+    """Throw away keys and counts of networks that are old enough."""
+    networks.forget_old()
+
+
+@shared_task(ignore_result=True)
+def erase_raters_after_retention() -> None:
+    """Erase the raters of studies that promised to keep them no longer."""
+    privacy.erase_after_retention()

@@ -9,7 +9,10 @@ PERIODS: Final = {
     "prepare_display_copies": 5.0,
     "refit_changed": 10.0,
     "let_simulated_raters_vote": 10.0,
+    "measure_readable_images": 20.0,
     "expire_abandoned_ballots": 60.0,
+    "forget_old_networks": 3600.0,
+    "erase_raters_after_retention": 3600.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

@@ -63,7 +63,8 @@ def check_chain(rater: Rater) -> list[ChainProblem]:
 
 
 def _cut_off(rater: Rater, *, after: int) -> list[ChainProblem]:
-    answered = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
+    states = (Ballot.State.ANSWERED, Ballot.State.SUPERSEDED)  # a ballot is undone after it was answered
+    answered = rater.ballots.filter(state__in=states, origin=Ballot.Origin.ISSUED)
     counted = answered.annotate(
         stored=Count("votes", distinct=True), asked=Count("study_prompt__criteria", distinct=True)
     ).order_by("position")

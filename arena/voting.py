@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from arena import pairing, qualification
 from arena.admission import Phase, gate
@@ -19,15 +21,22 @@ from arena.vote_chain import GENESIS, chain_hash, check_chain
 __all__ = [
     "Receipt",
     "VotingError",
+    "ballot_of",
     "cast_votes",
     "check_chain",
+    "checked_answers",
     "expire_abandoned",
     "mark_shown",
     "open_ballots",
     "quota_of",
     "release",
     "resume",
+    "why_not",
+    "withdrawn",
 ]
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 LEASE = timedelta(hours=2)
 MOST_OPEN = 3  # one before the rater and two prefetched
@@ -36,11 +45,11 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 _IMAGES = ("left_image", "right_image")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
 
-SKIP_REASONS: dict[str, str] = {
-    "cannot_tell": "I cannot tell",
-    "not_shown": "An image does not show",
-    "unclear_prompt": "I do not understand the text",
-    "disturbing": "An image disturbs me",
+SKIP_REASONS: dict[str, "StrOrPromise"] = {
+    "cannot_tell": gettext_lazy("I cannot tell"),
+    "not_shown": gettext_lazy("An image does not show"),
+    "unclear_prompt": gettext_lazy("I do not understand the text"),
+    "disturbing": gettext_lazy("An image disturbs me"),
 }
 
 
@@ -108,7 +117,7 @@ def resume(rater: Rater) -> int:
         last = own.filter(state=Ballot.State.ANSWERED).aggregate(last=Max("position"))["last"] or 0
         if _standing(rater).exists():
             return 0
-        left = own.filter(state__in=[Ballot.State.OPEN, Ballot.State.EXPIRED], position__gt=last).exclude(_withdrawn())
+        left = own.filter(state__in=[Ballot.State.OPEN, Ballot.State.EXPIRED], position__gt=last).exclude(withdrawn())
         once = {frozenset(row[1:]): row[0] for row in left.order_by("-position").values_list("pk", *_IMAGES)}
         chosen = sorted(once.values())[:MOST_OPEN]
         return Ballot.objects.filter(pk__in=chosen).update(state=Ballot.State.OPEN, lease_until=timezone.now() + LEASE)
@@ -140,13 +149,14 @@ def cast_votes(
     """Store one vote for each criterion that applies, all or none. A ballot already answered keeps its first answers.
 
     `answers` maps criterion keys to choices. With a skip reason the answers are not looked at: a page without
-    JavaScript sends both when a rater changes their mind.
+    JavaScript sends both when a rater changes their mind. Answers given before the prompt was shown stand.
     """
-    ballot = _ballot_of(rater, ballot_token)
+    ballot = ballot_of(rater, ballot_token)
     if ballot.state == Ballot.State.ANSWERED:
         return _receipt(ballot, already=True)
     criteria = list(ballot.study_prompt.criteria.order_by("position"))
-    choices = _skips(criteria, skip_reason) if skip_reason else _checked_answers(criteria, answers)
+    answers = {**answers, **(ballot.first_answers or {})}
+    choices = _skips(criteria, skip_reason) if skip_reason else checked_answers(criteria, answers)
     now = timezone.now()
     with transaction.atomic():
         _lock(rater)
@@ -160,7 +170,7 @@ def cast_votes(
             _append_votes(ballot, choices, skip_reason=skip_reason, now=now, page_milliseconds=_sane(page_milliseconds))
     ballot.refresh_from_db(fields=["state", "answered_at"])
     if not is_ours and ballot.state != Ballot.State.ANSWERED:
-        raise _why_not(ballot)
+        raise why_not(ballot)
     return _receipt(ballot, already=not is_ours)
 
 
@@ -180,14 +190,16 @@ def _standing(rater: Rater) -> QuerySet[Ballot]:
     """Open ballots that can still be answered, ready for a page."""
     return (
         Ballot.objects.filter(rater=rater, state=Ballot.State.OPEN, lease_until__gt=timezone.now())
-        .exclude(_withdrawn())
-        .select_related("study_prompt__prompt", "left_image", "right_image", "left_contender", "right_contender")
+        .exclude(withdrawn())
+        .select_related(
+            "study", "study_prompt__prompt", "left_image", "right_image", "left_contender", "right_contender"
+        )
         .prefetch_related("study_prompt__criteria")
         .order_by("position")
     )
 
 
-def _withdrawn() -> Q:
+def withdrawn() -> Q:
     """Ballots that went out before one of their images or contenders was taken out."""
     return (
         Q(left_image__is_quarantined=True)
@@ -199,7 +211,7 @@ def _withdrawn() -> Q:
 
 def _retire(rater: Rater) -> None:
     stale = Ballot.objects.filter(rater=rater, state=Ballot.State.OPEN)
-    stale.filter(_withdrawn() | Q(lease_until__lte=timezone.now())).update(state=Ballot.State.EXPIRED)
+    stale.filter(withdrawn() | Q(lease_until__lte=timezone.now())).update(state=Ballot.State.EXPIRED)
 
 
 def _quota_left(rater: Rater, study: Study) -> int:
@@ -240,57 +252,50 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
         )
 
 
-def _ballot_of(rater: Rater, token: str) -> Ballot:
+def ballot_of(rater: Rater, token: str) -> Ballot:
     """The rater's own ballot. Someone else's and an invented one get the same answer, which confirms nothing."""
     own = Ballot.objects.filter(rater=rater, study=rater.study_id, origin=Ballot.Origin.ISSUED)
     is_token = isinstance(token, str) and TOKEN.fullmatch(token) is not None
     ballot = own.select_related("study_prompt").filter(token=token).first() if is_token else None
     if ballot is None:
         raise VotingError(
-            "This pair is not one of yours: reload the page to see yours.", code="unknown_ballot", field="ballot"
+            _("This pair is not one of yours: reload the page to see yours."), code="unknown_ballot", field="ballot"
         )
     return ballot
 
 
-def _checked_answers(criteria: list[Criterion], answers: Mapping[str, object]) -> dict[int, str]:
+def checked_answers(criteria: list[Criterion], answers: Mapping[str, object]) -> dict[int, str]:
     """Criterion id -> choice, each of them one that the criterion allows."""
     keys = {criterion.key for criterion in criteria}
     for key in answers:
         if key not in keys:
             raise VotingError(
-                f"The question {str(key)[:50]!r} is not asked here.", code="unknown_criterion", field=str(key)[:50]
+                _("The question {question} is not asked here.").format(question=repr(str(key)[:50])),
+                code="unknown_criterion",
+                field=str(key)[:50],
             )
     return {criterion.pk: _checked_choice(criterion, answers.get(criterion.key)) for criterion in criteria}
 
 
 def _checked_choice(criterion: Criterion, choice: object) -> str:
     if choice is None or choice == "":
-        raise VotingError(
-            f"“{criterion.name}” has no answer yet: choose one.", code="missing_answer", field=criterion.key
-        )
-    if choice == Vote.Choice.TIE and not criterion.allows_tie:
-        raise VotingError(
-            f"“{criterion.name}” takes no tie: choose left or right.", code="tie_not_allowed", field=criterion.key
-        )
-    if choice == Vote.Choice.BOTH_BAD and not criterion.allows_both_bad:
-        raise VotingError(
-            f"“{criterion.name}” does not offer “both bad”: choose another answer.",
-            code="both_bad_not_allowed",
-            field=criterion.key,
-        )
-    if not isinstance(choice, str) or choice not in ANSWERS:
-        raise VotingError(
-            f"The answer to “{criterion.name}” is none of its choices: choose again.",
-            code="no_such_choice",
-            field=criterion.key,
-        )
-    return str(choice)
+        problem, code = _("“{question}” has no answer yet: choose one."), "missing_answer"
+    elif choice == Vote.Choice.TIE and not criterion.allows_tie:
+        problem, code = _("“{question}” takes no tie: choose left or right."), "tie_not_allowed"
+    elif choice == Vote.Choice.BOTH_BAD and not criterion.allows_both_bad:
+        problem = _("“{question}” does not offer “both bad”: choose another answer.")
+        code = "both_bad_not_allowed"
+    elif not isinstance(choice, str) or choice not in ANSWERS:
+        problem, code = _("The answer to “{question}” is none of its choices: choose again."), "no_such_choice"
+    else:
+        return str(choice)
+    raise VotingError(problem.format(question=criterion.name), code=code, field=criterion.key)
 
 
 def _skips(criteria: list[Criterion], reason: str) -> dict[int, str]:
     if not isinstance(reason, str) or reason not in SKIP_REASONS:
         raise VotingError(
-            "Choose one of the listed reasons for skipping.", code="unknown_skip_reason", field="skip_reason"
+            _("Choose one of the listed reasons for skipping."), code="unknown_skip_reason", field="skip_reason"
         )
     return {criterion.pk: Vote.Choice.SKIP.value for criterion in criteria}
 
@@ -326,14 +331,22 @@ def _append_votes(
     Vote.objects.bulk_create(votes)
 
 
-def _why_not(ballot: Ballot) -> VotingError:
+def why_not(ballot: Ballot) -> VotingError:
+    if ballot.state == Ballot.State.SUPERSEDED:
+        return VotingError(_("You have undone this pair: answer it again."), code="ballot_undone", field="ballot")
     state = Study.objects.values_list("state", flat=True).get(pk=ballot.study_id)
     if state == Study.State.PAUSED:
-        return VotingError("The study is paused and takes no votes: come back later.", code="study_paused")
+        return VotingError(_("The study is paused and takes no votes: come back later."), code="study_paused")
     if state != Study.State.OPEN:
-        return VotingError("The study has ended and takes no more votes. Thank you.", code="study_closed")
+        return VotingError(_("The study has ended and takes no more votes. Thank you."), code="study_closed")
+    if Ballot.objects.filter(withdrawn(), pk=ballot.pk).exists():
+        return VotingError(
+            _("An image of this pair was withdrawn meanwhile: reload the page for another pair."),
+            code="ballot_expired",
+            field="ballot",
+        )
     return VotingError(
-        "This pair was open for too long and was taken back: reload the page for another one.",
+        _("This pair was open for too long and was taken back: reload the page for another one."),
         code="ballot_expired",
         field="ballot",
     )

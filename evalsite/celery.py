@@ -4,9 +4,20 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, worker_process_init, worker_ready
+from celery.signals import (
+    beat_embedded_init,
+    task_received,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
+from celery.worker import state
+from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from evalsite.box.children import ask_to_die_with_parent
+from generation import stopping
+from generation.listening import Listening
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
@@ -22,8 +33,47 @@ def _end_with_the_worker(**_: Any) -> None:
     ask_to_die_with_parent()
 
 
+_listening: list[Listening] = []
+
+
 @worker_ready.connect
-def _say_that_it_lives(sender: Any, **_: Any) -> None:
-    """Beat's first heartbeat comes after its interval; a new worker takes one from its own queue at once."""
-    for queue in sender.app.amqp.queues.consume_from:
-        sender.app.send_task("generation.tasks.heartbeat", args=[queue], queue=queue, expires=60)
+def _listen(sender: Any, **_: Any) -> None:
+    """Heartbeats to the worker's own queues, from now on; Celery's own say nothing about whether it takes messages."""
+    queues = list(sender.app.amqp.queues.consume_from)
+    _listening[:] = [
+        Listening(
+            knock=lambda: _knock(sender.app, queues),
+            is_busy=lambda: bool(state.active_requests),
+            silent_seconds=settings.SILENT_SECONDS,
+        )
+    ]
+    _listening[0].start()
+
+
+@task_received.connect
+def _hear(**_: Any) -> None:
+    for listening in _listening:
+        listening.heard()
+
+
+@worker_shutting_down.connect
+def _stop_soon(**_: Any) -> None:
+    """Between two steps, the batch in work is finished or given back."""
+    _listening.clear()
+    stopping.ask_to_stop()
+
+
+def _knock(sender: Celery, queues: list[str]) -> bool:
+    try:
+        for queue in queues:
+            sender.send_task(
+                "generation.tasks.heartbeat",
+                args=[queue],
+                queue=queue,
+                expires=settings.SECONDS_BETWEEN_BEATS,
+                ignore_result=True,
+                retry=False,
+            )
+    except (OperationalError, OSError):
+        return False
+    return True

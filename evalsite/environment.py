@@ -2,12 +2,15 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
+
+from generation.capabilities import gigabytes_of
 
 T = TypeVar("T")
 
@@ -90,6 +93,13 @@ def flag(value: str) -> bool:
     return words[value.lower()]
 
 
+def count(value: str) -> int:
+    """a whole number from 0 on."""
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise ValueError
+    return int(value)
+
+
 def words(value: str) -> list[str]:
     """a list separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]
@@ -153,3 +163,37 @@ def storage_url(value: str) -> str:
     if parts.scheme == "s3" and not parts.netloc:
         raise ValueError("a bucket is written s3://bucket or s3://bucket?endpoint_url=https://...")
     return value
+
+
+def storage_url_or_none(value: str) -> str:
+    """a storage URL, or nothing."""
+    return storage_url(value) if value else ""
+
+
+def image_queue(value: str) -> str:
+    """gen.cpu, or gen.gpu and its gigabytes."""
+    gigabytes_of(value)
+    return value
+
+
+def device(value: str) -> str:
+    """cpu, cuda or cuda:N."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,2})?", value):
+        raise ValueError
+    return value
+
+
+def seconds(value: str) -> float:
+    """a number of seconds, at least 1."""
+    number = float(value)
+    if not 1 <= number <= 1_000_000:
+        raise ValueError
+    return number
+
+
+def size(value: str) -> int:
+    """a size such as 512MiB or 4GiB."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(MiB|GiB)", value.strip())
+    if match is None:
+        raise ValueError
+    return round(float(match[1]) * {"MiB": 2**20, "GiB": 2**30}[match[2]])

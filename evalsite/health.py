@@ -5,9 +5,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -16,10 +15,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from kombu import Connection
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from generation.broker import ping_redis
 from generation.heartbeats import living_workers
+from generation.runnable import waiting_in_vain
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,8 @@ def _broker() -> Part:
     url = str(settings.CELERY_BROKER_URL)
     try:
         if url.startswith("redis"):
-            _ping_redis(url)
+            # Not kombu's connection: with its retries a hung Redis would hold this answer for many seconds.
+            ping_redis(url)
         else:
             options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
             with Connection(url, connect_timeout=1, transport_options=options) as broker:
@@ -87,18 +87,6 @@ def _broker() -> Part:
     except Exception:
         return _ailing("the broker does not answer; votes are kept, images wait")
     return {"ok": True, "kind": urlsplit(url).scheme}
-
-
-def _ping_redis(url: str) -> None:
-    # Not kombu's connection: with its retries a hung Redis would hold this answer for many seconds.
-    patience: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
-    parts = urlsplit(url)
-    if parts.scheme == "redis+socket":
-        client = redis.Redis(unix_socket_path=unquote(parts.path), **patience)
-    else:
-        client = redis.Redis.from_url(url, **patience)
-    with client:
-        client.ping()
 
 
 def _workers() -> Part:
@@ -110,6 +98,8 @@ def _workers() -> Part:
     unserved = [kind for kind, serves in QUEUE_KINDS.items() if not any(serves(queue) for queue in counts)]
     if unserved:
         part |= {"ok": False, "reason": f"no living worker for {' and for '.join(unserved)}"}
+    elif waiting := waiting_in_vain():
+        part |= {"ok": False, "reason": "images wait that no living worker can make", "waiting": waiting}
     return part
 
 

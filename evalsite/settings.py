@@ -28,6 +28,8 @@ DATA_DIR = env.setting(
     meaning="Everything that must be kept: database, images, secret key, logs.",
 )
 ensure_data_folder(DATA_DIR)
+FETCHED_ROOT = DATA_DIR / "weights"
+"""Folders of weights that this machine got from elsewhere, each as it was when its checkpoint was checked."""
 MODELS_ROOT = env.setting(
     "WINRATE_MODELS_ROOT",
     read.folder,
@@ -64,6 +66,12 @@ HTTPS = env.setting(
     default="off",
     meaning="The site is reached by https through a proxy that sets X-Forwarded-Proto: secure cookies, HSTS, redirect.",
 )
+TRUSTED_PROXIES = env.setting(
+    "WINRATE_TRUSTED_PROXIES",
+    read.count,
+    default="0",
+    meaning="How many proxies of your own append to X-Forwarded-For; with 0 that header counts for nothing in caps.",
+)
 
 # --- services ---------------------------------------------------------------------------------------------------------
 DATABASE_URL = env.setting(
@@ -94,6 +102,69 @@ STORAGE_URL = env.setting(
     default_in_words="`images` in the data folder",
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
+
+# --- how soon a fault is noticed --------------------------------------------------------------------------------------
+LEASE_SECONDS = env.setting(
+    "WINRATE_LEASE_SECONDS",
+    read.seconds,
+    default="60",
+    meaning="How long a worker that fell silent keeps its images before others may take them.",
+)
+SECONDS_BETWEEN_BEATS = env.setting(
+    "WINRATE_BEAT_SECONDS",
+    read.seconds,
+    default="10",
+    meaning="How often a worker says that it lives and renews its leases; at most a third of a lease.",
+)
+if 3 * SECONDS_BETWEEN_BEATS > LEASE_SECONDS:
+    read.stop("WINRATE_BEAT_SECONDS must be at most a third of WINRATE_LEASE_SECONDS, or one late beat costs a lease.")
+SECONDS_BETWEEN_RECONCILIATIONS = env.setting(
+    "WINRATE_RECONCILE_SECONDS",
+    read.seconds,
+    default="15",
+    meaning="How often lost work is looked for and lost messages are sent again.",
+)
+
+# --- image workers ----------------------------------------------------------------------------------------------------
+IMAGE_QUEUE = env.setting(
+    "WINRATE_IMAGE_QUEUE",
+    read.image_queue,
+    default=generation_timetable.GENERATION_QUEUE,
+    meaning="What this image worker can run; the queue that it is started with. Checkpoints may need a larger one.",
+)
+IMAGE_DEVICE = env.setting(
+    "WINRATE_DEVICE", read.device, default="cpu", meaning="Where this image worker computes; one process for each GPU."
+)
+MODEL_MEMORY = env.setting(
+    "WINRATE_MODEL_MEMORY",
+    read.size,
+    default="4GiB",
+    meaning="Pipelines an image worker keeps in memory, by the bytes of their parameters; the least used leaves first.",
+)
+TEXT_MEMORY = env.setting(
+    "WINRATE_TEXT_MEMORY", read.size, default="256MiB", meaning="Encoded prompts that an image worker keeps."
+)
+STEP_SECONDS = env.setting(
+    "WINRATE_STEP_SECONDS",
+    read.seconds,
+    default="600",
+    meaning="An image worker that makes no sampling step for so long ends itself; its supervisor starts it again.",
+)
+SILENT_SECONDS = env.setting(
+    "WINRATE_SILENT_SECONDS",
+    read.seconds,
+    default="120",
+    meaning="A worker that gets no message for so long, though the broker takes its own, ends itself.",
+)
+WEIGHTS_URL = env.setting(
+    "WINRATE_WEIGHTS_URL",
+    read.storage_url_or_none,
+    default="",
+    default_in_words="none",
+    meaning="Where image workers get folders of weights that they lack: s3://bucket/prefix or file:///path.",
+)
+
+# --- logs and files ---------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
 HASHED_STATIC = env.setting(
     "WINRATE_HASHED_STATIC",
@@ -138,6 +209,11 @@ ROOT_URLCONF = "evalsite.urls"
 WSGI_APPLICATION = "evalsite.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-gb"
+# Of raters' pages; what researchers see is in English.
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "arena:login"
@@ -161,6 +237,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ]
@@ -202,8 +279,8 @@ def _cache() -> dict[str, Any]:
     return {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
 
 
-def _image_storage() -> dict[str, Any]:
-    parts = urlsplit(STORAGE_URL)
+def _storage(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
     if parts.scheme == "file":
         location = {"location": unquote(parts.path)}
         return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
@@ -219,15 +296,21 @@ DATABASES = {"default": _database()}
 CACHES = {"default": _cache()}
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+# Images know nothing of the site's pages; the admin links to this one.
+ABSOLUTE_URL_OVERRIDES = {"generation.image": lambda image: f"/images/{image.pk}/"}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "images": _image_storage(),
+    "images": _storage(STORAGE_URL),
+    **({"weights": _storage(WEIGHTS_URL)} if WEIGHTS_URL else {}),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if HASHED_STATIC
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+
+# What `sweep_images --verify` checks: each names the files of one kind of rows and how to get a lost one back.
+KEPT_FILES = ["generation.lost_files.ImageFiles", "arena.lost_copies.CopyFiles"]
 
 # --- security ---------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY: dict[str, dict[str, list[Any]]] = {
@@ -251,7 +334,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 60 * 24 * 60 * 60
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
@@ -296,7 +379,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = generation_timetable.DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {
     f"generation.tasks.{task}": {"queue": generation_timetable.GENERATION_QUEUE}
-    for task in ("generate_next", "resolve_drafts")
+    for task in ("generate_next", "resolve_drafts", "measure_next")
 }
-CELERY_BEAT_SCHEDULE = generation_timetable.BEAT_SCHEDULE | arena_timetable.BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = arena_timetable.BEAT_SCHEDULE | generation_timetable.beat_schedule(
+    reconciliations=SECONDS_BETWEEN_RECONCILIATIONS
+)
+CELERY_BEAT_SCHEDULER = "evalsite.steady_beat:SteadyScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

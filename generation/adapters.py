@@ -44,7 +44,7 @@ class Adapter:
     @property
     def hash_name(self) -> str:
         """What the file is called among the hashes of a checkpoint."""
-        return PREFIX + self.file.relative_to(model_folders.models_root()).as_posix()
+        return PREFIX + model_folders.name_of(self.file)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def parts_of(checkpoint: Checkpoint) -> Parts:
     """The parts of a checkpoint, as they were when it was checked."""
     listed = [Adapter(path=entry["path"], weight=float(entry["weight"])) for entry in checkpoint.adapters]
     if checkpoint.base:
-        return Parts(base=checkpoint.base, adapters=(Adapter(path=checkpoint.source, weight=1.0), *listed))
-    return Parts(base=checkpoint.source, adapters=tuple(listed))
+        return Parts(base=checkpoint.base, adapters=(Adapter(path=checkpoint.folder, weight=1.0), *listed))
+    return Parts(base=checkpoint.folder, adapters=tuple(listed))
 
 
 def inspect_parts(parts: Parts) -> FolderFacts:

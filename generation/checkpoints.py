@@ -8,7 +8,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from generation import adapters as adapting
-from generation import model_folders
+from generation import model_folders, weights
+from generation.capabilities import GPU_NAMED, is_image_queue
 from generation.errors import GenerationError
 from generation.hints import hint_resolver
 from generation.models import Checkpoint, Image, ImageJob, Recipe
@@ -23,14 +24,18 @@ def register_checkpoint(
     *,
     name: str,
     source: str,
+    revision: str = "",
     owner: User | None = None,
     licence: str = "",
     loss_family: str = "",
     validation_loss: float | None = None,
     training_step: int | None = None,
     adapters: list[dict[str, Any]] | None = None,
+    needs: str = "",
 ) -> Checkpoint:
-    """A draft for a folder below the models root. Nothing is read here: the web host may not hold the models.
+    """A draft for a folder below the models root, or for a hub repository at one commit: `owner/name@COMMIT`.
+
+    Nothing is read here: the web host may not hold the models.
 
     Training facts given here win over those in the folder's `checkpoint.json`.
     """
@@ -38,9 +43,14 @@ def register_checkpoint(
         raise GenerationError(f"{name!r} is no name for a checkpoint: use at most 100 letters, digits, - and _.")
     if Checkpoint.objects.filter(name=name).exists():
         raise GenerationError(f"There is already a checkpoint {name!r}; give new weights a new name.")
+    repository, revision = pinned_source(source, revision)
+    if needs and not is_image_queue(needs):
+        raise GenerationError(f"{needs!r} is nothing that a checkpoint can need; give {GPU_NAMED}.")
     checkpoint = Checkpoint.objects.create(
         name=name,
-        source=source,
+        source=repository,
+        revision=revision,
+        needs=needs,
         adapters=adapting.checked_adapters(adapters or []),
         owner=owner,
         licence=licence,
@@ -52,13 +62,26 @@ def register_checkpoint(
     return checkpoint
 
 
+def pinned_source(source: str, revision: str = "") -> tuple[str, str]:
+    """Repository and commit of `owner/name@COMMIT`; a folder has no commit. A revision that can move is refused."""
+    repository, at, named = source.partition("@")
+    if at:
+        if not named or revision not in ("", named):
+            raise GenerationError(f"{source[:100]!r} is no commit of a repository; give owner/name@COMMIT.")
+        revision = named
+    model_folders.check_revision(revision)
+    model_folders.check_new_source(repository if at else source, revision)
+    return repository if at else source, revision
+
+
 def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     """Check the folder on this machine, load it once, store hashes and facts: ready or refused. Run in a worker."""
     Checkpoint.objects.filter(pk=checkpoint.pk).update(state=Checkpoint.State.CHECKING)
     try:
-        checkpoint.base = adapting.told_base(checkpoint.source)
+        weights.ensure(checkpoint)
+        checkpoint.base = adapting.told_base(checkpoint.folder)
         facts = adapting.inspect_parts(adapting.parts_of(checkpoint))
-        told = _told_facts(checkpoint.source)
+        told = _told_facts(checkpoint.folder)
         _try_to_load(checkpoint, facts)
     except GenerationError as error:
         checkpoint.state, checkpoint.refusal = Checkpoint.State.REFUSED, str(error)
@@ -138,7 +161,7 @@ def _told_facts(source: str) -> dict[str, Any]:
 def told_call_options(checkpoint: Checkpoint) -> dict[str, Any]:
     """Call options that `checkpoint.json` recommends, such as max_sequence_length; an adapter's win over its base's."""
     told: dict[str, Any] = {}
-    for source in dict.fromkeys((checkpoint.base or checkpoint.source, checkpoint.source)):
+    for source in dict.fromkeys((checkpoint.base or checkpoint.folder, checkpoint.folder)):
         path = model_folders.folder_of(source) / "checkpoint.json"
         options = model_folders.read_json(path).get("call_options", {}) if path.exists() else {}
         if not isinstance(options, dict):

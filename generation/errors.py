@@ -10,3 +10,7 @@ class GenerationError(Exception):
     def __init__(self, sentence: str, *, is_retryable: bool = False) -> None:
         super().__init__(sentence)
         self.is_retryable = is_retryable
+
+
+class StorageError(GenerationError):
+    """Nothing can be stored now: no room, no rights, no answer. The fault of no job, so no attempt is counted."""

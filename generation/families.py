@@ -12,6 +12,8 @@ from generation.option_rules import OptionRule, layers, number, pair, whole
 
 COMPONENT_LIBRARIES: Final = frozenset({"diffusers", "transformers"})
 DTYPES: Final = ("float32", "bfloat16", "float16")
+BATCH_MODES: Final = ("fast", "strict")
+"""How images are put together in a call: `fast` fills batches with whatever is due."""
 LARGEST_SIDE: Final = 8192
 
 _CLIP_SKIP: Final = {"clip_skip": whole(1, 11)}

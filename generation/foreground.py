@@ -6,10 +6,11 @@ from typing import IO
 
 from tqdm import tqdm
 
-from generation import checkpoints, heartbeats, jobs, recipes, worker
+from generation import checkpoints, choosing, heartbeats, jobs, recipes, weights, worker
 from generation.errors import GenerationError
 from generation.models import Checkpoint, Recipe, Run
 from generation.planning import RunProgress, progress_of
+from generation.runnable import unrunnable_reason
 
 SECONDS_BETWEEN_LOOKS = 1.0
 LONGEST_TITLE = 40
@@ -46,6 +47,7 @@ def make(run: Run, *, watch: Callable[[RunProgress], None]) -> RunProgress:
         heartbeats.beat_heart(worker=me, queues=[])
         if not worker.work_one_batch(me, run=run):
             _refuse_to_wait_for_ever(run)
+            _refuse_to_wait_for_weights(run)
             # Others hold the rest; what a dead one held comes back when its lease runs out.
             time.sleep(SECONDS_BETWEEN_LOOKS)
             jobs.requeue_abandoned()
@@ -64,8 +66,21 @@ def resolve_for(run: Run) -> None:
             recipes.resolve_recipe(recipe)
 
 
+def _refuse_to_wait_for_weights(run: Run) -> None:
+    """Get the weights that the run's next job waits for here, or raise where nobody else could make it either."""
+    for job in choosing.candidates(run):
+        checkpoint = job.recipe.checkpoint
+        if checkpoint is None or checkpoint.pk in weights.runnable_here():
+            return
+        weights.ensure(checkpoint)
+        if checkpoint.pk not in weights.runnable_here() and (reason := unrunnable_reason(checkpoint)):
+            raise GenerationError(f"The images of {checkpoint.name} cannot be made here. {reason}")
+
+
 def _refuse_to_wait_for_ever(run: Run) -> None:
-    run.refresh_from_db(fields=["paused_at", "cancelled_at"])
+    run.refresh_from_db(fields=["paused_at", "pause_reason", "cancelled_at"])
     if run.paused_at or run.cancelled_at:
         state = "cancelled" if run.cancelled_at else "paused"
-        raise GenerationError(f"The run {run.name!r} is {state}; resume it in the admin, or start another one.")
+        if run.pause_reason and not run.cancelled_at:
+            raise GenerationError(f"The run {run.name!r} is paused. {run.pause_reason} Then give the command again.")
+        raise GenerationError(f"The run {run.name!r} is {state}; resume it on its page, or start another one.")

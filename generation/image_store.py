@@ -2,17 +2,24 @@
 
 import os
 import re
+import secrets
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from generation.errors import GenerationError
+from generation.errors import GenerationError, StorageError
 from generation.provenance import bytes_digest
 
 STORAGE_ALIAS = "images"
+FileState = Literal["whole", "missing", "damaged"]
+# Runs that found no room go on when a file of this size can be stored: some images, and not one after the other.
+BYTES_OF_ROOM = 4 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
@@ -47,15 +54,18 @@ def put(data: bytes, *, suffix: str) -> str:
     """Store bytes, once; returns their sha256. `suffix` is ".png", ".webp" and the like.
 
     A file that is already there is read back and compared: half a file left by a full disk is replaced, not trusted.
+    Its age begins anew, so that a sweep for old files without a row does not take it before its row is written.
+    Raises StorageError where nothing can be written now.
     """
     sha256 = bytes_digest(data)
     name = name_of(sha256, suffix=suffix)
-    storage = _storage()
-    if storage.exists(name) and _content_of(storage, name) == data:
-        return sha256
-    saved = storage.save(name, ContentFile(data))
+    place = storage()
+    with _failures_named():
+        if place.exists(name) and _content_of(place, name) == data and _is_made_young(place, name):
+            return sha256
+        saved = place.save(name, ContentFile(data))
     if saved != name:
-        storage.delete(saved)
+        place.delete(saved)
         raise GenerationError(
             f'The storage "{STORAGE_ALIAS}" saved {name} as {saved}; let it overwrite (file_overwrite=True for S3).'
         )
@@ -66,7 +76,7 @@ def read(sha256: str, *, suffix: str, verify: bool = False) -> bytes:
     """The stored bytes. With `verify`, they are hashed again, and a damaged file is an error instead of a picture."""
     name = name_of(sha256, suffix=suffix)
     try:
-        data = _content_of(_storage(), name)
+        data = _content_of(storage(), name)
     except FileNotFoundError as error:
         raise GenerationError(f"{name} is not in the image store; restore it or make it again.") from error
     if verify and bytes_digest(data) != sha256:
@@ -76,13 +86,34 @@ def read(sha256: str, *, suffix: str, verify: bool = False) -> bytes:
 
 def exists(sha256: str, *, suffix: str) -> bool:
     """Whether a file of that name is there; its bytes are not looked at."""
-    return _storage().exists(name_of(sha256, suffix=suffix))
+    return storage().exists(name_of(sha256, suffix=suffix))
+
+
+def state_of(sha256: str, *, suffix: str) -> FileState:
+    """Whether a file is there and its bytes still have their hash."""
+    try:
+        data = _content_of(storage(), name_of(sha256, suffix=suffix))
+    except FileNotFoundError:
+        return "missing"
+    return "whole" if bytes_digest(data) == sha256 else "damaged"
+
+
+def has_room() -> bool:
+    """Whether a file of some size can be stored now; it is taken away again."""
+    name = f"health/room-{secrets.token_hex(8)}"
+    try:
+        with _failures_named():
+            saved = storage().save(name, ContentFile(bytes(BYTES_OF_ROOM)))
+            storage().delete(saved)
+    except StorageError:
+        return False
+    return True
 
 
 def path_or_none(sha256: str, *, suffix: str) -> Path | None:
     """Where the file lies on this machine's disk, for a front server to stream; None for object stores."""
     try:
-        return Path(_storage().path(name_of(sha256, suffix=suffix)))
+        return Path(storage().path(name_of(sha256, suffix=suffix)))
     except NotImplementedError:
         return None
 
@@ -94,8 +125,38 @@ def name_of(sha256: str, *, suffix: str) -> str:
     return f"{sha256[:2]}/{sha256}{suffix}"
 
 
-def _storage() -> Storage:
+def storage() -> Storage:
+    """The storage that STORAGE_URL names."""
     return storages[STORAGE_ALIAS]
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except _failures_of_storages() as error:
+        place = storage()
+        where = getattr(place, "location", "") if isinstance(place, FileSystemStorage) else f"bucket {_bucket(place)}"
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise StorageError(f"The image store ({where}) cannot be written: {said}.", is_retryable=True) from error
+
+
+def _failures_of_storages() -> tuple[type[Exception], ...]:
+    # An object store's own errors can only come from a library that is loaded, and loading it here would cost seconds.
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError,) if botocore is None else (OSError, botocore.ClientError, botocore.BotoCoreError)
+
+
+def _bucket(place: Storage) -> str:
+    return str(getattr(place, "bucket_name", STORAGE_ALIAS))
+
+
+def _is_made_young(place: Storage, name: str) -> bool:
+    try:
+        os.utime(place.path(name))
+    except (NotImplementedError, FileNotFoundError):
+        return False  # an object store, or a sweep took the file this moment: it is written again
+    return True
 
 
 def _content_of(storage: Storage, name: str) -> bytes:

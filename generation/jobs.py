@@ -1,40 +1,67 @@
 """A job's life: claimed with a lease, finished, failed with a reason, given back, or taken from a dead worker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet
+from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from generation.models import Checkpoint, Image, ImageJob, Recipe, Run, RunItem
+from generation import choosing
+from generation.models import Image, ImageJob, Recipe, Run
 
-LEASE = timedelta(seconds=60)
+Fitting = Callable[[Recipe], int]
+"""How many pictures of a recipe a worker takes at once, at most."""
+
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 LARGEST_BATCH = 8
 MOST_PIXELS_IN_A_BATCH = 8 * 512 * 512
 LONGEST_REASON = 1000
+LOOKS = 3
+"""How often a claim looks again where others took what it had seen."""
 
 
-def claim(*, worker: str, most: int = LARGEST_BATCH, run: Run | None = None) -> list[ImageJob]:
+def claim(
+    *,
+    worker: str,
+    most: int = LARGEST_BATCH,
+    run: Run | None = None,
+    checkpoints: Collection[int] | None = None,
+    loaded: Collection[int] = (),
+    longest_wait: timedelta | None = choosing.LONGEST_WAIT,
+    fitting: Fitting | None = None,
+) -> list[ImageJob]:
     """Take a micro-batch of one recipe for this worker, or [] when nothing is due.
 
-    Jobs of the highest priority come first, in the order they were planned. A job that was claimed before and not
-    finished is taken alone: if it kills its worker, it takes no other job with it. `run` restricts the choice.
+    Jobs of the highest priority come first; among them those that waited longer than `longest_wait`, then those of
+    `loaded` checkpoints, then the order in which they were planned. A job that was claimed before and not finished is
+    taken alone: if it kills its worker, it takes no other job with it. `run` and `checkpoints` restrict the choice.
     """
-    due = _claimable(run)
+    for _ in range(LOOKS):
+        found = choosing.candidates(run, checkpoints=checkpoints, loaded=loaded, longest_wait=longest_wait)
+        if not found:
+            break
+        for first in found:
+            size = min(most, (fitting or fitting_by_size)(first.recipe))
+            if batch := _take(first, worker=worker, size=size, run=run):
+                return batch
+    return []
+
+
+def _take(first: ImageJob, *, worker: str, size: int, run: Run | None) -> list[ImageJob]:
+    alike = choosing.claimable(run)
+    if first.state == ImageJob.State.PENDING and first.attempts == 0:
+        # By state and not only by being due: the index then gives them in order, and no other row is looked at.
+        alike = alike.filter(recipe=first.recipe_id, state=ImageJob.State.PENDING, attempts=0)
+    else:
+        alike, size = alike.filter(pk=first.pk), 1
     with transaction.atomic():
-        in_order = due.select_related("recipe").order_by("-priority", "pk")
-        first = in_order.select_for_update(skip_locked=True, of=("self",)).first()
-        if first is None:
-            return []
-        chosen = [first.pk]
-        if first.attempts == 0:
-            alike = due.filter(recipe=first.recipe_id, attempts=0).order_by("-priority", "pk")
-            size = min(most, _fitting(first.recipe))
-            chosen = [job.pk for job in alike.select_for_update(skip_locked=True, of=("self",))[:size]]
+        locked = alike.order_by("-priority", "pk").select_for_update(skip_locked=True, of=("self",))
+        chosen = [job.pk for job in locked[:size]]
         # The conditions once more: where rows cannot be locked, the one whose update hits has the job.
-        _claimable(run).filter(pk__in=chosen).update(
+        choosing.claimable(run).filter(pk__in=chosen).update(
             state=ImageJob.State.RUNNING, worker=worker, attempts=F("attempts") + 1, lease_until=_lease_end(), reason=""
         )
         running = ImageJob.objects.filter(pk__in=chosen, state=ImageJob.State.RUNNING, lease_until__gt=Now())
@@ -42,9 +69,10 @@ def claim(*, worker: str, most: int = LARGEST_BATCH, run: Run | None = None) -> 
         return list(mine.select_related("recipe__checkpoint", "recipe__schedule").order_by("-priority", "pk"))
 
 
-def has_due_jobs(run: Run | None = None) -> bool:
+def has_due_jobs(run: Run | None = None, *, checkpoints: Collection[int] | None = None) -> bool:
     """Whether a worker that asked now would get something."""
-    return _claimable(run).exists()
+    waiting = choosing.heads(run, checkpoints=checkpoints).exists()
+    return waiting or choosing.abandoned(run, checkpoints=checkpoints).exists()
 
 
 def renew(*, worker: str, job_ids: Sequence[int]) -> int:
@@ -71,7 +99,16 @@ def finish(images: Sequence[Image]) -> int:
 
 def fail(batch: Iterable[ImageJob], *, worker: str, reason: str, is_retryable: bool) -> None:
     """Close a worker's jobs with a reason, or hand them back for another attempt while they have one left."""
-    mine = ImageJob.objects.filter(pk__in=[job.pk for job in batch], worker=worker, state=ImageJob.State.RUNNING)
+    _fail([job.pk for job in batch], worker=worker, reason=reason, is_retryable=is_retryable)
+
+
+def time_out(job_ids: Sequence[int], *, worker: str, reason: str) -> None:
+    """Hand hung jobs back for another attempt, alone, while they have one left; else they fail with the reason."""
+    _fail(job_ids, worker=worker, reason=reason, is_retryable=True)
+
+
+def _fail(job_ids: Sequence[int], *, worker: str, reason: str, is_retryable: bool) -> None:
+    mine = ImageJob.objects.filter(pk__in=job_ids, worker=worker, state=ImageJob.State.RUNNING)
     sentence = reason.replace("\0", "")[:LONGEST_REASON]
     with transaction.atomic():
         if is_retryable:
@@ -88,7 +125,10 @@ def release(batch: Iterable[ImageJob], *, worker: str) -> int:
 
 def requeue_abandoned() -> int:
     """Jobs whose worker died: pending again, or failed after the last attempt; how many there were."""
-    abandoned = ImageJob.objects.filter(state=ImageJob.State.RUNNING, lease_until__lt=Now())
+    running = ImageJob.objects.filter(state=ImageJob.State.RUNNING)
+    # Longer than any lease that is given: the clock was set back, and a dead worker would keep its jobs for that long.
+    running.filter(lease_until__gt=_lease_end(2 * LEASE)).update(lease_until=_lease_end())
+    abandoned = running.filter(lease_until__lt=Now())
     changed = 0
     with transaction.atomic():
         for job in abandoned.select_for_update(skip_locked=True)[:1000]:
@@ -103,20 +143,11 @@ def requeue_abandoned() -> int:
     return changed
 
 
-def _claimable(run: Run | None) -> QuerySet[ImageJob]:
-    wanted = RunItem.objects.filter(job=OuterRef("pk"), run__paused_at__isnull=True, run__cancelled_at__isnull=True)
-    if run is not None:
-        wanted = wanted.filter(run=run)
-    return ImageJob.objects.due().filter(
-        Exists(wanted), recipe__state=Recipe.State.READY, recipe__checkpoint__state=Checkpoint.State.READY
-    )
-
-
-def _fitting(recipe: Recipe) -> int:
-    # Large pictures in smaller batches, so that a batch stays far below the time a worker may spend on one task.
+def fitting_by_size(recipe: Recipe) -> int:
+    """The largest batch by the pixels of its pictures, so that it stays far below the time a worker may take."""
     return max(1, MOST_PIXELS_IN_A_BATCH // (recipe.width * recipe.height))
 
 
-def _lease_end() -> ExpressionWrapper[CombinedExpression]:
+def _lease_end(lease: timedelta = LEASE) -> ExpressionWrapper[CombinedExpression]:
     # By the database's clock, like every comparison with it: workers' clocks may differ by hours.
-    return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
+    return ExpressionWrapper(Now() + lease, output_field=DateTimeField())

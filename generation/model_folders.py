@@ -20,6 +20,9 @@ ALLOWED_SUFFIXES: Final = DECIDING_SUFFIXES | {".md", ".png", ".jpg", ".webp", "
 ALLOWED_NAMES: Final = frozenset({"LICENSE", "LICENCE", "NOTICE", ".gitattributes", ".gitignore"})
 CHANGED = "is not what it was when the checkpoint was checked; put it back, or register the folder under a new name."
 LARGEST_JSON = 50_000_000
+_PLAIN = re.compile(r"[\w][\w .+@=,/-]*")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CLASS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIANT = re.compile(r"^(model|diffusion_pytorch_model)\.(?!safetensors$|safetensors\.index\.json$)")
 
@@ -55,16 +58,55 @@ def check_source(source: str) -> None:
         raise GenerationError(f"{source!r} is no folder below the models root; give a relative path such as my-model.")
 
 
-def place_of(source: str) -> Path:
-    """The folder or file of a source below the models root; anything that leads out of the root is refused."""
+def check_new_source(source: str, revision: str = "") -> None:
+    """Refuse, by the text alone, what is neither a folder below a models root nor, with a revision, a repository."""
+    if revision:
+        if not _HUB_NAME.fullmatch(source) or ".." in source:
+            raise GenerationError(f"{source[:100]!r} is no hub repository; give owner/name, without an address.")
+        return
     check_source(source)
-    root = models_root()
-    place = (root / source).resolve()
-    if place == root or not place.is_relative_to(root):
-        raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
-    if not place.exists():
-        raise GenerationError(f"There is no folder {source!r} below the models root {root} on this machine.")
-    return place
+    if not _PLAIN.fullmatch(source) or "//" in source:
+        raise GenerationError(
+            f"{source[:100]!r} is no folder below the models root; use letters, digits, spaces and ._-+@=,/ only."
+        )
+
+
+def check_revision(revision: str) -> None:
+    """Refuse a revision that can move: weights must not change under a name."""
+    if revision and not _COMMIT.fullmatch(revision):
+        raise GenerationError(
+            f"{revision[:100]!r} is no commit; branches and tags move, so give all 40 hexadecimal digits of one."
+        )
+
+
+def hub_folder(source: str, revision: str) -> str:
+    """Where a hub's own tools put this commit of a repository when they are told to use the models root as cache."""
+    return f"models--{source.replace('/', '--')}/snapshots/{revision}"
+
+
+def roots() -> tuple[Path, ...]:
+    """Folders below which weights lie on this machine: its own models, and those that it fetched."""
+    return models_root(), Path(settings.FETCHED_ROOT).resolve()
+
+
+def place_of(source: str) -> Path:
+    """The folder or file of a source below the models root or the fetched weights; what leads out is refused."""
+    check_source(source)
+    for root in roots():
+        place = (root / source).resolve()
+        if place == root or not place.is_relative_to(root):
+            raise GenerationError(f"{source!r} leads out of the models root {root}; copy the model into it.")
+        if place.exists():
+            return place
+    repository, _, commit = source.rpartition("@")
+    if _COMMIT.fullmatch(commit) and (cached := models_root() / hub_folder(repository, commit)).is_dir():
+        return cached
+    raise GenerationError(f"There is no folder {source!r} below the models root {models_root()} on this machine.")
+
+
+def name_of(place: Path) -> str:
+    """The source by which a place is found."""
+    return next(place.relative_to(root).as_posix() for root in roots() if place.is_relative_to(root))
 
 
 def folder_of(source: str) -> Path:
@@ -176,9 +218,8 @@ def _decides_pixels(relative: str) -> bool:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """(relative name, path) of every file, sorted; links may stay inside the models root only (hub caches use them)."""
-    root = Path(settings.MODELS_ROOT).resolve()
     for path in sorted(folder.rglob("*")):
-        if not path.resolve().is_relative_to(root):
+        if not any(path.resolve().is_relative_to(root) for root in roots()):
             raise GenerationError(f"{path.relative_to(folder)} is a link out of the models root; copy the file itself.")
         if path.is_symlink() and path.is_dir():
             raise GenerationError(f"{path.relative_to(folder)} is a link to a folder; copy the folder itself.")

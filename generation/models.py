@@ -3,9 +3,20 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+
+
+class PromptSetQuerySet(models.QuerySet["PromptSet"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Sets this person may use: all for superusers, else their own and those that belong to the whole site."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_superuser", False):
+            return self
+        return self.filter(Q(owner=user.pk) | Q(owner__isnull=True))
 
 
 class PromptSet(models.Model):
@@ -20,6 +31,8 @@ class PromptSet(models.Model):
     digest = models.CharField(max_length=64, help_text="sha256 over the prompts in their order.")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptSetQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["name", "version"], name="one_prompt_set_per_name_and_version")]
@@ -89,6 +102,11 @@ class Checkpoint(models.Model):
     validation_loss = models.FloatField(null=True, blank=True)
     training_step = models.PositiveBigIntegerField(null=True, blank=True)
     parameters = models.PositiveBigIntegerField(null=True, blank=True)
+    needs = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="The least machine that may run it, as a queue such as gen.gpu24; empty: any image worker.",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     refusal = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
@@ -104,6 +122,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie below the folders of weights: a pinned repository has one folder for each commit."""
+        return f"{self.source}@{self.revision}" if self.revision else self.source
 
 
 class Schedule(models.Model):
@@ -125,6 +148,15 @@ class Schedule(models.Model):
     def is_sd3_grid(self) -> bool:
         """Whether the explicit sigmas are linspace(1, 1/N, N)."""
         return self.sigmas == [(self.steps - k) / self.steps for k in range(self.steps)]
+
+
+class RecipeQuerySet(models.QuerySet["Recipe"]):
+    def external_of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Services whose images this person uploads: all of them for superusers, else their own."""
+        if not user.is_authenticated:
+            return self.none()
+        external = self.filter(kind="external")
+        return external if getattr(user, "is_superuser", False) else external.filter(owner=user.pk)
 
 
 class Recipe(models.Model):
@@ -165,7 +197,17 @@ class Recipe(models.Model):
     refusal = models.TextField(blank=True)
     digest = models.CharField(max_length=64, unique=True)
     notes = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who uploads the images of this service; empty for recipes of the whole site.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = RecipeQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
@@ -205,7 +247,8 @@ class ImageJob(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
-    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="jobs")
+    # No index of its own: jobs_of_recipe_in_order begins with it, and SQLite would take the one that does not sort.
+    recipe = models.ForeignKey(Recipe, on_delete=models.PROTECT, related_name="jobs", db_index=False)
     prompt_text = models.TextField()
     prompt_digest = models.CharField(max_length=64)
     sample = models.PositiveIntegerField(default=0)
@@ -223,7 +266,12 @@ class ImageJob(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(F("state"), F("priority").desc(), F("id"), name="jobs_in_claim_order")]
+        indexes = [
+            # No index on state, priority and id: PostgreSQL would walk it past the jobs of all other recipes.
+            models.Index(fields=["state", "lease_until"], name="jobs_by_state_and_lease"),
+            # A claim looks at the first waiting job of each recipe: one step into this index, however many wait.
+            models.Index(F("recipe"), F("state"), F("priority").desc(), F("id"), name="jobs_of_recipe_in_order"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(reason=""), name="a_failed_job_has_a_reason"),
         ]
@@ -273,6 +321,9 @@ class Run(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     priority = models.IntegerField(default=0)
     paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.TextField(
+        blank=True, help_text="Why it was paused by itself and will go on by itself; empty where a person paused it."
+    )
     cancelled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     jobs: "models.ManyToManyField[ImageJob, RunItem]" = models.ManyToManyField(
@@ -299,6 +350,77 @@ class RunItem(models.Model):
         return f"{self.run}: {self.job}"
 
 
+class Metric(models.Model):
+    """One automatic number about an image, or about a recipe over some of its images. Never asked of people."""
+
+    image = models.ForeignKey(Image, null=True, blank=True, on_delete=models.CASCADE, related_name="metrics")
+    recipe = models.ForeignKey(Recipe, null=True, blank=True, on_delete=models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=60)
+    value = models.FloatField()
+    source = models.CharField(
+        max_length=300, help_text="What measured it, with weights and reference, or which import."
+    )
+    prompts_digest = models.CharField(
+        max_length=64, blank=True, help_text="Over which prompts a recipe's number is; empty where that is not known."
+    )
+    basis = models.CharField(
+        max_length=64, blank=True, help_text="Digest of the files a recipe's number was computed from."
+    )
+    measured_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(image__isnull=False, recipe__isnull=True) | Q(image__isnull=True, recipe__isnull=False),
+                name="a_metric_is_of_an_image_or_a_recipe",
+            ),
+            # PostgreSQL can store NaN and infinity, which no mean survives.
+            models.CheckConstraint(
+                condition=Q(value__gte=-1e300, value__lte=1e300), name="a_metric_is_a_finite_number"
+            ),
+            models.CheckConstraint(condition=~Q(name="") & ~Q(source=""), name="a_metric_has_a_name_and_a_source"),
+            models.UniqueConstraint(
+                fields=["image", "name", "source"],
+                condition=Q(image__isnull=False),
+                name="one_metric_per_image_name_and_source",
+            ),
+            models.UniqueConstraint(
+                fields=["recipe", "name", "source", "prompts_digest"],
+                condition=Q(recipe__isnull=False),
+                name="one_metric_per_recipe_name_and_source",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.image or self.recipe}: {self.value:g}"
+
+
+class MetricOrder(models.Model):
+    """A metric asked of the image workers, for all images of some recipes: those that exist and those to come.
+
+    Which images lack it is counted, never stored; the lease keeps two workers from measuring the same ones.
+    """
+
+    metric = models.CharField(max_length=60)
+    weights = models.CharField(max_length=500, help_text="A folder below the models root, or repository@commit.")
+    recipes = models.ManyToManyField(Recipe, related_name="metric_orders")
+    source = models.CharField(max_length=300, blank=True, help_text="As in the rows; known once a worker has looked.")
+    refusal = models.TextField(blank=True)
+    worker = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["metric", "weights"], name="one_metric_order_per_metric_and_weights")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} by {self.weights}"
+
+
 class WorkerHeartbeat(models.Model):
     """A living worker process: what it can do and when it was last seen."""
 
@@ -307,7 +429,12 @@ class WorkerHeartbeat(models.Model):
     queues = models.JSONField(default=list)
     weights = models.JSONField(default=list, help_text="Names of the checkpoints whose files this worker holds.")
     loaded = models.JSONField(default=list, help_text="Checkpoints in memory now.")
+    fetchable = models.JSONField(
+        default=list, help_text="Names of the checkpoints whose files it lacks and knows where to get."
+    )
     device = models.CharField(max_length=100, blank=True)
+    job_ids = models.JSONField(default=list, help_text="Jobs in work now.")
+    images_made = models.PositiveBigIntegerField(default=0, help_text="Since the process began.")
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -315,3 +442,68 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+class ImageImport(models.Model):
+    """Images on their way in: uploaded a few at a time, looked at as a whole, then taken in at once or discarded."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="image_imports")
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.PROTECT, related_name="+")
+    contender = models.CharField(max_length=200, blank=True, help_text="Empty where the manifest names contenders.")
+    layout = models.CharField(max_length=20)
+    first_index = models.PositiveSmallIntegerField(default=0)
+    samples = models.PositiveIntegerField(null=True, blank=True)
+    claims = models.JSONField(default=list, blank=True, help_text="The rows of the manifest.")
+    committed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.contender or 'manifest'} | {self.prompt_set}"
+
+
+class StagedImage(models.Model):
+    """One uploaded file of an import: its picture under its hash, or why it was refused."""
+
+    image_import = models.ForeignKey(ImageImport, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=300)
+    picture = models.JSONField(null=True, blank=True)
+    refusal = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["image_import", "name"], name="one_staged_image_per_import_and_name"),
+            models.CheckConstraint(
+                condition=Q(picture__isnull=False) | ~Q(refusal=""), name="a_refused_upload_has_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BatchLimit(models.Model):
+    """The largest batch that fits in a device's memory, learned by running out of it."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, related_name="batch_limits")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    device = models.CharField(max_length=100)
+    largest = models.PositiveIntegerField()
+    learned_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["checkpoint", "width", "height", "device"],
+                name="one_batch_limit_per_checkpoint_size_and_device",
+            ),
+            models.CheckConstraint(condition=Q(largest__gte=1), name="a_batch_holds_at_least_one_image"),
+        ]
+        ordering = ["checkpoint", "width", "height", "device"]
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} at {self.width} x {self.height} on {self.device}: at most {self.largest}"

@@ -7,16 +7,18 @@ from typing import TypeVar
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Avg, Count, F
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from generation.errors import GenerationError
 from generation.hints import hint_workers
 from generation.models import Image, ImageJob, Recipe, Run, RunItem
+from generation.pace import Means, means_for, means_of
 from generation.provenance import request_digest, text_digest
 
 PROMPTS_IN_A_BLOCK = 8
 ROWS_IN_A_CHUNK = 1000
+LEAST_PRIORITY, MOST_PRIORITY = -1000, 1000
 T = TypeVar("T")
 
 
@@ -55,7 +57,7 @@ def start_run(
     priority: int = 0,
 ) -> Run:
     """A run that wants `samples` images of every prompt by every recipe; images that exist are not made again."""
-    _check(recipes, prompt_texts, samples)
+    check_wish(recipes, prompt_texts, samples)
     run = Run.objects.create(name=name, owner=owner, priority=priority)
     add_to_run(run, recipes=recipes, prompt_texts=prompt_texts, samples=samples)
     return run
@@ -63,7 +65,7 @@ def start_run(
 
 def add_to_run(run: Run, *, recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int = 1) -> None:
     """Let a run want more; repeating it changes nothing, so a planning that was cut off is simply done again."""
-    _check(recipes, prompt_texts, samples)
+    check_wish(recipes, prompt_texts, samples)
     cells = cells_in_order(recipes=recipes, prompt_texts=prompt_texts, samples=samples)
     for chunk in in_chunks(cells, size=ROWS_IN_A_CHUNK):
         # One short transaction for each chunk: voters on the same SQLite file wait for none of them for long.
@@ -102,14 +104,13 @@ def progress_of(run: Run) -> RunProgress:
         total=total,
         done=counts.get(states.DONE, 0),
         failed=counts.get(states.FAILED, 0) + counts.get(states.CANCELLED, 0),
-        seconds_left=_seconds_left(run),
+        seconds_left=seconds_left(run),
     )
 
 
 def retry_failed(run: Run) -> int:
     """Give the failed jobs of a run new attempts; how many there were."""
-    failed = ImageJob.objects.filter(runs=run, state=ImageJob.State.FAILED).exclude(recipe__state=Recipe.State.REFUSED)
-    count = reopen(failed.values_list("pk", flat=True))
+    count = reopen(_retryable(run).values_list("pk", flat=True))
     hint_workers()
     return count
 
@@ -127,14 +128,40 @@ def reopen(job_ids: Iterable[int]) -> int:
     return changed
 
 
+def retry_jobs(run: Run, job_ids: Iterable[int]) -> int:
+    """Give these failed jobs of a run new attempts, and no others; how many there were."""
+    failed = _retryable(run).filter(pk__in=list(job_ids))
+    count = reopen(failed.values_list("pk", flat=True))
+    hint_workers()
+    return count
+
+
+def set_priority(run: Run, priority: int) -> None:
+    """Let a run go before or after others. A job that several runs want has the highest of their priorities."""
+    if not LEAST_PRIORITY <= priority <= MOST_PRIORITY:
+        raise GenerationError(
+            f"A priority lies between {LEAST_PRIORITY} and {MOST_PRIORITY}, not at {priority}; higher goes first."
+        )
+    if not Run.objects.filter(pk=run.pk, cancelled_at__isnull=True).update(priority=priority):
+        raise GenerationError(f"The run {run.name!r} is cancelled: its priority means nothing any more.")
+    run.priority = priority
+    wanting = RunItem.objects.filter(job=OuterRef("pk"), run__cancelled_at__isnull=True).order_by()
+    highest = wanting.values("job").annotate(highest=Max("run__priority")).values("highest")
+    waiting = ImageJob.objects.filter(runs=run).unfinished()
+    for chunk in in_chunks(list(waiting.values_list("pk", flat=True)), size=ROWS_IN_A_CHUNK):
+        ImageJob.objects.filter(pk__in=chunk).update(priority=Subquery(highest))
+    hint_workers()
+
+
 def pause_run(run: Run) -> None:
-    """No new batch begins for this run; batches in work are finished."""
+    """No new batch begins for this run; batches in work are finished. It goes on only when somebody resumes it."""
     Run.objects.filter(pk=run.pk, paused_at__isnull=True).update(paused_at=Now())
+    Run.objects.filter(pk=run.pk).exclude(pause_reason="").update(pause_reason="")
 
 
 def resume_run(run: Run) -> None:
     """Let a paused run go on."""
-    Run.objects.filter(pk=run.pk).update(paused_at=None)
+    Run.objects.filter(pk=run.pk).update(paused_at=None, pause_reason="")
     hint_workers()
 
 
@@ -154,7 +181,13 @@ def in_chunks(items: Iterable[T], *, size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def _check(recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int) -> None:
+def _retryable(run: Run) -> QuerySet[ImageJob]:
+    failed = ImageJob.objects.filter(runs=run, state=ImageJob.State.FAILED)
+    return failed.exclude(recipe__state=Recipe.State.REFUSED)
+
+
+def check_wish(recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int) -> None:
+    """Raises GenerationError, with what to do, for a wish that no run can have."""
     if not recipes or not prompt_texts:
         raise GenerationError("A run needs at least one recipe and one prompt.")
     if not 1 <= samples <= 1000:
@@ -168,6 +201,7 @@ def _check(recipes: Sequence[Recipe], prompt_texts: Sequence[str], samples: int)
 
 def _plan(run: Run, cells: Sequence[Cell]) -> None:
     lacking = {cell.request_digest for cell in missing(cells)}
+    before = _jobs_of(cells)
     states = ImageJob.State
     ImageJob.objects.bulk_create(
         [
@@ -181,34 +215,45 @@ def _plan(run: Run, cells: Sequence[Cell]) -> None:
                 state=states.PENDING if cell.request_digest in lacking else states.DONE,
             )
             for cell in cells
+            if cell.request_digest not in before
         ],
-        ignore_conflicts=True,
+        ignore_conflicts=True,  # another planner may have been as quick
     )
+    jobs = before if len(before) == len(cells) else _jobs_of(cells)
+    have = set(RunItem.objects.filter(run=run, job__in=before.values()).values_list("job", flat=True))
+    # By ids: setting the run itself costs more than all the rest of a row.
+    wanted = [RunItem(run_id=run.pk, job_id=jobs[cell.request_digest]) for cell in cells]
+    RunItem.objects.bulk_create([item for item in wanted if item.job_id not in have], ignore_conflicts=True)
+    # Jobs that were just made are as they should be; only those from before may have to change.
+    reopen(job_id for digest, job_id in before.items() if digest in lacking)
+    lower = ImageJob.objects.filter(pk__in=before.values(), priority__lt=run.priority)
+    lower.update(priority=run.priority)
+
+
+def _jobs_of(cells: Sequence[Cell]) -> dict[str, int]:
     jobs = ImageJob.objects.filter(request_digest__in=[cell.request_digest for cell in cells])
-    in_order = dict(jobs.values_list("request_digest", "pk"))
-    RunItem.objects.bulk_create(
-        [RunItem(run=run, job_id=in_order[cell.request_digest]) for cell in cells], ignore_conflicts=True
-    )
-    reopen(job_id for digest, job_id in in_order.items() if digest in lacking)
-    jobs.filter(priority__lt=run.priority).update(priority=run.priority)
+    return dict(jobs.values_list("request_digest", "pk"))
 
 
-def _seconds_left(run: Run) -> float | None:
+def seconds_left(run: Run) -> float | None:
+    """How long the rest of a run takes with the workers that are busy now; None until something was measured."""
     unfinished = ImageJob.objects.filter(runs=run).unfinished()
-    waiting = list(unfinished.values_list("recipe", "recipe__evaluations").annotate(Count("pk")).order_by())
+    waiting = dict(unfinished.values_list("recipe").annotate(Count("pk")).order_by())
     if not waiting:
         return 0.0
-    made = Image.objects.filter(job__runs=run, seconds__isnull=False)
-    measured = dict(made.values_list("recipe").annotate(Avg("seconds")).order_by())
-    with_evaluations = made.filter(recipe__evaluations__gt=0)
-    each = with_evaluations.aggregate(mean=Avg(F("seconds") / F("recipe__evaluations")))["mean"]
+    recipes = Recipe.objects.in_bulk(waiting)
+    # The run's own images come first: they were made by the workers of now.
+    paces = _paces(recipes.values(), means_of(Image.objects.filter(job__runs=run)))
+    if None in paces.values():
+        paces |= _paces([recipes[pk] for pk, pace in paces.items() if pace is None], means_for(recipes.values()))
     seconds = 0.0
-    for recipe, evaluations, count in waiting:
-        # A recipe without a finished image is judged by the evaluations it takes.
-        guess = each * evaluations if each is not None and evaluations else None
-        pace = measured.get(recipe, guess)
-        if pace is None:
+    for pk, count in waiting.items():
+        if (pace := paces[pk]) is None:
             return None
         seconds += pace * count
     busy = ImageJob.objects.filter(state=ImageJob.State.RUNNING, lease_until__gt=Now())
     return seconds / max(1, busy.values("worker").distinct().count())
+
+
+def _paces(recipes: Iterable[Recipe], means: Means) -> dict[int, float | None]:
+    return {recipe.pk: means.seconds_of(recipe) for recipe in recipes}

@@ -10,7 +10,8 @@ from generation.adapters import parts_of
 from generation.families import unloaded_components
 from generation.models import Recipe
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Of the record. 1 did not tell the number of threads; its rows stay as they are and can be read like the others."""
 _LARGEST_EXACT_FLOAT: Final = 2**53
 
 
@@ -18,6 +19,7 @@ def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, whole floats written as integers, no NaN, no infinity.
 
     Whole floats lose their ".0" so that a value keeps its digest on a round trip through any JSON column or form.
+    Texts stand as they were given: two ways to write "é" in Unicode are two prompts, as they are to tokenizers.
     """
     return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -83,6 +85,8 @@ class Making:
     batch_size: int
     device: str
     versions: dict[str, str]
+    threads: int
+    """Processor threads that torch calculated with."""
     fixed_arguments: dict[str, Any] = field(default_factory=dict)
     """What our code sets in every call of this pipeline class."""
 
@@ -138,6 +142,7 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
             "batch_size": making.batch_size,
             "device": making.device,
             "versions": making.versions,
+            "threads": making.threads,
             "fixed_arguments": making.fixed_arguments,
         },
     }

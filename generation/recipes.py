@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from generation import model_folders
 from generation.adapters import parts_of
 from generation.errors import GenerationError
-from generation.families import DTYPES, FAMILIES, LARGEST_SIDE
+from generation.families import BATCH_MODES, DTYPES, FAMILIES, LARGEST_SIDE
 from generation.hints import hint_resolver, hint_workers
 from generation.models import Checkpoint, ImageJob, Recipe, Schedule
 from generation.option_rules import check_options
@@ -37,7 +37,7 @@ def get_recipe(
     A refused recipe is sent to the workers when it is asked for again, because a mended folder changes the answer.
     """
     _check(guidance=guidance, width=width, height=height, dtype=dtype, batch_mode=batch_mode)
-    _check_without(without)
+    check_without(without)
     sampling: dict[str, Any] = {
         "guidance": float(guidance),
         "width": width,
@@ -151,11 +151,12 @@ def _check(*, guidance: float, width: int, height: int, dtype: str, batch_mode: 
             raise GenerationError(f"{side} must lie between 8 and {LARGEST_SIDE} pixels, not {pixels}.")
     if dtype not in DTYPES:
         raise GenerationError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
-    if batch_mode != "fast":
-        raise GenerationError(f"batch_mode must be 'fast', not {batch_mode!r}.")
+    if batch_mode not in BATCH_MODES:
+        raise GenerationError(f"batch_mode must be {' or '.join(map(repr, BATCH_MODES))}, not {batch_mode!r}.")
 
 
-def _check_without(without: Sequence[str]) -> None:
+def check_without(without: Sequence[str]) -> None:
+    """Refuse text encoders that no pipeline can do without."""
     known = {name for family in FAMILIES.values() for name in family.removable}
     if unknown := sorted(set(without) - known):
         raise GenerationError(f"A recipe cannot do without {unknown[0]!r}; it can without {', '.join(sorted(known))}.")

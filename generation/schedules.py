@@ -37,6 +37,23 @@ def get_schedule(
     `shift` is applied once to explicit sigmas (1 leaves them as they are); without it the checkpoint's own shift holds.
     The grid "sd3" stands for the explicit sigmas linspace(1, 1/N, N), so with a shift for Eq. 23 of SD3 applied once.
     """
+    content = checked_schedule(
+        scheduler_class=scheduler_class, steps=steps, shift=shift, sigmas=sigmas, grid=grid, options=options
+    )
+    schedule, _ = Schedule.objects.get_or_create(digest=digest_of(content), defaults=content)
+    return schedule
+
+
+def checked_schedule(
+    *,
+    scheduler_class: str,
+    steps: int,
+    shift: float | None,
+    sigmas: Sequence[float] | None,
+    grid: str,
+    options: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The data of a schedule as it is stored; refused where no scheduler could use it. Nothing is stored here."""
     kind = SCHEDULERS.get(scheduler_class)
     if kind is None:
         raise GenerationError(f"The scheduler {scheduler_class!r} is not known; choose one of {', '.join(SCHEDULERS)}.")
@@ -45,17 +62,15 @@ def get_schedule(
     if sigmas is not None:
         if not kind.takes_sigmas:
             raise GenerationError(f"{scheduler_class} takes no explicit sigmas; leave them out.")
-        _check_sigmas(sigmas, steps, kind)
+        check_sigmas(sigmas, steps, kind)
     _check_options(options or {}, scheduler_class=scheduler_class, has_shift=shift is not None)
-    content = {
+    return {
         "scheduler_class": scheduler_class,
         "options": options or {},
         "steps": steps,
         "shift": None if shift is None else float(shift),
         "sigmas": None if sigmas is None else [float(sigma) for sigma in sigmas],
     }
-    schedule, _ = Schedule.objects.get_or_create(digest=digest_of(content), defaults=content)
-    return schedule
 
 
 def check_steps_and_shift(*, steps: int, shift: float | None) -> None:
@@ -87,7 +102,8 @@ def _check_options(options: dict[str, Any], *, scheduler_class: str, has_shift: 
         raise GenerationError("The shift of a schedule excludes use_dynamic_shifting and flow_shift; leave one out.")
 
 
-def _check_sigmas(sigmas: Sequence[float], steps: int, kind: SchedulerKind) -> None:
+def check_sigmas(sigmas: Sequence[float], steps: int, kind: SchedulerKind) -> None:
+    """Refuse a list of sigmas that a scheduler of this kind could not walk down."""
     if len(sigmas) != steps:
         raise GenerationError(f"{steps} steps need {steps} sigmas, not {len(sigmas)}; the final 0 is added by itself.")
     largest = 1 if kind.sigmas == "flow" else LARGEST_NOISE

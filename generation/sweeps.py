@@ -36,6 +36,10 @@ class Sampler:
     options: Mapping[str, Any] = field(default_factory=dict)
     call_options: Mapping[str, Any] = field(default_factory=dict)
     without: Sequence[str] = ()
+    sigmas: Sequence[float] | None = None
+    dtype: str = "float32"
+    negative_prompt: str = ""
+    batch_mode: str = "fast"
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,17 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
     chosen: dict[tuple[Any, ...], tuple[int, float | None, float]] = {}
     for steps, shift, guidance in combinations:
         check_steps_and_shift(steps=steps, shift=shift)
-        chosen.setdefault((steps, _shifted(steps, shift, grid=grid), guidance), (steps, shift, guidance))
+        moved = shift if sampler.sigmas is not None else _shifted(steps, shift, grid=grid)
+        chosen.setdefault((steps, moved, guidance), (steps, shift, guidance))
     recipes = []
     for steps, shift, guidance in chosen.values():
         schedule = get_schedule(
-            scheduler_class=scheduler_class, steps=steps, shift=shift, grid=grid, options=dict(sampler.options)
+            scheduler_class=scheduler_class,
+            steps=steps,
+            shift=shift,
+            sigmas=sampler.sigmas,
+            grid=grid,
+            options=dict(sampler.options),
         )
         recipe = get_recipe(
             name=_name(checkpoint, axes, sampler, steps=steps, shift=shift, guidance=guidance),
@@ -72,7 +82,10 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
             guidance=guidance,
             width=sampler.width,
             height=sampler.height,
+            dtype=sampler.dtype,
+            negative_prompt=sampler.negative_prompt,
             call_options=dict(sampler.call_options),
+            batch_mode=sampler.batch_mode,
             without=sampler.without,
         )
         recipes.append(recipe)
@@ -110,4 +123,7 @@ def _name(
         parts.append(sampler.scheduler_class.removesuffix("Scheduler"))
     parts += [f"{name} {value}" for name, value in sorted(sampler.options.items())]
     parts += [f"without {name}" for name in sampler.without]
+    parts += [sampler.dtype] if sampler.dtype != Sampler.dtype else []
+    parts += [sampler.batch_mode] if sampler.batch_mode != Sampler.batch_mode else []
+    parts += ["own sigmas"] if sampler.sigmas is not None else []
     return ", ".join(parts)[:200]

@@ -1,12 +1,15 @@
-"""The queues, and what Celery's beat sends and when. Plain data: the settings import it before Django is ready."""
+"""The queues, and what is sent and when. Plain data: the settings import it before Django is ready."""
 
 from typing import Any, Final
 
 DEFAULT_QUEUE: Final = "default"
 GENERATION_QUEUE: Final = "gen.cpu"
 
-SECONDS_BETWEEN_BEATS: Final = 10.0
-SECONDS_BETWEEN_RECONCILIATIONS: Final = 15.0
+SECONDS_BETWEEN_SWEEPS: Final = 6 * 60 * 60.0
+EXIT_HUNG: Final = 75
+"""Exit code of a process that asks its supervisor for another: EX_TEMPFAIL of sysexits.h."""
+LONGEST_IMAGE_TASK_SECONDS: Final = 6 * 60 * 60
+"""Far above the limit of other tasks: weights are loaded and fetched in them, and a hung one ends itself."""
 
 
 def _every(seconds: float, task: str, *arguments: str, queue: str) -> dict[str, Any]:
@@ -15,8 +18,9 @@ def _every(seconds: float, task: str, *arguments: str, queue: str) -> dict[str, 
     return {"task": f"generation.tasks.{task}", "schedule": seconds, "args": list(arguments), "options": options}
 
 
-BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
-    "reconcile-image-jobs": _every(SECONDS_BETWEEN_RECONCILIATIONS, "reconcile", queue=DEFAULT_QUEUE),
-    "heartbeat-of-default": _every(SECONDS_BETWEEN_BEATS, "heartbeat", DEFAULT_QUEUE, queue=DEFAULT_QUEUE),
-    "heartbeat-of-image-makers": _every(SECONDS_BETWEEN_BEATS, "heartbeat", GENERATION_QUEUE, queue=GENERATION_QUEUE),
-}
+def beat_schedule(*, reconciliations: float) -> dict[str, dict[str, Any]]:
+    """What Celery's beat sends, by the seconds between looks for lost work."""
+    return {
+        "reconcile-image-jobs": _every(reconciliations, "reconcile", queue=DEFAULT_QUEUE),
+        "sweep-image-store": _every(SECONDS_BETWEEN_SWEEPS, "sweep_image_store", queue=DEFAULT_QUEUE),
+    }

@@ -1,64 +1,186 @@
 """The work loop of an image worker: claim a micro-batch, make it, store it. Web processes never call this."""
 
 import logging
-import sys
 import time
-from functools import cache
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-from generation import adapters, checkpoints, image_store, jobs, model_folders, recipes
-from generation.errors import GenerationError
-from generation.families import FAMILIES
+from django.conf import settings
+
+from generation import (
+    batch_limits,
+    cancelling,
+    checkpoints,
+    choosing,
+    jobs,
+    making,
+    recipes,
+    stopping,
+    storage_pauses,
+    weights,
+)
+from generation.capabilities import is_image_queue
+from generation.errors import GenerationError, StorageError
 from generation.heartbeats import BusyHeart, beat_heart
-from generation.model_folders import AdapterFile
-from generation.models import Checkpoint, Image, ImageJob, Recipe, Run
-from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
-from generation.timetable import GENERATION_QUEUE
-
-if TYPE_CHECKING:
-    from generation.pipelines.cache import PipelineCache
-    from generation.pipelines.loading import LoadedPipeline
-    from generation.pipelines.sampling import BatchRequest
+from generation.models import Checkpoint, Image, ImageJob, Run
+from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
 
 logger = logging.getLogger(__name__)
-
-DEVICE = "cpu"
-CACHE_BYTES = 4 * 2**30
+LONGEST_UNSTORED_SECONDS: Final = 1.0
+images_made = [0]
 
 
 def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | None = None) -> int:
     """Claim one micro-batch, make its images and store them; how many jobs were taken, 0 when nothing is due."""
-    batch = jobs.claim(worker=worker, most=most, run=run)
+    batch = _claimed(worker, most=most, run=run)
     if not batch:
         return 0
-    heart = BusyHeart(worker=worker, job_ids=[job.pk for job in batch])
-    is_settled = False
+    work = _Work(worker, batch)
     try:
-        with heart.beating():
-            jobs.finish(make_images(batch, heart))
-        is_settled = True
+        with work.heart.beating():
+            try:
+                work.do()
+            finally:
+                work.store()
+    except StorageError as error:  # the fault of no job: what is left goes back, and no attempt is counted
+        storage_pauses.pause_runs_of(work.left, reason=str(error))
     except GenerationError as error:
-        jobs.fail(batch, worker=worker, reason=str(error), is_retryable=error.is_retryable)
-        is_settled = True
+        work.fail(str(error), is_retryable=error.is_retryable)
+    except cancelling.Cancelled:
+        cancelling.give_up(worker=worker, job_ids=work.unsettled)
+        work.left = []
+    except stopping.StopAsked:
+        logger.info("Told to stop: %d images by %s go back.", len(work.left), batch[0].recipe)
     except Exception as error:  # the one place that turns whatever went wrong into rows
-        logger.exception("A batch of %d images by %s failed.", len(batch), batch[0].recipe)
-        jobs.fail(batch, worker=worker, reason=_sentence_of(error), is_retryable=True)
-        is_settled = True
+        logger.exception("A batch of %d images by %s failed.", len(work.left), batch[0].recipe)
+        work.fail(_sentence_of(error), is_retryable=True)
     finally:
-        if not is_settled:  # told to stop: Ctrl-C, or a worker that shuts down
-            jobs.release(batch, worker=worker)
+        if work.left:  # told to stop: a signal, Ctrl-C, or a worker that shuts down
+            jobs.release(work.left, worker=worker)
     return len(batch)
 
 
+class _Work:
+    """A claimed batch in work: `left` are the jobs without an image, `made` the images without a row."""
+
+    def __init__(self, worker: str, batch: list[ImageJob]) -> None:
+        self.worker = worker
+        self.left = list(batch)
+        self.made: list[Image] = []
+        self._stored_at = time.monotonic()
+        self.recipe = batch[0].recipe
+        self.heart = BusyHeart(worker=worker, job_ids=self.unsettled)
+        self._is_wanted = cancelling.CancelWatch(self.unsettled)
+
+    @property
+    def unsettled(self) -> list[int]:
+        return [job.pk for job in self.left]
+
+    def do(self) -> None:
+        """Make all, in parts that fit into memory."""
+        making.wake_up()
+        failures_alone = 0
+        while self.left:
+            part = self.left[: batch_limits.largest_batch(self.recipe, device=making.device_name())]
+            images = self._made(part)
+            if images is not None:
+                self.made += images
+                self.left = self.left[len(part) :]
+                failures_alone = 0
+                if not self.left or time.monotonic() - self._stored_at > LONGEST_UNSTORED_SECONDS:
+                    self.store()
+                continue
+            making.give_memory_back(self.recipe)
+            is_whole = len(part) == 1 or self.recipe.batch_mode == batch_limits.STRICT
+            if not is_whole:
+                batch_limits.learn(self.recipe, device=making.device_name(), largest=len(part) // 2)
+            elif failures_alone == 0:
+                failures_alone = 1
+            else:
+                self.fail(self._too_large(), is_retryable=False, part=part)
+                failures_alone = 0
+
+    def store(self) -> None:
+        """Rows for what is made; small pictures that are drawn one by one share a transaction."""
+        images, self.made = self.made, []
+        if images:
+            jobs.finish(images)
+            images_made[0] += len(images)
+        self._stored_at = time.monotonic()
+
+    def fail(self, reason: str, *, is_retryable: bool, part: Sequence[ImageJob] | None = None) -> None:
+        """Close these jobs, or all that are left, with a reason."""
+        failed = list(self.left if part is None else part)
+        jobs.fail(failed, worker=self.worker, reason=reason, is_retryable=is_retryable)
+        self.left = self.left[len(failed) :]
+
+    def _made(self, part: Sequence[ImageJob]) -> list[Image] | None:
+        """The images, or None where memory ran out. Out here the error is gone, and its frames hold no tensors."""
+        from generation.pipelines.memory import is_out_of_memory
+
+        try:
+            return make_images(list(part), self.heart, also=self._watches(len(part)))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("Out of memory with %d images by %s: %s", len(part), self.recipe, _sentence_of(error))
+        return None
+
+    def _watches(self, images: int) -> Callable[[], None]:
+        # The first call of a batch comes when the pipeline is there, before any step.
+        has_stopped = stopping.StopWatch(steps=(self.recipe.evaluations or 1) + 1, images=images)
+
+        def look() -> None:
+            self._is_wanted()
+            has_stopped()
+
+        return look
+
+    def _too_large(self) -> str:
+        size = f"{self.recipe.width} x {self.recipe.height}"
+        if self.recipe.batch_mode == batch_limits.STRICT:
+            rows = batch_limits.strict_rows(self.recipe)
+            return (
+                f"Out of memory: {size} pixels in strict batches of {rows} do not fit on {making.device_name()}. Use"
+                " batch mode fast, which may draw them one by one, or a larger machine."
+            )
+        return (
+            f"Out of memory: not even one picture of {size} pixels fits on {making.device_name()}, tried twice. Use a"
+            " smaller size, a narrower dtype, or a machine with more memory (the checkpoint's `needs`)."
+        )
+
+
+def make_images(batch: list[ImageJob], heart: BusyHeart, *, also: Callable[[], None] = lambda: None) -> list[Image]:
+    """The images of jobs of one recipe, drawn in one call: files in the store, rows not yet in the database."""
+
+    def on_step() -> None:
+        heart.progressed()
+        also()
+
+    return making.make_images(batch, on_step)
+
+
 def work_for(seconds: float, *, worker: str) -> bool:
-    """Work batches until nothing is due or the time is up; whether work is left."""
-    beat(worker, queue=GENERATION_QUEUE)
+    """Work batches until nothing is due, the time is up or the worker is told to stop; whether work is left."""
+    beat(worker, queue=settings.IMAGE_QUEUE)
     end = time.monotonic() + seconds
-    while work_one_batch(worker):
+    while not stopping.is_asked():
+        if not work_one_batch(worker) and not _fetched_more(worker):
+            return False
         if time.monotonic() > end:
-            return jobs.has_due_jobs()
-    return False
+            return jobs.has_due_jobs(checkpoints=weights.runnable_here())
+    return True
+
+
+def _fetched_more(worker: str) -> bool:
+    """Get weights that due jobs wait for, when there is nothing else to do; whether any came."""
+    if not weights.fetchable():
+        return False
+    # No step is made while files come: their number of hours is not known, and Celery's own limit ends what hangs.
+    with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating():
+        return weights.fetch_most_urgent()
 
 
 def resolve_drafts(worker: str) -> int:
@@ -66,7 +188,7 @@ def resolve_drafts(worker: str) -> int:
     undecided = Checkpoint.objects.filter(state__in=[Checkpoint.State.DRAFT, Checkpoint.State.CHECKING])
     count = 0
     # Hashing and loading large weights takes minutes, in which the worker must not look dead.
-    with BusyHeart(worker=worker, job_ids=[]).beating() as heart:
+    with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating() as heart:
         for checkpoint in undecided.order_by("pk"):
             checkpoints.resolve_checkpoint(checkpoint)
             heart.progressed()
@@ -79,144 +201,64 @@ def resolve_drafts(worker: str) -> int:
 
 def beat(worker: str, *, queue: str) -> None:
     """The heartbeat of a worker that took a message from this queue, so it lives and listens."""
-    if queue != GENERATION_QUEUE:
+    if not is_image_queue(queue):
         beat_heart(worker=worker, queues=[queue])
         return
-    ready = Checkpoint.objects.filter(state=Checkpoint.State.READY)
-    held = {checkpoint: folder for checkpoint in ready if (folder := _folder_or_none(checkpoint))}
-    loaded: list[str] = []
-    device = ""
-    # A heartbeat alone must not cost the seconds that importing torch takes.
-    if "generation.pipelines.sampling" in sys.modules:
-        from generation.pipelines.environment import device_name
-
-        loaded = [checkpoint.name for checkpoint, folder in held.items() if _is_in_memory(checkpoint, folder)]
-        device = device_name(DEVICE)
+    held = weights.held()
     beat_heart(
-        worker=worker, queues=[queue], weights=[checkpoint.name for checkpoint in held], loaded=loaded, device=device
+        worker=worker,
+        queues=[queue],
+        weights=[checkpoint.name for checkpoint in held],
+        fetchable=[checkpoint.name for checkpoint in weights.fetchable()],
+        loaded=[checkpoint.name for checkpoint in _loaded(held)],
+        device=making.device_name() if making.is_awake() else "",
+        images_made=images_made[0],
     )
 
 
-def make_images(batch: list[ImageJob], heart: BusyHeart) -> list[Image]:
-    """The images of a claimed batch: files in the store, rows not yet in the database."""
-    from generation.pipelines import environment, sampling
-
-    recipe = batch[0].recipe
-    checkpoint = recipe.checkpoint
-    if checkpoint is None:
-        raise GenerationError(f"{recipe} stands for a service; upload its images instead.")
-    loaded, files = _loaded_for(recipe, checkpoint)
-    heart.progressed()
-    started = time.monotonic()
-    sampled = sampling.sample(loaded, _request_of(batch, files), on_step=heart.progressed)
-    if sampled.schedule.sigmas != recipe.resolved_sigmas or sampled.schedule.timesteps != recipe.resolved_timesteps:
-        raise GenerationError(
-            f"diffusers {environment.versions()['diffusers']} gives {recipe.name!r} other sigmas than those it"
-            " was checked with, so its images would not compare; install the earlier version, or make a new recipe."
-        )
-    making = Making(
-        pipeline_class=checkpoint.pipeline_class,
-        scheduler_class=sampled.scheduler_class,
-        scheduler_config=sampled.scheduler_config,
-        sigmas=sampled.schedule.sigmas,
-        timesteps=sampled.schedule.timesteps,
-        batch_size=len(batch),
-        device=environment.device_name(DEVICE),
-        versions=environment.versions(),
-        fixed_arguments=dict(FAMILIES[checkpoint.pipeline_class].call_arguments),
+def _claimed(worker: str, *, most: int, run: Run | None) -> list[ImageJob]:
+    held = weights.held()
+    loaded = {checkpoint.pk for checkpoint in _loaded(held)}
+    # As many as are worth one claim, also where memory lets them be drawn one by one: a claim costs as much as steps.
+    batch = jobs.claim(
+        worker=worker,
+        most=most,
+        run=run,
+        checkpoints=weights.runnable_here(held),
+        loaded=loaded,
+        longest_wait=_turns.longest_wait(),
     )
-    encoded = [sampling.encode_png(picture) for picture in sampled.pictures]
-    seconds = (time.monotonic() - started) / len(batch)
-    return [
-        _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds)
-        for job, data, picture in zip(batch, encoded, sampled.pictures, strict=True)
-    ]
+    if batch and batch[0].recipe.checkpoint_id not in loaded:
+        _turns.loads()
+    return batch
 
 
-def _loaded_for(recipe: Recipe, checkpoint: Checkpoint) -> "tuple[LoadedPipeline, tuple[AdapterFile, ...]]":
-    """The pipeline from memory or disk, and the adapters to use on it; what is read is verified before."""
-    from generation.pipelines.loading import Source
+class Turns:
+    """A pipeline that was loaded stays in turn for a while, however long others wait, or loading were all it did."""
 
-    parts = adapters.parts_of(checkpoint)
-    source = Source(
-        folder=model_folders.folder_of(parts.base),
-        pipeline_class=checkpoint.pipeline_class,
-        dtype=recipe.dtype,
-        device=DEVICE,
-        without=tuple(recipe.without),
-    )
-    files = adapters.files_of(parts.adapters, checkpoint.file_hashes)
-    if source not in _cache().sources() or not {file.name for file in files} <= _cache().adapters(source):
-        adapters.verify_parts(parts, checkpoint.file_hashes)
-    return _cache().get(source), files
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._loaded_at = float("-inf")
 
+    def loads(self) -> None:
+        """Another pipeline is loaded now."""
+        self._loaded_at = self._clock()
 
-def _request_of(batch: list[ImageJob], files: tuple[AdapterFile, ...]) -> "BatchRequest":
-    from generation.pipelines.sampling import BatchRequest
-    from generation.pipelines.schedules import ScheduleSpec
-
-    recipe = batch[0].recipe
-    schedule = recipe.schedule
-    if schedule is None:
-        raise GenerationError(f"{recipe} has no schedule.")
-    return BatchRequest(
-        prompts=tuple(job.prompt_text for job in batch),
-        seeds=tuple(seed_for(prompt_text=job.prompt_text, sample=job.sample) for job in batch),
-        spec=ScheduleSpec.of(schedule),
-        guidance=recipe.guidance,
-        width=recipe.width,
-        height=recipe.height,
-        negative_prompt=recipe.negative_prompt,
-        call_options=recipe.call_options,
-        adapters=files,
-    )
+    def longest_wait(self) -> timedelta | None:
+        """After which wait a job goes before those of loaded pipelines; None while the turn lasts."""
+        is_in_turn = self._clock() - self._loaded_at < choosing.LONGEST_WAIT.total_seconds()
+        return None if is_in_turn else choosing.LONGEST_WAIT
 
 
-def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: float) -> Image:
-    recipe = job.recipe
-    record = record_of(recipe=recipe, prompt_text=job.prompt_text, sample=job.sample, making=making)
-    return Image(
-        recipe=recipe,
-        job=job,
-        prompt_text=job.prompt_text,
-        prompt_digest=text_digest(job.prompt_text),
-        sample=job.sample,
-        request_digest=job.request_digest,
-        seed=seed_for(prompt_text=job.prompt_text, sample=job.sample),
-        file_sha256=image_store.put(data, suffix=".png"),
-        pixels_sha256=pixels_digest(rgb, width=recipe.width, height=recipe.height),
-        width=recipe.width,
-        height=recipe.height,
-        size_bytes=len(data),
-        seconds=seconds,
-        provenance=record,
-        provenance_digest=digest_of(record),
-    )
+_turns = Turns()
 
 
-def _folder_or_none(checkpoint: Checkpoint) -> Path | None:
-    try:
-        parts = adapters.parts_of(checkpoint)
-        for adapter in parts.adapters:
-            model_folders.place_of(adapter.path)
-        return model_folders.folder_of(parts.base)
-    except GenerationError:
-        return None
-
-
-def _is_in_memory(checkpoint: Checkpoint, folder: Path) -> bool:
-    files = adapters.files_of(adapters.parts_of(checkpoint).adapters, checkpoint.file_hashes)
-    names = {file.name for file in files}
-    return any(source.folder == folder and names <= _cache().adapters(source) for source in _cache().sources())
+def _loaded(held: dict[Checkpoint, Path]) -> list[Checkpoint]:
+    if not making.is_awake():
+        return []
+    return [checkpoint for checkpoint, folder in held.items() if making.is_in_memory(checkpoint, folder)]
 
 
 def _sentence_of(error: Exception) -> str:
     said = str(error).strip().split("\n")[0] or "no message"
     return f"The pipeline stopped with {type(error).__name__}: {said[:500]}"
-
-
-@cache
-def _cache() -> "PipelineCache":
-    from generation.pipelines.cache import PipelineCache
-
-    return PipelineCache(budget_bytes=CACHE_BYTES)

@@ -186,7 +186,7 @@ def test_every_periodic_task_exists_and_goes_to_a_queue_that_is_served() -> None
     shown = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
     queues = {entry["options"]["queue"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
-    assert queues == {"default", "gen.cpu"}
+    assert queues == {"default"}
 
 
 INLINE = {

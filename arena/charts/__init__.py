@@ -4,6 +4,7 @@ from arena.charts.forest import forest_chart
 from arena.charts.fronts import fronts_chart
 from arena.charts.matrix import matrix_chart
 from arena.charts.rendering import Chart, render
+from arena.charts.scatter import scatter_chart
 from arena.charts.steps import steps_chart
 
-__all__ = ["Chart", "forest_chart", "fronts_chart", "matrix_chart", "render", "steps_chart"]
+__all__ = ["Chart", "forest_chart", "fronts_chart", "matrix_chart", "render", "scatter_chart", "steps_chart"]

@@ -1,9 +1,12 @@
 """The rows of the arena, re-exported so that callers write `from arena.models import Vote`."""
 
+from arena.models.api_tokens import ApiToken
 from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
+from arena.models.images import ImageReport
+from arena.models.networks import NetworkCount, NetworkKey
 from arena.models.raters import (
     Admission,
     Consent,
@@ -18,6 +21,7 @@ from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Stu
 __all__ = [
     "Admission",
     "Amendment",
+    "ApiToken",
     "AuditEvent",
     "Ballot",
     "Consent",
@@ -27,7 +31,10 @@ __all__ = [
     "Exclusion",
     "Fit",
     "FrontSorting",
+    "ImageReport",
     "Invitation",
+    "NetworkCount",
+    "NetworkKey",
     "Provider",
     "ProviderEvent",
     "Rater",

@@ -55,6 +55,11 @@ class Ballot(models.Model):
     issued_at = models.DateTimeField(auto_now_add=True)
     shown_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
+    first_answers = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Criterion key to choice, for questions that were answered before the prompt was shown.",
+    )
     supersedes = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
     )
@@ -96,17 +101,17 @@ class VoteQuerySet(models.QuerySet["Vote"]):
         """Votes that say something about the pair: everything but skips."""
         return self.exclude(choice=Vote.Choice.SKIP)
 
+    def standing(self) -> Self:
+        """Votes on ballots that were not undone."""
+        return self.exclude(ballot__state=Ballot.State.SUPERSEDED)
+
     def countable(self) -> Self:
         """Answers on ordinary ballots: what counts unless somebody takes it back. That a vote is one never changes."""
         return self.answers().filter(is_ordinary=True)
 
     def counted(self) -> Self:
         """Votes that fits and targets may count: countable ones on ballots not superseded, and not excluded."""
-        return (
-            self.countable()
-            .exclude(ballot__state=Ballot.State.SUPERSEDED)
-            .exclude(pk__in=Exclusion.objects.excluded_vote_ids())
-        )
+        return self.countable().standing().exclude(pk__in=Exclusion.objects.excluded_vote_ids())
 
 
 class Vote(models.Model):

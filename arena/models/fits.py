@@ -12,7 +12,7 @@ class Fit(models.Model):
     criterion = models.ForeignKey(Criterion, on_delete=models.PROTECT, related_name="fits")
     selection = models.JSONField(help_text="Which votes: strata, exclusions.")
     selection_digest = models.CharField(max_length=64)
-    options = models.JSONField(help_text="Model, tie rule, bootstrap, seed.")
+    options = models.JSONField(help_text="Model, tie rule, side bias, clusters, covariance, level.")
     options_digest = models.CharField(max_length=64)
     votes_digest = models.CharField(max_length=64, help_text="Order-free digest of the votes it saw.")
     vote_count = models.PositiveIntegerField()

@@ -27,6 +27,9 @@ class Rater(models.Model):
         default=dict, blank=True, help_text="A simulated rater's seed and taste; empty for people."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="When everything that led from the votes to a person was erased."
+    )
 
     class Meta:
         ordering = ["id"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import f
 
-from arena.ranking.intervals import Intervals, t_quantile
+from arena.ranking.intervals import Intervals, normal_quantile, t_quantile, wider
 from arena.ranking.stacked import Composite, Stacked, composite
 
 Floats = NDArray[np.float64]
@@ -76,7 +76,7 @@ def pool(stacked: Stacked, *, spread: float | None = None, level: float = 0.95) 
     weights = _weights(stacked, basis, across, variance)
     remaining = weights - np.eye(len(weights))
     left_open = variance * remaining @ remaining.T
-    noise = (stacked.covariance, *stacked.floors, _independent(stacked))
+    noise = (stacked.covariance, *stacked.floors, stacked.independent())
     lifted = _lifted(basis, number)
     uncertain = [weights @ lifted.T @ each @ lifted @ weights.T + left_open for each in noise]
     found = weights @ seen
@@ -145,19 +145,13 @@ def _weights(stacked: Stacked, basis: Floats, across: Floats, variance: float) -
     return np.asarray(np.linalg.solve(information + across / variance, information), dtype=np.float64)
 
 
-def _independent(stacked: Stacked) -> Floats:
-    """(C K, C K) covariance if votes were independent: no error is taken to lie below, as in each category alone."""
-    known = stacked.contenders
-    whole = np.zeros_like(stacked.covariance)
-    for place, precision in enumerate(stacked.precisions):
-        own = slice(place * known, (place + 1) * known)
-        whole[own, own] = precision.fit.covariance[:known, :known]
-    return whole
-
-
 def _intervals(stacked: Stacked, basis: Floats, found: Floats, uncertain: Sequence[Floats], level: float) -> Intervals:
-    """(K,) with the largest of several errors of contrasts."""
+    """(K,) the widest by several covariances of contrasts: Student's t of clusters, the last z of independent votes.
+
+    As for one criterion: what all votes say is known too well for the t of few clusters.
+    """
     estimate: Floats = basis @ found
-    variances = np.max([np.diagonal(basis @ each @ basis.T) for each in uncertain], axis=0)
-    width = t_quantile(stacked.degrees_of_freedom, level) * np.sqrt(np.maximum(variances, 0))
+    variances = [np.maximum(np.diagonal(basis @ each @ basis.T), 0) for each in uncertain]
+    clustered: Floats = np.max(variances[:-1], axis=0)
+    width = wider(clustered, variances[-1], t_quantile(stacked.degrees_of_freedom, level), normal_quantile(level))
     return Intervals(estimate, estimate - width, estimate + width)

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ranking import likelihoods
 from arena.ranking.firth import Penalised
 from arena.ranking.fitted import ModelFit
-from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, OUTCOMES, RIGHT, TIE, Votes
+from arena.ranking.score_tables import ScoreTables, counted_outcomes
+from arena.ranking.tallies import NOBODY, OUTCOMES, Votes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -27,6 +27,8 @@ _KEPT_OF_THE_REMOVED = 1e-6
 # Clusters whose leverage is above this are left out exactly, the others by a series that ends below the error.
 _LIGHT = 0.03
 _SERIES_ERROR = 1e-3
+# Labels up to so many times the number of votes are counted in an array of that size, others are sorted.
+_SPARSE = 16
 # So many votes nearly always show every contender in more clusters than are asked for.
 _SAMPLE = 20_000
 
@@ -35,58 +37,26 @@ _SAMPLE = 20_000
 class Partition:
     """Counted votes on K contenders by cluster.
 
-    of_vote:     intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
-    left, right: intp (n,), places in a flattened table (count + 1, K) of clusters and contenders
+    of_vote: intp (n,), 0 .. count-1; count for a vote that belongs to no cluster
     """
 
     of_vote: Integers
     count: int
-    left: Integers
-    right: Integers
+    votes: Votes
+
+    @cached_property
+    def left(self) -> Integers:
+        """(n,) places in a flattened table (count + 1, K) of clusters and contenders on the left."""
+        return self.of_vote * self.votes.contenders + self.votes.left
+
+    @cached_property
+    def right(self) -> Integers:
+        """(n,) the same of contenders on the right."""
+        return self.of_vote * self.votes.contenders + self.votes.right
 
     def first(self, votes: int) -> Partition:
         """Of so many votes from the start."""
-        return Partition(self.of_vote[:votes], self.count, self.left[:votes], self.right[:votes])
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreTables:
-    """What a vote with each outcome in each ordered pair says, float (K, K, 4): zero where it is not counted.
-
-    eta, phi: slopes of its log-likelihood; bend_eta, bend_cross, bend_phi: its negative second derivatives
-    """
-
-    eta: Floats
-    phi: Floats
-    bend_eta: Floats
-    bend_cross: Floats
-    bend_phi: Floats
-
-    @classmethod
-    def of(cls, fit: ModelFit) -> ScoreTables:
-        problem = fit.problem
-        strengths = problem.strengths(fit.parameters)
-        eta = strengths[:, None] - strengths[None, :] + (fit.side_bias or 0.0)
-        level = np.array(fit.parameters[-1] if problem.has_ties else 0.0)
-        chance = likelihoods.chances(problem.link, eta, level)
-        slope = likelihoods.slopes(problem.link, chance, level)
-        bend = likelihoods.bends(problem.link, chance, level)
-        counted = _counted_outcomes(fit)
-
-        def table(parts: tuple[Floats, Floats, Floats]) -> Floats:
-            whole = np.zeros((*eta.shape, OUTCOMES))
-            for outcome, part in zip((LEFT, TIE, RIGHT, BOTH_BAD), (*parts, parts[1]), strict=True):
-                if outcome in counted:
-                    whole[:, :, outcome] = part
-            return whole
-
-        return cls(
-            eta=table((slope[0].eta, slope[1].eta, slope[2].eta)),
-            phi=table((slope[0].phi, slope[1].phi, slope[2].phi)),
-            bend_eta=table((bend[0].eta, bend[1].eta, bend[2].eta)),
-            bend_cross=table((bend[0].cross, bend[1].cross, bend[2].cross)),
-            bend_phi=table((bend[0].phi, bend[1].phi, bend[2].phi)),
-        )
+        return Partition(self.of_vote[:votes], self.count, _rows_of(self.votes, slice(votes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +84,7 @@ class ScoredVotes:
     @cached_property
     def counted(self) -> Flags | None:
         """(n,) which votes the fit has seen; None where it has seen all."""
-        outcomes = _counted_outcomes(self.fit)
+        outcomes = counted_outcomes(self.fit)
         if len(outcomes) == OUTCOMES:
             return None
         flags: Flags = np.isin(np.arange(OUTCOMES), list(outcomes))[self.votes.outcome]
@@ -171,25 +141,40 @@ class ScoredVotes:
         return self._summed(partition, by_eta, by_phi)
 
     def meat(self, partition: Partition) -> Floats:
-        """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores.
-
-        Clusters of one vote, as most pairs of a rater and a prompt are, need no row of their own: they are counted.
-        """
+        """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores."""
         if partition.count * self.fit.contenders <= _CHUNK:
             scores = self.scores(partition)
             return scores.T @ scores
-        alone = np.bincount(partition.of_vote, minlength=partition.count + 1) == 1
-        alone[-1] = False
-        single = alone[partition.of_vote]
+        number = np.bincount(partition.of_vote, minlength=partition.count + 1)
+        return self._mixed_meat(partition.of_vote, number, partition.of_vote < partition.count)
+
+    def cell_meat(self, one: Partition, other: Partition) -> Floats:
+        """The same of the votes of one rater on one prompt."""
+        if one.count * other.count * self.fit.contenders <= _CHUNK:
+            return self.meat(self.cells(one, other))
+        cell, cells = one.of_vote * other.count + other.of_vote, (one.count + 1) * other.count + 1
+        if cells > _SPARSE * len(cell):
+            cell = np.unique(cell, return_inverse=True)[1]
+            cells = int(cell.max(initial=0)) + 1
+        inside = (one.of_vote < one.count) & (other.of_vote < other.count)
+        number = np.bincount(cell if inside.all() else cell[inside], minlength=cells)
+        return self._mixed_meat(cell, number, inside)
+
+    def _mixed_meat(self, of_vote: Integers, number: Integers, inside: Flags) -> Floats:
+        """Clusters of one vote, as most pairs of a rater and a prompt are, need no row of their own: they are counted.
+
+        of_vote: (n,) labels of clusters; number: how many votes inside each label has; inside: (n,)
+        """
+        single = (number == 1)[of_vote] & inside
         whole = self._single_meat(single)
-        rows = np.flatnonzero(~single & (partition.of_vote < partition.count))
-        rows = rows[np.argsort(partition.of_vote[rows], kind="stable")]
-        number = np.cumsum(np.diff(partition.of_vote[rows], prepend=-1) > 0) - 1
+        rows = np.flatnonzero(inside & ~single)
+        rows = rows[np.argsort(of_vote[rows], kind="stable")]
+        place = np.cumsum(np.diff(of_vote[rows], prepend=-1) > 0) - 1
         step = max(1, _CHUNK // self.fit.contenders)
-        for first in range(0, int(number.max(initial=-1)) + 1, step):
-            part = slice(*np.searchsorted(number, [first, first + step]))
+        for first in range(0, int(place.max(initial=-1)) + 1, step):
+            part = slice(*np.searchsorted(place, [first, first + step]))
             some = ScoredVotes(self.fit, _rows_of(self.votes, rows[part]))
-            scores = some.scores(some._partition(number[part] - first))
+            scores = some.scores(some._partition(place[part] - first))
             whole += scores.T @ scores
         return whole
 
@@ -226,6 +211,12 @@ class ScoredVotes:
 
         CR3: Bell & McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen & Webb 2023, J. Econometrics 232:272.
         """
+        if partition.count * self.fit.contenders**2 * OUTCOMES <= len(self.votes):
+            counted, small = self._condensed(partition)
+            return counted._left_out(small)
+        return self._left_out(partition)
+
+    def _left_out(self, partition: Partition) -> Floats:
         scores = self.scores(partition)
         leverage = self.leverages(partition)
         shifts = np.empty_like(scores)
@@ -236,6 +227,18 @@ class ScoredVotes:
         if len(heavy):
             shifts[heavy] = self._exactly(partition, scores[heavy], heavy)
         return shifts @ self.fit.centring.T
+
+    def _condensed(self, partition: Partition) -> tuple[ScoredVotes, Partition]:
+        """The same votes counted, one row for each cluster, ordered pair and outcome: few clusters have many alike."""
+        known = self.fit.contenders
+        cells = known**2 * OUTCOMES
+        mass = _totals(partition.of_vote * cells + self.code, self.weight, partition.count * cells)
+        rows = np.flatnonzero(mass[: partition.count * cells])
+        cluster, code = np.divmod(rows, cells)
+        pair, outcome = np.divmod(code, OUTCOMES)
+        left, right = np.divmod(pair, known)
+        votes = Votes(left, right, outcome, known, weight=mass[rows])
+        return ScoredVotes(self.fit, votes), Partition(cluster, partition.count, votes)
 
     def _by_series(self, partition: Partition, scores: Floats, leverage: float, *, out: Floats) -> None:
         """(I - V H)^-1 V u = V u + V H V u + ..., as far as it matters at this leverage."""
@@ -333,8 +336,7 @@ class ScoredVotes:
 
     def _partition(self, labels: NDArray[np.integer[Any]]) -> Partition:
         of_vote, count = _numbered(labels, self.counted)
-        place = of_vote * self.fit.contenders
-        return Partition(of_vote, count, place + self.votes.left, place + self.votes.right)
+        return Partition(of_vote, count, self.votes)
 
     def _weighted(self, table: Floats) -> Floats:
         """(n,) the value of each vote, by its weight."""
@@ -363,32 +365,27 @@ def _totals(places: Integers, values: Floats | None, size: int) -> Floats:
     return np.bincount(places, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
-def _counted_outcomes(fit: ModelFit) -> set[int]:
-    counted = {LEFT, TIE, RIGHT, BOTH_BAD}
-    if fit.both_bad == "drop":
-        counted -= {BOTH_BAD}
-    return counted - {TIE, BOTH_BAD} if fit.ties == "drop" else counted
-
-
 def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[Integers, int]:
     """Labels of counted votes numbered from 0 in their order; those of nobody, and of no counted vote, come last."""
     inside = None if labels.min(initial=0) > NOBODY else labels != NOBODY
     if counted is not None:
         inside = counted if inside is None else inside & counted
     highest = int(labels.max(initial=0))
-    if highest > 8 * len(labels) + 1_000_000:
+    if highest > _SPARSE * len(labels):
         labels = np.unique(labels, return_inverse=True)[1]
         highest = int(labels.max(initial=0))
     present = np.zeros(highest + 1, dtype=bool)
-    present[labels if inside is None else labels[inside]] = True
+    # Indices of any other type would be converted piece by piece, which takes twice as long.
+    places: Integers = labels.astype(np.intp, copy=False)
+    present[places if inside is None else places[inside]] = True
     number = np.cumsum(present, dtype=np.intp) - 1
     count = int(number[-1]) + 1
     if inside is None:
         # Labels that leave no number out are their own numbers.
-        return labels.astype(np.intp, copy=False) if count == len(present) else number[labels], count
-    return np.where(inside, number[labels], count), count
+        return places if count == len(present) else number[places], count
+    return np.where(inside, number[places], count), count
 
 
-def _rows_of(votes: Votes, rows: Integers) -> Votes:
+def _rows_of(votes: Votes, rows: Integers | slice) -> Votes:
     weight = None if votes.weight is None else votes.weight[rows]
     return Votes(votes.left[rows], votes.right[rows], votes.outcome[rows], votes.contenders, weight=weight)

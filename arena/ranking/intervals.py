@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammaincc, logit, stdtrit
+from scipy.special import expit, gammaincc, stdtrit
 
 from arena.ranking import likelihoods
 from arena.ranking.largest_differences import largest_differences, root
 from arena.ranking.precision import Precision
-from arena.ranking.profiles import profile_interval
+from arena.ranking.profiles import profile_intervals
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -28,7 +28,7 @@ _KEPT_OF_INDEPENDENT = 0.4
 # Of the search for a quantile: its level is met to this.
 _EXACT = 1e-10
 _MOST_STEPS = 200
-# Profile intervals cost two dozen fits each; above so many the symmetric ones have to do.
+# Profile intervals cost a dozen fits each; above so many the symmetric ones have to do.
 _MOST_PROFILES = 60
 # Log odds beyond which a chance is 0 or 1.
 _CERTAIN = 300.0
@@ -54,16 +54,15 @@ class RankRanges:
 def strength_intervals(precision: Precision, *, level: float = 0.95) -> Intervals:
     """(K,) log strengths, each against the mean of its component."""
     fit = precision.fit
-    quantile, plain = t_quantile(precision.degrees_of_freedom, level), _normal_quantile(level)
+    quantile, plain = t_quantile(precision.degrees_of_freedom, level), normal_quantile(level)
     clustered, independent = precision.differences_by_source
-    reach = _wider(np.diagonal(clustered), np.diagonal(independent), quantile, plain)
+    reach = wider(np.diagonal(clustered), np.diagonal(independent), quantile, plain)
     reach[np.isnan(precision.standard_errors)] = np.nan
     low, high = fit.strengths - reach, fit.strengths + reach
     flagged = np.flatnonzero(_escaped(precision) & ~np.isnan(precision.standard_errors))
     if len(flagged) <= _MOST_PROFILES:
-        for contender in flagged:
-            ends = _profile(precision, fit.centring[contender], float(quantile[contender]), plain)
-            low[contender], high[contender] = ends
+        ends = _profiled(precision, fit.centring[flagged], quantile[flagged], np.full(len(flagged), plain))
+        low[flagged], high[flagged] = ends.T
     return Intervals(fit.strengths, low, high)
 
 
@@ -71,12 +70,12 @@ def difference_intervals(precision: Precision, *, level: float = 0.95, simultane
     """(K, K) log strength of the row less that of the column; simultaneous ones hold for all pairs of a component."""
     gaps = precision.fit.strengths[:, None] - precision.fit.strengths[None, :]
     quantile = t_quantile(precision.degrees_of_freedom, level)
-    plain = np.full_like(quantile, _normal_quantile(level))
+    plain = np.full_like(quantile, normal_quantile(level))
     if simultaneous:
         for members in precision.fit.members():
             quantile[members] = critical_value(precision, members, level=level)
             plain[members] = critical_value(precision, members, level=level, clustered=False)
-    reach = _wider(*precision.differences_by_source, quantile[:, None], plain[:, None])
+    reach = wider(*precision.differences_by_source, quantile[:, None], plain[:, None])
     reach[np.isnan(precision.difference_errors)] = np.nan
     low, high = gaps - reach, gaps + reach
     _sharpen(precision, quantile, plain, low, high)
@@ -93,9 +92,11 @@ def win_probability_intervals(precision: Precision, *, level: float = 0.95) -> I
         return Intervals(win, expit(gaps.low), expit(gaps.high))
     chance, by_eta, by_phi = _chances(precision)
     slope = (by_eta[0] - by_eta[2]) / 2, (by_phi[0] - by_phi[2]) / 2
-    low, high = _logit_interval(precision, (1 + chance[0] - chance[2]) / 2, *slope, level=level)
+    # Each as a sum, not as one less the other: of a chance next to 1 that would leave nothing.
+    share, rest = chance[0] + chance[1] / 2, chance[2] + chance[1] / 2
+    low, high = _logit_interval(precision, share, rest, *slope, level=level)
     quantile = t_quantile(precision.degrees_of_freedom, level)
-    plain = np.full_like(quantile, _normal_quantile(level))
+    plain = np.full_like(quantile, normal_quantile(level))
     for (row, column), (lowest, highest) in _profiles(precision, quantile, plain):
         # Infinite ends have no chances to work out, and these differ from 0 and 1 by nothing that shows.
         reached = np.clip([lowest, highest], -_CERTAIN, _CERTAIN)
@@ -111,8 +112,9 @@ def outcome_probability_intervals(precision: Precision, *, level: float = 0.95) 
     if precision.fit.problem.has_ties:
         chance, by_eta, by_phi = _chances(precision)
         for outcome in range(3):
+            rest = chance[(outcome + 1) % 3] + chance[(outcome + 2) % 3]
             low[:, :, outcome], high[:, :, outcome] = _logit_interval(
-                precision, chance[outcome], by_eta[outcome], by_phi[outcome], level=level
+                precision, chance[outcome], rest, by_eta[outcome], by_phi[outcome], level=level
             )
     return Intervals(estimate, low, high)
 
@@ -197,13 +199,13 @@ def _critical_value(precision: Precision, members: Integers, level: float) -> fl
     if df > _MANY_CLUSTERS:
         return max(single, _joint_quantile(largest_differences(own, moving), df, level, single))
     largest = largest_differences(own, moving, degrees_of_freedom=df, least=_KEPT_OF_INDEPENDENT * independent)
-    return max(_normal_quantile(level), float(np.quantile(largest, level)))
+    return max(normal_quantile(level), float(np.quantile(largest, level)))
 
 
 def _plain_critical_value(precision: Precision, members: Integers, level: float) -> float:
     place = np.ix_(members, members)
     moving = _moving(precision, members, precision.differences_by_source[1][place])
-    single = _normal_quantile(level)
+    single = normal_quantile(level)
     if np.count_nonzero(moving) < 4:
         return single
     return max(single, float(np.quantile(largest_differences(precision.floors[-1][place], moving), level)))
@@ -282,9 +284,9 @@ def _chances(precision: Precision) -> tuple[list[Floats], list[Floats], list[Flo
 
 
 def _logit_interval(
-    precision: Precision, value: Floats, by_eta: Floats, by_phi: Floats, *, level: float
+    precision: Precision, value: Floats, rest: Floats, by_eta: Floats, by_phi: Floats, *, level: float
 ) -> tuple[Floats, Floats]:
-    """(K, K) ends of delta-method intervals for a chance, made on the logit scale."""
+    """(K, K) ends of delta-method intervals for a chance, made on the logit scale; rest is what it lacks of 1."""
     known, each = precision.fit.contenders, []
     # As contrasts these would be K^2 rows of K numbers: gigabytes for some hundred contenders.
     for covariance in (precision.covariance, *precision.floors[-1:]):
@@ -294,9 +296,10 @@ def _logit_interval(
         each.append(np.maximum(by_eta**2 * spread + 2 * by_eta * by_phi * cross + by_phi**2 * covariance[-1, -1], 0))
     clustered, independent = each[0], each[-1] if precision.floors else np.zeros_like(each[0])
     quantile = t_quantile(precision.degrees_of_freedom, level)[:, None]
-    reach = _wider(clustered, independent, quantile, _normal_quantile(level)) / (value * (1 - value))
+    reach = wider(clustered, independent, quantile, normal_quantile(level)) / (value * rest)
     reach[np.isnan(precision.difference_errors)] = np.nan
-    return expit(logit(value) - reach), expit(logit(value) + reach)
+    middle = np.log(value) - np.log(rest)
+    return expit(middle - reach), expit(middle + reach)
 
 
 def _escaped(precision: Precision) -> Flags:
@@ -305,13 +308,14 @@ def _escaped(precision: Precision) -> Flags:
     return np.array([bool(unbounded & set(own)) and "firth" in own for own in precision.fit.flags], dtype=bool)
 
 
-def _wider(clustered: Floats, independent: Floats, quantile: Floats, plain: Floats | float) -> Floats:
+def wider(clustered: Floats, independent: Floats, quantile: Floats, plain: Floats | float) -> Floats:
     """Half the width of the wider of two intervals: by clusters, and as if votes were independent."""
-    wider: Floats = np.maximum(quantile * np.sqrt(clustered), plain * np.sqrt(independent))
-    return wider
+    reach: Floats = np.maximum(quantile * np.sqrt(clustered), plain * np.sqrt(independent))
+    return reach
 
 
-def _normal_quantile(level: float) -> float:
+def normal_quantile(level: float) -> float:
+    """Two-sided quantile of the normal distribution."""
     return float(t_quantile(np.array(np.inf), level))
 
 
@@ -328,11 +332,11 @@ def _profiles(
     rows, columns = np.nonzero(np.triu(_apart(precision) & ~np.isnan(precision.difference_errors), 1))
     if len(rows) > _MOST_PROFILES:
         return []
+    contrasts = np.zeros((len(rows), len(precision.covariance)))
+    contrasts[np.arange(len(rows)), rows], contrasts[np.arange(len(rows)), columns] = 1, -1
     found = []
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        contrast = np.zeros(len(precision.covariance))
-        contrast[row], contrast[column] = 1, -1
-        low, high = _profile(precision, contrast, float(quantile[row]), float(plain[row]))
+    ends = _profiled(precision, contrasts, quantile[rows], plain[rows])
+    for row, column, (low, high) in zip(rows.tolist(), columns.tolist(), ends.tolist(), strict=True):
         found += [((row, column), (low, high)), ((column, row), (-high, -low))]
     return found
 
@@ -351,14 +355,22 @@ def _apart(precision: Precision) -> Flags:
     return apart
 
 
-def _profile(precision: Precision, contrast: Floats, quantile: float, plain: float) -> tuple[float, float]:
-    """Found once for a precision, contrast and quantiles: ranks and tiers ask for the same ones."""
-    asked = (contrast.tobytes(), quantile, plain)
-    if asked in precision.profiles:
-        return precision.profiles[asked]
-    unit = float(contrast @ precision.fit.bread @ contrast)
-    clustered, independent = (float(part[0]) for part in precision.variances_by_source(contrast[None, :]))
-    # What a small study's clusters show may be less than nothing: the likelihood itself is the least there is.
-    reach = max(quantile * np.sqrt(clustered / unit), plain * max(1.0, np.sqrt(independent / unit)))
-    precision.profiles[asked] = profile_interval(precision.fit, contrast, reach=float(reach))
-    return precision.profiles[asked]
+def _profiled(precision: Precision, contrasts: Floats, quantiles: Floats, plains: Floats) -> Floats:
+    """(n, 2) profile intervals of contrasts (n, K [+ 1] [+ 1]).
+
+    Found once for a precision, contrast and quantiles: ranks and tiers ask for the same ones.
+    """
+    asked = [
+        (contrast.tobytes(), float(quantile), float(plain))
+        for contrast, quantile, plain in zip(contrasts, quantiles, plains, strict=True)
+    ]
+    new = np.array([number for number, key in enumerate(asked) if key not in precision.profiles], dtype=np.intp)
+    if len(new):
+        units = ((contrasts[new] @ precision.fit.bread) * contrasts[new]).sum(axis=1)
+        clustered, independent = precision.variances_by_source(contrasts[new])
+        # What a small study's clusters show may be less than nothing: the likelihood itself is the least there is.
+        inflated = plains[new] * np.maximum(1.0, np.sqrt(independent / units))
+        reaches = np.maximum(quantiles[new] * np.sqrt(clustered / units), inflated)
+        for number, (low, high) in zip(new, profile_intervals(precision.fit, contrasts[new], reaches), strict=True):
+            precision.profiles[asked[number]] = float(low), float(high)
+    return np.array([precision.profiles[key] for key in asked]).reshape(-1, 2)

@@ -18,6 +18,10 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 Link = Literal["half", "davidson", "rao-kupper"]
 TRINOMIAL: Final[tuple[Link, ...]] = ("davidson", "rao-kupper")
+# Place of ties among left, tie and right.
+_TIED: Final = 1
+_LN2: Final = float(np.log(2))
+_FARTHEST: Final = 300.0
 
 
 class Chances(NamedTuple):
@@ -71,17 +75,42 @@ def slopes(link: Link, chance: Chances, phi: Floats) -> tuple[Slopes, Slopes, Sl
     none = np.zeros_like(left)
     if link == "half":
         return Slopes(right, none), Slopes((right - left) / 2, none), Slopes(-left, none)
-    lean = left - right
+    lean, decided = left - right, left + right
+    # One less a chance is the sum of the two others: taken from 1 it would be rounding where nearly all tie, or none.
     if link == "davidson":
-        return Slopes((1 - lean) / 2, -tie), Slopes(-lean / 2, 1 - tie), Slopes(-(1 + lean) / 2, -tie)
-    return Slopes(1 - left, left - 1), Slopes(-lean, 1 / np.tanh(phi) - tie), Slopes(right - 1, right - 1)
+        return Slopes(right + tie / 2, -tie), Slopes(-lean / 2, decided), Slopes(-left - tie / 2, -tie)
+    not_left, not_right = tie + right, tie + left
+    return Slopes(not_left, -not_left), Slopes(-lean, decided + _beyond_one(phi)), Slopes(-not_right, -not_right)
+
+
+def total_slopes(link: Link, masses: Floats, chance: Chances, phi: Floats) -> Slopes:
+    """Derivatives of the log-likelihood of votes (3, ...) for left, tie and right.
+
+    From those in the odds of single outcomes: where one outcome is rare, what its few votes say would be lost in the
+    rounding of all others if these were added first.
+    """
+    left, tie, right = chance
+    if link == "half":
+        return Slopes(masses[0] * right - masses[2] * left + masses[1] * (right - left) / 2, np.zeros_like(left))
+    if link == "davidson":
+        for_left = masses[0] * (tie + right) - (masses[1] + masses[2]) * left
+        for_tie = masses[1] * (left + right) - (masses[0] + masses[2]) * tie
+        for_right = masses[2] * (left + tie) - (masses[0] + masses[1]) * right
+        # They sum to zero, but for rounding, and that of the most frequent outcome is left to follow from the others.
+        most = masses.argmax(axis=0)
+        by_eta = np.choose(most, [-for_right - for_tie / 2, (for_left - for_right) / 2, for_left + for_tie / 2])
+        return Slopes(by_eta, np.where(most == _TIED, -(for_left + for_right), for_tie))
+    barrier = _beyond_one(phi) / 2
+    for_left = masses[0] * (tie + right) - masses[1] * (left + barrier)
+    for_right = masses[2] * (tie + left) - masses[1] * (right + barrier)
+    return Slopes(for_left - for_right, -(for_left + for_right))
 
 
 def bends(link: Link, chance: Chances, phi: Floats) -> tuple[Bend, Bend, Bend]:
     """Negative second derivatives of the log-likelihoods of left, tie and right."""
     left, tie, right = chance
     if link == "rao-kupper":
-        for_left, for_right = left * (1 - left), right * (1 - right)
+        for_left, for_right = left * (tie + right), right * (tie + left)
         both = for_left + for_right
         return (
             Bend(for_left, -for_left, for_left),
@@ -101,8 +130,8 @@ def expected_bend(link: Link, chance: Chances, phi: Floats) -> Bend:
         return Bend(left * right, none, none)
     lean = left - right
     if link == "davidson":
-        return Bend((left + right - lean**2) / 4, -lean * tie / 2, tie * (1 - tie))
-    for_left, for_right = left * (1 - left) * (1 - right), right * (1 - right) * (1 - left)
+        return Bend(left * right + tie * (left + right) / 4, -lean * tie / 2, tie * (left + right))
+    for_left, for_right = (one * (tie + right) * (tie + left) for one in (left, right))
     both = for_left + for_right
     return Bend(both, for_right - for_left, both + tie * np.sinh(phi) ** -2.0)
 
@@ -115,12 +144,13 @@ def steepening(link: Link, chance: Chances, phi: Floats) -> Steepening:
         return Steepening(Bend(left * right * (right - left), none, none), Bend(none, none, none))
     if link == "davidson":
         return _third_moments(chance)
-    slope_left, slope_right = left * (1 - left), right * (1 - right)
+    not_left, not_right = tie + right, tie + left
+    slope_left, slope_right = left * not_left, right * not_right
     each = []
     for change_left, change_right in ((slope_left, -slope_right), (-slope_left, -slope_right)):
         # Of left (1 - left) (1 - right) and of right (1 - right) (1 - left).
-        for_left = (1 - 2 * left) * (1 - right) * change_left - slope_left * change_right
-        for_right = (1 - 2 * right) * (1 - left) * change_right - slope_right * change_left
+        for_left = (not_left - left) * not_right * change_left - slope_left * change_right
+        for_right = (not_right - right) * not_left * change_right - slope_right * change_left
         barrier = -(change_left + change_right) * np.sinh(phi) ** -2.0
         each.append(Bend(for_left + for_right, for_right - for_left, for_left + for_right + barrier))
     sharper = -2 * tie / np.tanh(phi) * np.sinh(phi) ** -2.0
@@ -133,11 +163,21 @@ def log_likelihoods(link: Link, eta: Floats, phi: Floats) -> tuple[Floats, Float
     if link == "half":
         left, right = -np.logaddexp(0, -eta), -np.logaddexp(0, eta)
         return left, (left + right) / 2, right
+    # Each by the odds against it, and so exact even where it is nearly certain: times millions of votes it counts.
     if link == "davidson":
-        total = np.logaddexp(np.abs(eta) / 2, np.logaddexp(-np.abs(eta) / 2, phi))
-        return eta / 2 - total, phi - total, -eta / 2 - total
-    tie = np.log(-np.expm1(-2 * phi)) - np.logaddexp(0, -eta - phi) - np.logaddexp(0, eta - phi)
+        left = -np.logaddexp(0, np.logaddexp(phi - eta / 2, -eta))
+        tie = -np.logaddexp(0, np.logaddexp(eta / 2, -eta / 2) - phi)
+        return left, tie, -np.logaddexp(0, np.logaddexp(phi + eta / 2, eta))
+    never = np.where(phi > _LN2, np.log1p(-np.exp(-2 * phi)), np.log(-np.expm1(-2 * phi)))
+    tie = never - np.logaddexp(0, -eta - phi) - np.logaddexp(0, eta - phi)
     return -np.logaddexp(0, phi - eta), tie, -np.logaddexp(0, eta + phi)
+
+
+def _beyond_one(phi: Floats) -> Floats:
+    """coth(phi) - 1."""
+    # Beyond the largest exponent it is nothing.
+    rest: Floats = 2 / np.expm1(2 * np.minimum(phi, _FARTHEST))
+    return rest
 
 
 def _third_moments(chance: Chances) -> Steepening:

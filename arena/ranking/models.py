@@ -103,10 +103,9 @@ def start(problem: Problem) -> Floats:
     """(p,) equal strengths, no side bias, and the tie parameter that fits the share of ties then."""
     parameters = np.zeros(problem.size)
     if problem.has_ties:
-        ties, votes = problem.masses[1].sum(), problem.masses.sum()
         # All ties would be infinity: half a decisive vote keeps the start finite.
-        share = ties / (votes + 0.5)
-        parameters[-1] = np.log(2 * share / (1 - share)) if problem.link == "davidson" else 2 * np.arctanh(share)
+        odds = problem.masses[1].sum() / (problem.masses[[0, 2]].sum() + 0.5)
+        parameters[-1] = np.log(2 * odds) if problem.link == "davidson" else np.log1p(2 * odds)
     return parameters
 
 

@@ -20,9 +20,11 @@ _CHORD_STEPS = 40
 _HALVINGS = 40
 # A Newton step this small (log units, largest change of any difference) leaves an error of about its square.
 _NEWTON_STEP = 1e-8
-# The chord's error is at most its last step where each step is under half of the one before, which is checked.
+# The chord's error where it ends. It is at most r / (1 - r) of the last step if each step is r of the one before; r
+# is checked to be under a half, and taken to be a tenth where it seems less.
 _CHORD_STEP = 1e-10
 _CHORD_CONTRACTION = 0.5
+_LEAST_CONTRACTION = 0.1
 # A fall of the log-likelihood that is nothing but rounding, as a share of it.
 _ROUNDING = 1e-12
 
@@ -59,7 +61,7 @@ def maximise(problem: Problem, start: Floats) -> Floats:
         shorter = step * _damping(size)
         parameters[:, active] += _uphill(part, here, shorter) if part.has_ties else shorter
         # Written so that a NaN stays active and ends as an error.
-        active = active[~(size <= _NEWTON_STEP)]
+        active = active[~(_least_change(part, here, step, size) <= _NEWTON_STEP)]
     if len(active):
         raise ConvergenceError(f"Newton's method did not converge in {_NEWTON_STEPS} steps for {len(active)} data sets")
     return problem.centred(parameters)
@@ -75,23 +77,29 @@ def maximise_near(problem: Problem, base: Problem, at: Floats) -> Floats:
     # Without this a data set of double weight would overshoot by double.
     inverse_weight = base.totals.sum() / problem.totals.sum(axis=0)
     parameters = np.repeat(at[:, None], problem.n_sets, axis=1)
-    active = np.arange(problem.n_sets)
-    stubborn = []
+    part, columns = problem, np.arange(problem.n_sets)
+    going, stubborn = np.ones(problem.n_sets, dtype=bool), np.zeros(problem.n_sets, dtype=bool)
     previous = np.full(problem.n_sets, np.inf)
     for _ in range(_CHORD_STEPS):
-        if not len(active):
+        # To work on those that have arrived costs less than to copy out the others, until these are few.
+        if going.sum() <= len(columns) / 2:
+            columns = np.flatnonzero(going)
+            part = problem.select(columns)
+        if not len(columns):
             break
-        part = problem if len(active) == problem.n_sets else problem.select(active)
-        here = parameters[:, active]
+        here, moving = parameters[:, columns], going[columns]
         step = inverse @ part.gradient(here)
-        step *= inverse_weight[active]
+        step *= inverse_weight[columns] * moving
         size = step_size(part, step)
-        contracts = (size <= _CHORD_CONTRACTION * previous[active]) & is_inside(part, here + step)
-        stubborn.append(active[~contracts])
-        parameters[:, active] += step
-        previous[active] = size
-        active = active[contracts & (size > _CHORD_STEP)]
-    rest = np.concatenate([*stubborn, active])
+        ratio = size / previous[columns]
+        contracts = (ratio <= _CHORD_CONTRACTION) & is_inside(part, here + step)
+        stubborn[columns] |= moving & ~contracts
+        parameters[:, columns] += step
+        previous[columns] = np.where(moving, size, np.inf)
+        # What is left to go is at most the geometric series of the steps still to come.
+        ratio = np.maximum(ratio, _LEAST_CONTRACTION)
+        going[columns] = moving & contracts & (size * ratio / (1 - ratio) > _CHORD_STEP)
+    rest = np.flatnonzero(stubborn | going)
     if len(rest):
         parameters[:, rest] = maximise(problem.select(rest), np.repeat(at[:, None], len(rest), axis=1))
     return problem.centred(parameters)
@@ -113,6 +121,14 @@ def is_inside(problem: Problem, parameters: Floats) -> NDArray[np.bool_]:
         return np.ones(parameters.shape[1:], dtype=bool)
     positive: NDArray[np.bool_] = parameters[-1] > 0
     return positive
+
+
+def _least_change(problem: Problem, here: Floats, step: Floats, size: Floats) -> Floats:
+    """(B,) the step's size; Rao and Kupper's tie parameter, which may be tiny, is to be exact to as many digits."""
+    if problem.link != "rao-kupper":
+        return size
+    larger: Floats = np.maximum(size, np.abs(step[-1] / here[-1]))
+    return larger
 
 
 def _uphill(problem: Problem, here: Floats, step: Floats) -> Floats:

@@ -192,7 +192,7 @@ def estimate_precision(
     one_way = [cluster_covariance(scored, partition, method=method) for partition in partitions]
     if len(one_way) == 1:
         return Precision(fit, one_way[0], (independent,), effective[0], tuple(alone), tuple(by))
-    cells = cluster_covariance(scored, scored.cells(*partitions), method="cr0")
+    cells = fit.bread @ scored.cell_meat(*partitions) @ fit.bread
     both = clipped(one_way[0] + one_way[1] - cells)
     return Precision(fit, both, (independent,), effective.min(axis=0), tuple(alone), tuple(by))
 

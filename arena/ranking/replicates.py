@@ -22,7 +22,7 @@ from arena.ranking.firth import Penalised
 from arena.ranking.fitted import ModelFit
 from arena.ranking.models import penalised_parameters
 from arena.ranking.newton import maximise_near
-from arena.ranking.problem import Problem, halved
+from arena.ranking.problem import CACHED, Problem
 from arena.ranking.tallies import BOTH_BAD, LEFT, OUTCOMES, RIGHT, TIE, Tallies, Votes, tally
 
 Floats = NDArray[np.float64]
@@ -130,26 +130,37 @@ def gamma_draws(shapes: Singles, size: int, rng: np.random.Generator) -> Singles
     By rejection from a cube of normal draws (Marsaglia & Tsang 2000, ACM TOMS 26:363), as NumPy does it one by one: all
     at once takes two thirds of the time, most of that of replicates of many contenders.
     """
-    centre = (shapes - np.float32(1 / 3))[:, None]
-    normal = rng.standard_normal((len(shapes), size), dtype=np.float32)
+    drawn = rng.standard_normal((len(shapes), size), dtype=np.float32)
     chance = rng.random((len(shapes), size), dtype=np.float32)
+    centre = shapes - np.float32(1 / 3)
+    places = [np.zeros(0, dtype=np.intp)]
+    rows = max(1, CACHED // max(1, size))
+    for first in range(0, len(shapes), rows):
+        part = slice(first, first + rows)
+        places.append(_cubed(drawn[part], chance[part], centre[part, None]) + first * size)
+    refused = np.concatenate(places)
+    drawn.ravel()[refused] = rng.standard_gamma(shapes[refused // max(1, size)], dtype=np.float32)
+    return drawn
+
+
+def _cubed(normal: Singles, chance: Singles, centre: Singles) -> Integers:
+    """Put cubes in the place of the normal draws (n, size); returns the places, flattened, that are to be refused."""
+    square = normal * normal
     root = normal / np.sqrt(9 * centre)
     root += 1
-    cube: Singles = root * root
+    cube = root * root
     cube *= root
-    normal *= normal
-    sure = normal * normal
+    sure = square * square
     sure *= np.float32(-0.0331)
     sure += 1
     unsure = np.flatnonzero((chance >= sure).ravel())
-    own, middle = cube.ravel()[unsure], centre.ravel()[unsure // size]
+    own, middle = cube.ravel()[unsure], centre.ravel()[unsure // normal.shape[1]]
     # A cube that is not positive has no logarithm, and is compared as false: refused.
     with np.errstate(invalid="ignore", divide="ignore"):
-        limit = normal.ravel()[unsure] / 2 + middle * (1 - own + np.log(own))
-        refused = unsure[~(np.log(chance.ravel()[unsure]) < limit)]
-    cube *= centre
-    cube.ravel()[refused] = rng.standard_gamma(shapes[refused // size], dtype=np.float32)
-    return cube
+        limit = square.ravel()[unsure] / 2 + middle * (1 - own + np.log(own))
+        refused: Integers = unsure[~(np.log(chance.ravel()[unsure]) < limit)]
+    np.multiply(cube, centre, out=normal)
+    return refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +260,13 @@ def _cells(problem: Problem, contenders: int) -> Integers:
 
 
 def _weighed(problem: Problem, masses: Floats) -> Problem:
-    return problem.with_masses(halved(masses) if problem.link == "half" else masses)
+    if problem.link == "half":
+        # As halved, but in place: the masses are of no further use as they were.
+        masses[1] /= 2
+        masses[0] += masses[1]
+        masses[2] += masses[1]
+        masses[1] = 0
+    return problem.with_masses(masses)
 
 
 def _refitted(fit: ModelFit, problem: Problem) -> tuple[Floats, int]:
@@ -270,7 +287,11 @@ def _refitted(fit: ModelFit, problem: Problem) -> tuple[Floats, int]:
 
 def _without_maximum(fit: ModelFit, problem: Problem) -> Integers:
     """Which data sets have none: only where a kind of vote that was there is not drawn at all can that be."""
-    lacking = ((problem.masses == 0) & (fit.problem.masses > 0)).any(axis=(0, 1))
+    lacking = np.zeros(problem.n_sets, dtype=bool)
+    for drawn, given in zip(problem.masses, fit.problem.masses, strict=True):
+        there = np.flatnonzero(given[:, 0] > 0)
+        if len(there):
+            lacking |= (drawn if len(there) == len(drawn) else drawn[there]).min(axis=0) == 0
     suspects = np.flatnonzero(lacking)
     return np.array([one for one in suspects if unbounded(problem.select(np.array([one]))).any()], dtype=np.intp)
 

@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaincc
 
 from arena.ranking.cluster_scores import ClusterBy, ScoredVotes
-from arena.ranking.intervals import Intervals, t_quantile
+from arena.ranking.intervals import Intervals, normal_quantile, t_quantile, wider
 from arena.ranking.precision import Precision, clipped
 from arena.ranking.tallies import Votes
 
@@ -72,16 +72,35 @@ class Stacked:
 
     def variances(self, contrasts: Floats) -> Floats:
         """(n,) of contrasts (n, C, K). Those of a single criterion are exactly that criterion's own."""
+        largest: Floats = np.maximum(*self.variances_by_source(contrasts))
+        return largest
+
+    def variances_by_source(self, contrasts: Floats) -> tuple[Floats, Floats]:
+        """(n,) of contrasts (n, C, K) as clusters show them, and if votes were independent, as in Precision.
+
+        The latter is 0 for contrasts of several criteria: only clusters tell how the criteria of one person's vote hang
+        together.
+        """
         flat = contrasts.reshape(len(contrasts), -1)
         largest = np.max([((flat @ each) * flat).sum(axis=1) for each in (self.covariance, *self.floors)], axis=0)
-        found: Floats = np.maximum(largest, 0)
+        clustered: Floats = np.maximum(largest, 0)
+        independent = np.zeros_like(clustered)
         touched = np.any(contrasts != 0, axis=2)
         for number, precision in enumerate(self.precisions):
             own = touched[:, number] & (touched.sum(axis=1) == 1)
             padded = np.zeros((int(own.sum()), len(precision.covariance)))
             padded[:, : self.contenders] = contrasts[own, number]
-            found[own] = precision.variances(padded)
-        return found
+            clustered[own], independent[own] = precision.variances_by_source(padded)
+        return clustered, independent
+
+    def independent(self) -> Floats:
+        """(C K, C K) covariance if votes were independent, and those on different criteria of different people."""
+        known = self.contenders
+        whole = np.zeros_like(self.covariance)
+        for place, precision in enumerate(self.precisions):
+            own = slice(place * known, (place + 1) * known)
+            whole[own, own] = precision.fit.covariance[:known, :known]
+        return whole
 
     def draw(self, size: int, rng: np.random.Generator) -> Floats:
         """(size, K, C) strengths as resampled clusters would give them, by their normal approximation."""
@@ -127,7 +146,7 @@ def criterion_gaps(stacked: Stacked, one: int, other: int, *, level: float = 0.9
     contrasts[np.arange(known), one, np.arange(known)] = 1
     contrasts[np.arange(known), other, np.arange(known)] -= 1
     estimate: Floats = stacked.strengths[one] - stacked.strengths[other]
-    width = t_quantile(stacked.degrees_of_freedom, level) * np.sqrt(stacked.variances(contrasts))
+    width = _reach(stacked, contrasts, t_quantile(stacked.degrees_of_freedom, level), level)
     return Intervals(estimate, estimate - width, estimate + width)
 
 
@@ -139,13 +158,13 @@ def composite(stacked: Stacked, weights: Floats, *, level: float = 0.95) -> Comp
     used = weights > 0
     estimate: Floats = weights[used] @ stacked.strengths[used]
     quantile = t_quantile(stacked.degrees_of_freedom, level)
-    width = quantile * np.sqrt(stacked.variances(np.eye(known)[:, None, :] * weights[None, :, None]))
+    width = _reach(stacked, np.eye(known)[:, None, :] * weights[None, :, None], quantile, level)
     row, column = (places.ravel() for places in np.indices((known, known)))
     pairs = np.eye(known)[row] - np.eye(known)[column]
-    errors = np.sqrt(stacked.variances(pairs[:, None, :] * weights[None, :, None])).reshape(known, known)
-    errors[_apart(stacked)] = np.nan
+    wanted = np.maximum(quantile[:, None], quantile[None, :]).ravel()
+    reach = _reach(stacked, pairs[:, None, :] * weights[None, :, None], wanted, level).reshape(known, known)
+    reach[_apart(stacked)] = np.nan
     gaps = np.where(_apart(stacked), np.nan, estimate[:, None] - estimate[None, :])
-    reach = np.maximum(quantile[:, None], quantile[None, :]) * errors
     return Composite(
         Intervals(estimate, estimate - width, estimate + width), Intervals(gaps, gaps - reach, gaps + reach)
     )
@@ -159,26 +178,36 @@ def simultaneous_differences(stacked: Stacked, *, level: float = 0.95) -> Interv
     for criterion in range(number):
         contrasts[criterion, place, :, criterion, place] += 1
         contrasts[criterion, :, place, criterion, place] -= 1
-    errors = np.sqrt(stacked.variances(contrasts.reshape(-1, number, known))).reshape(number, known, known)
-    errors[:, _apart(stacked)] = np.nan
+    sources = stacked.variances_by_source(contrasts.reshape(-1, number, known))
     gaps = stacked.strengths[:, :, None] - stacked.strengths[:, None, :]
     gaps[:, _apart(stacked)] = np.nan
     df = float(np.nanmin(stacked.degrees_of_freedom)) if not np.isnan(stacked.degrees_of_freedom).all() else np.nan
-    reach = _critical_value(stacked, df, level) * errors
+    shape = max((stacked.covariance, *stacked.floors), key=lambda each: float(np.trace(each)))
+    quantile = _critical_value(stacked, shape, df, level)
+    plain = _critical_value(stacked, stacked.independent(), np.inf if np.isfinite(df) else df, level)
+    reach = wider(*sources, np.array(quantile), plain).reshape(number, known, known)
+    reach[:, _apart(stacked)] = np.nan
     silent = np.isnan(stacked.degrees_of_freedom)
     reach[:, silent[:, None] | silent[None, :]] = np.nan
     return Intervals(gaps, gaps - reach, gaps + reach)
 
 
-def _critical_value(stacked: Stacked, df: float, level: float) -> float:
-    """Quantile of the largest of all criteria's correlated t statistics, over one chi-square denominator."""
+def _reach(stacked: Stacked, contrasts: Floats, quantile: Floats, level: float) -> Floats:
+    """(n,) half the width for contrasts (n, C, K): the wider of clusters' t and independent votes' z."""
+    return wider(*stacked.variances_by_source(contrasts), quantile, normal_quantile(level))
+
+
+def _critical_value(stacked: Stacked, shape: Floats, df: float, level: float) -> float:
+    """Quantile of the largest of all criteria's correlated t statistics, over one chi-square denominator.
+
+    shape: (C K, C K) covariance with their correlations
+    """
     if np.isnan(df):
         return float("nan")
     number, known = stacked.strengths.shape
     first, second = np.triu_indices(known, 1)
     comparable = ~_apart(stacked)[first, second]
     first, second = first[comparable], second[comparable]
-    shape = max((stacked.covariance, *stacked.floors), key=lambda each: float(np.trace(each)))
     values, vectors = np.linalg.eigh(shape)
     normal = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(values)))
     draws = (normal @ (vectors * np.sqrt(np.maximum(values, 0))).T).reshape(_DRAWS, number, known)

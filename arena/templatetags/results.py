@@ -10,6 +10,7 @@ from arena.charts import Chart
 from arena.charts.rendering import CONTENT_TYPES, DARK, LIGHT, NARROW, WIDE, Size, Theme
 from arena.leaderboard import Estimate
 from arena.models import Study
+from generation.run_plans import duration_in_words, size_in_words
 
 register = template.Library()
 
@@ -38,15 +39,8 @@ def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
     }
 
 
-@register.filter
-def duration(seconds: float) -> str:
-    """Roughly, as people say it: "40 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
+register.filter("duration", duration_in_words)
+register.filter("size_in_words", size_in_words)
 
 
 @register.filter

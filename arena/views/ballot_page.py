@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from arena import first_questions
 from arena.models import Ballot, Criterion, Vote
 from arena.raters import RaterProgress
 
@@ -30,6 +33,7 @@ class Option:
     key: str
     shortcut: str
     is_chosen: bool
+    number: int
 
     @property
     def key_first(self) -> bool:
@@ -38,18 +42,20 @@ class Option:
     @property
     def stacked_label(self) -> str:
         """On a phone the left image stands above the right one."""
-        return {Vote.Choice.LEFT.value: "Upper", Vote.Choice.RIGHT.value: "Lower"}.get(self.value, self.label)
+        return {Vote.Choice.LEFT.value: _("Upper"), Vote.Choice.RIGHT.value: _("Lower")}.get(self.value, self.label)
 
 
 @dataclass(frozen=True)
 class QuestionRow:
-    """A question of the study. One that this prompt is not asked keeps its empty row, so that nothing moves."""
+    """A question of the study. One that is not asked (of this prompt, or not yet) keeps its empty row, so that nothing
+    moves; one that was answered before the prompt was shown keeps its answer (`is_kept`)."""
 
     key: str
     name: str
     question: str
     options: tuple[Option, ...]
     is_asked: bool
+    is_kept: bool
     is_first: bool
 
     @property
@@ -66,6 +72,9 @@ class BallotPage:
     left_url: str
     right_url: str
     rows: tuple[QuestionRow, ...]
+    is_first_step: bool
+    hides_prompt: bool
+    is_one_at_a_time: bool
 
     @property
     def prompt_length(self) -> str:
@@ -87,26 +96,45 @@ class ProgressLine:
 
 
 def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, str] | None = None) -> BallotPage:
-    """The page of an open ballot; `criteria` are all of the study's, `chosen` what a refused form already said."""
-    prompt = ballot.study_prompt.prompt
-    asked = {criterion.pk for criterion in ballot.study_prompt.criteria.all()}
-    first = next((criterion.pk for criterion in criteria if criterion.pk in asked), None)
+    """The page of an open ballot; `criteria` are all of the study's, `chosen` what a refused form already said.
+
+    Questions that hide the prompt come first, and while they wait the page holds neither prompt nor other questions.
+    """
+    prompt, is_first_step = ballot.study_prompt.prompt, first_questions.is_in_first_step(ballot)
+    hides_prompt = first_questions.hides_prompt(ballot)
     return BallotPage(
         token=ballot.token,
-        prompt_parts=prompt_parts(prompt.text, prompt.target_text),
+        prompt_parts=() if hides_prompt else prompt_parts(prompt.text, prompt.target_text),
         left_url=reverse("arena:ballot_image", args=[ballot.token, "left"]),
         right_url=reverse("arena:ballot_image", args=[ballot.token, "right"]),
-        rows=tuple(
-            QuestionRow(
-                key=criterion.key,
-                name=criterion.name,
-                question=criterion.question,
-                options=_options(criterion, chosen=(chosen or {}).get(criterion.key, "")),
-                is_asked=criterion.pk in asked,
-                is_first=criterion.pk == first,
-            )
-            for criterion in criteria
-        ),
+        rows=_rows(ballot, criteria, {**(chosen or {}), **(ballot.first_answers or {})}, is_first_step=is_first_step),
+        is_first_step=is_first_step,
+        hides_prompt=hides_prompt,
+        is_one_at_a_time=bool(ballot.study.rater_rules.get("one_question_at_a_time", False)),
+    )
+
+
+def _rows(
+    ballot: Ballot, criteria: list[Criterion], chosen: Mapping[str, str], *, is_first_step: bool
+) -> tuple[QuestionRow, ...]:
+    applies = {criterion.pk for criterion in ballot.study_prompt.criteria.all()}
+    kept = set(ballot.first_answers or {})
+    now = [
+        criterion.pk
+        for criterion in sorted(criteria, key=lambda criterion: criterion.shows_prompt)
+        if criterion.pk in applies and criterion.key not in kept and not (is_first_step and criterion.shows_prompt)
+    ]
+    return tuple(
+        QuestionRow(
+            key=criterion.key,
+            name=criterion.name,
+            question=criterion.question,
+            options=_options(criterion, chosen=chosen.get(criterion.key, "")),
+            is_asked=criterion.pk in now,
+            is_kept=criterion.pk in applies and criterion.key in kept,
+            is_first=criterion.pk in now[:1],
+        )
+        for criterion in sorted(criteria, key=lambda criterion: criterion.shows_prompt)
     )
 
 
@@ -116,7 +144,8 @@ def prompt_parts(text: str, target: str | None) -> tuple[PromptPart, ...]:
         return (PromptPart(text),)
     before, found, after = text.partition(target)
     if not found:
-        return PromptPart(f"{text} Text to show: "), PromptPart(target, is_target=True)
+        follows = _("{text} Text to show:").format(text=text)
+        return PromptPart(f"{follows} "), PromptPart(target, is_target=True)
     parts = PromptPart(before), PromptPart(found, is_target=True), PromptPart(after)
     return tuple(part for part in parts if part.text)
 
@@ -124,23 +153,27 @@ def prompt_parts(text: str, target: str | None) -> tuple[PromptPart, ...]:
 def progress_line(progress: RaterProgress) -> ProgressLine:
     """Like "12 of 40 · about 3 min left"."""
     if progress.quota is None:
-        return ProgressLine(text=f"{progress.answered} answered", answered=progress.answered, wanted=None)
-    text = f"{progress.answered} of {progress.quota}"
+        text = _("{answered} answered").format(answered=progress.answered)
+        return ProgressLine(text=text, answered=progress.answered, wanted=None)
+    text = _("{answered} of {wanted}").format(answered=progress.answered, wanted=progress.quota)
     if progress.minutes_left:
         minutes = max(1, round(progress.minutes_left))
-        text += f" · about {minutes} min left"
+        left = ngettext("about {minutes} min left", "about {minutes} min left", minutes).format(minutes=minutes)
+        text = f"{text} · {left}"
     return ProgressLine(text=text, answered=progress.answered, wanted=progress.quota)
 
 
 def _options(criterion: Criterion, *, chosen: str) -> tuple[Option, ...]:
     """Left at the left, right at the right, what favours neither between them."""
-    offered = [(Vote.Choice.LEFT, "Left", "←", "ArrowLeft")]
+    offered = [(Vote.Choice.LEFT, _("Left"), "←", "ArrowLeft")]
     if criterion.allows_tie:
-        offered.append((Vote.Choice.TIE, "Tie", "↓", "ArrowDown"))
+        offered.append((Vote.Choice.TIE, _("Tie"), "↓", "ArrowDown"))
     if criterion.allows_both_bad:
-        offered.append((Vote.Choice.BOTH_BAD, "Both bad", "B", "B"))
-    offered.append((Vote.Choice.RIGHT, "Right", "→", "ArrowRight"))
+        offered.append((Vote.Choice.BOTH_BAD, _("Both bad"), "B", "B"))
+    offered.append((Vote.Choice.RIGHT, _("Right"), "→", "ArrowRight"))
     return tuple(
-        Option(value=value, label=label, key=key, shortcut=shortcut, is_chosen=chosen == value)
-        for value, label, key, shortcut in offered
+        Option(
+            value=value, label=label, key=key, shortcut=f"{shortcut} {number}", is_chosen=chosen == value, number=number
+        )
+        for number, (value, label, key, shortcut) in enumerate(offered, start=1)
     )

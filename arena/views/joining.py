@@ -9,15 +9,18 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from arena import consent, joining, raters
+from arena import consent, joining, networks, raters
 from arena.models import Provider, Study
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import read_visit
 from arena.views import rater_sessions
+from arena.views.languages import as_it_was_read, in_raters_language
+from arena.views.network_here import network_here
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def join(request: HttpRequest, token: str) -> HttpResponse:
     """GET says what is asked and kept; POST is consent, makes a rater and binds this browser to it."""
     if slug := rater_sessions.study_joined_by(request, invitation_token=token):
@@ -32,7 +35,10 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
             return redirect(f"{reverse('arena:login')}?{urlencode({'next': request.path})}")
         if request.method != "POST":
             return _ask(request, invitation.study)
-        rater = joining.join_by_invitation(invitation, user=user)
+        with as_it_was_read(request):
+            rater = joining.join_by_invitation(invitation, user=user, network=network_here(request))
+    except networks.NetworkError as refusal:
+        return _refuse(request, refusal.sentence, status=429)
     except raters.InvitationError as refusal:
         return _refuse(request, refusal.sentence, status=404 if refusal.code == "unknown_invitation" else 410)
     rater_sessions.remember(request, rater=rater, invitation_token=token)
@@ -41,6 +47,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """A panel's link, with its parameters: the same person is the same rater, in whatever browser."""
     doors = Provider.objects.select_related("study").exclude(kind=Provider.Kind.MTURK)
@@ -56,7 +63,10 @@ def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("arena:vote", slug=slug)
         if request.method != "POST":
             return _ask(request, study)
-        rater = joining.join_from_panel(study, visit)
+        with as_it_was_read(request):
+            rater = joining.join_from_panel(study, visit, network=network_here(request))
+    except networks.NetworkError as refusal:
+        return _refuse(request, refusal.sentence, status=429)
     except raters.InvitationError as refusal:
         return _refuse(request, refusal.sentence, status=410)
     except PanelError as refusal:

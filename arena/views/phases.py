@@ -10,6 +10,7 @@ from arena.admission import Phase
 from arena.models import Rater, Study
 from arena.phase_rules import rules_of
 from arena.qualification import standing_of
+from arena.views.languages import as_it_was_read, in_raters_language
 from arena.views.rater_sessions import not_joined, rater_here
 
 PAGES: dict[Phase, str] = {
@@ -29,13 +30,15 @@ def page_before_ballots(rater: Rater) -> str | None:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def consent_again(request: HttpRequest, slug: str) -> HttpResponse:
     """The text has changed since this rater agreed: what it says now, and the button that says yes."""
     rater = _rater(request, slug)
     if rater is None:
         return not_joined(request)
     if request.method == "POST":
-        rater_phases.agree(rater)
+        with as_it_was_read(request):
+            rater_phases.agree(rater)
         return redirect("arena:vote", slug=slug)
     paragraphs = consent.consent_text(rater.study).split("\n\n")
     has_changed = not rater_phases.has_agreed(rater)
@@ -46,6 +49,7 @@ def consent_again(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def read_instructions(request: HttpRequest, slug: str) -> HttpResponse:
     """An example of each question and one to try (POST `practice`); POST without it says that they were read."""
     rater = _rater(request, slug)
@@ -87,6 +91,7 @@ def example_image(request: HttpRequest, token: str) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def screening(request: HttpRequest, slug: str) -> HttpResponse:
     """The study's own questions, answered once."""
     rater = _rater(request, slug)
@@ -108,6 +113,7 @@ def screening(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def qualification(request: HttpRequest, slug: str) -> HttpResponse:
     """What a qualification attempt asks, or how the last one went; POST begins one."""
     rater = _rater(request, slug)

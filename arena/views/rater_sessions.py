@@ -7,11 +7,12 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 
 from arena.models import Rater, Study
+from arena.privacy import SESSION_LINKS, SESSION_RATERS
 from arena.views.passes import rater_of_pass
 
 NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
-_RATERS = "raters"  # study id -> the rater's public id
-_LINKS = "links"  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
+_RATERS = SESSION_RATERS  # study id -> the rater's public id
+_LINKS = SESSION_LINKS  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
 
 
 def remember(request: HttpRequest, *, rater: Rater, invitation_token: str = "") -> None:
@@ -20,6 +21,17 @@ def remember(request: HttpRequest, *, rater: Rater, invitation_token: str = "") 
     request.session[_RATERS] = {**request.session.get(_RATERS, {}), str(rater.study_id): rater.public_id}
     if invitation_token:
         request.session[_LINKS] = {**request.session.get(_LINKS, {}), _hashed(invitation_token): rater.study.slug}
+
+
+def forget(request: HttpRequest, *, rater: Rater) -> None:
+    """Let this browser no longer be the rater; one that is nobody else either loses its session."""
+    session = request.session
+    session[_RATERS] = {study: known for study, known in session.get(_RATERS, {}).items() if known != rater.public_id}
+    session[_LINKS] = {link: slug for link, slug in session.get(_LINKS, {}).items() if slug != rater.study.slug}
+    if not session[_RATERS] and not request.user.is_authenticated:
+        session.flush()
+    else:
+        session.save()
 
 
 def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:

@@ -4,20 +4,37 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from arena import display, panels, raters, studies, supply, voting
+from arena import (
+    display,
+    first_questions,
+    image_safety,
+    networks,
+    panels,
+    raters,
+    studies,
+    supply,
+    undoing,
+    voting,
+)
 from arena.admission import Phase, gate
-from arena.models import Ballot, Rater, Study
+from arena.models import Ballot, ImageReport, Rater, Study
+from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
+from arena.views.languages import in_raters_language
+from arena.views.network_here import network_here
+from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
 from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
 from generation.errors import GenerationError
@@ -25,12 +42,14 @@ from generation.errors import GenerationError
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
-OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired"}
+OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
+REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
 
 
 @never_cache
 @vary_on_headers("Accept")
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def vote(request: HttpRequest, slug: str) -> HttpResponse:
     """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
@@ -45,6 +64,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
+@in_raters_language
 def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's open ballots as ready pieces of the page, the one in turn first."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
@@ -56,13 +76,35 @@ def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @never_cache
+@require_POST
+@in_raters_language
+def undo(request: HttpRequest, slug: str) -> HttpResponse:
+    """The rater's last ballot once more; `undo` names it, so that a second click does not undo another one."""
+    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    if rater is None:
+        return not_joined(request)
+    try:
+        undoing.undo(rater=rater, ballot_token=request.POST.get("undo", ""))
+    except voting.VotingError as refusal:
+        if _wants_json(request):
+            return _refuse_as_json(request, rater, refusal)
+        messages.warning(request, refusal.sentence)
+    else:
+        if _wants_json(request):
+            return JsonResponse({"undone": True, **_where_it_stands(request, rater, is_shown=True)})
+        messages.success(request, undone())
+    return redirect("arena:vote", slug=rater.study.slug)
+
+
+@never_cache
 @require_safe
+@in_raters_language
 def done(request: HttpRequest, slug: str) -> HttpResponse:
     """Thanks, and what this rater contributed."""
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return not_joined(request)
-    votes = rater.votes.answers().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
+    votes = rater.votes.answers().standing().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
     progress = raters.progress_of(rater)
     is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
     outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
@@ -77,6 +119,7 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "code": code,
         "way_back": way_back,
         "turk": panels.turk_form(rater, outcome),
+        "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
 
@@ -113,37 +156,70 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
-    wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    is_first_step = "step" in request.POST and "skip" not in request.POST
     try:
-        receipt = _cast(request.POST, rater)
-    except voting.VotingError as refusal:
-        return _refuse_as_json(request, rater, refusal) if wants_json else _refuse_as_page(request, rater, refusal)
-    if wants_json:
+        if is_first_step:
+            return _keep_first(request, rater)
+        with transaction.atomic():  # an answer too many from a network is taken back whole
+            receipt = _cast(request.POST, rater)
+            if not receipt.already:
+                networks.count_answer(rater.study, network=network_here(request))
+    except (voting.VotingError, networks.NetworkError) as refusal:
+        refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
+        return refuse(request, rater, refusal)
+    if _wants_json(request):
         return JsonResponse(
             {"saved": True, "already": receipt.already, **_where_it_stands(request, rater, is_shown=True)}
         )
-    messages.success(request, "✓ Already recorded" if receipt.already else "✓ Saved")
+    messages.success(request, _("✓ Already recorded") if receipt.already else _("✓ Saved"))
     return redirect("arena:vote", slug=rater.study.slug)
 
 
-def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+def _keep_first(request: HttpRequest, rater: Rater) -> HttpResponse:
+    """The answers that are given without the prompt; back comes the same ballot, with the prompt."""
+    token = request.POST.get("ballot", "")
+    ballot = first_questions.keep_first_answers(rater=rater, ballot_token=token, answers=_answers_in(request.POST))
+    if not _wants_json(request):
+        return redirect("arena:vote", slug=rater.study.slug)
+    is_open = ballot.state == Ballot.State.OPEN
+    return JsonResponse({"kept": is_open, "token": token, "html": _piece(request, rater, ballot) if is_open else ""})
+
+
+def _answers_in(form: QueryDict) -> dict[str, str]:
     answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
     for name in ["ballot", "skip_reason", *answers.values()]:
         if len(form.getlist(name)) > 1:
             field = name.removeprefix(FIELD_PREFIX)
             raise voting.VotingError(
-                f"The form says {field!r} more than once: reload the page.", code="said_twice", field=field
+                _("The form says {field} more than once: reload the page.").format(field=repr(field)),
+                code="said_twice",
+                field=field,
             )
+    return {key: str(form[name]) for key, name in answers.items()}
+
+
+def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+    answers, token = _answers_in(form), form.get("ballot", "")
     skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
-    if "skip" in form and not skip_reason:
-        raise voting.VotingError("Choose why you skip this pair.", code="missing_skip_reason", field="skip_reason")
-    return voting.cast_votes(
+    if "skip" not in form:
+        first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
+    elif not skip_reason:
+        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
+    receipt = voting.cast_votes(
         rater=rater,
-        ballot_token=form.get("ballot", ""),
-        answers={key: form[name] for key, name in answers.items()},
+        ballot_token=token,
+        answers=answers,
         skip_reason=skip_reason,
         page_milliseconds=_milliseconds(form.get("page_milliseconds", "")),
     )
+    if kind := REPORTED.get(skip_reason):
+        # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
+        image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
+    return receipt
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 def _milliseconds(said: str) -> int | None:
@@ -152,12 +228,12 @@ def _milliseconds(said: str) -> int | None:
     return int(said) if is_number else None
 
 
-def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> JsonResponse:
+def _refuse_as_json(request: HttpRequest, rater: Rater, refusal: Refusal) -> JsonResponse:
     reply = {"saved": False, "problem": refusal.sentence, "code": refusal.code, "field": refusal.field}
     return JsonResponse({**reply, **_where_it_stands(request, rater)}, status=_status(refusal))
 
 
-def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: voting.VotingError) -> HttpResponse:
+def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: Refusal) -> HttpResponse:
     """The ballot in turn again with the problem said; what the form already answered on it is kept."""
     rater.study.refresh_from_db(fields=["state"])
     ballots = voting.open_ballots(rater=rater, wanted=1)
@@ -171,7 +247,7 @@ def _refuse_as_page(request: HttpRequest, rater: Rater, refusal: voting.VotingEr
     return _ballot_page(request, rater, ballots[0], context=context, chosen=chosen, status=_status(refusal))
 
 
-def _status(refusal: voting.VotingError) -> int:
+def _status(refusal: Refusal) -> int:
     return 409 if refusal.code in OUT_OF_TURN else 400
 
 
@@ -183,7 +259,7 @@ def _ballot_or_why_not(request: HttpRequest, rater: Rater) -> HttpResponse:
     if rater.study.state != Study.State.OPEN:
         return render(request, "arena/vote_paused.html", context)
     if _is_more_coming(rater):
-        return render(request, "arena/vote_waiting.html", context)
+        return render(request, "arena/vote_waiting.html", {**context, "words": waiting_words()})
     return redirect("arena:done", slug=rater.study.slug)
 
 
@@ -201,6 +277,8 @@ def _ballot_page(
         "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
         "skip_reasons": voting.SKIP_REASONS,
+        "undoable": undoing.undoable(rater),
+        "words": script_words(),
         **(context or {}),
     }
     return render(request, "arena/vote.html", shown, status=status)
@@ -212,7 +290,9 @@ def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = Fal
     if ballots and is_shown:  # the page shows the next ballot while the answer to the one before is on its way
         voting.mark_shown(ballots[0])
     known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
+    undoable = undoing.undoable(rater)
     return {
+        "undoable": undoable.token if undoable else "",
         "progress": asdict(progress_line(raters.progress_of(rater))),
         "ballots": [
             {"token": ballot.token, "html": "" if ballot.token in known else _piece(request, rater, ballot)}
@@ -226,6 +306,7 @@ def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = Fal
 def _nothing_yet(rater: Rater) -> dict[str, object]:
     """Something else stands before the ballots: the vote page leads there."""
     return {
+        "undoable": "",
         "progress": asdict(progress_line(raters.progress_of(rater))),
         "ballots": [],
         "waiting": False,

@@ -23,6 +23,12 @@ OPTIONAL: Final = ("criterion", "rater", "prompt", "weight")
 OVERALL: Final = "overall"
 """Name of the criterion of a file that has no such column."""
 
+# Columns as LMArena, its contest on Kaggle and GenAI-Arena publish them, in the order of ours.
+_ELSEWHERE: Final[tuple[tuple[Shape, tuple[str, ...]], ...]] = (
+    ("votes", ("model_a", "model_b", "winner")),
+    ("votes", ("left_model", "right_model", "vote_type")),
+    ("counts", ("model_a", "model_b", "winner_model_a", "winner_tie", "winner_model_b")),
+)
 _SKIP: Final = 4
 _CHOICES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD, "skip": _SKIP}
 # Tables are K x K: so many contenders are more likely a column of something else.
@@ -99,7 +105,19 @@ def _shape_of(sheet: Sheet) -> Shape:
     missing = [name for name in REQUIRED[nearest] if name not in sheet.columns]
     needed = "; ".join(f"{shape} need {','.join(names)}" for shape, names in REQUIRED.items())
     columns = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-    raise sheet.fault_of_columns(f"lacks the {columns} (it has {','.join(sheet.found)[:200]}; {needed}).")
+    raise sheet.fault_of_columns(
+        f"lacks the {columns} (it has {','.join(sheet.found)[:200]}; {needed}).{_renaming(sheet)}"
+    )
+
+
+def _renaming(sheet: Sheet) -> str:
+    """What to call the columns of a file as other arenas publish them; nothing for a file of another kind."""
+    for shape, names in _ELSEWHERE:
+        if set(names) <= {name.lower() for name in sheet.found}:
+            renamed = ", ".join(f"{name} to {own}" for name, own in zip(names, REQUIRED[shape], strict=True))
+            words = ", and write left, right, tie or both_bad for who won" if shape == "votes" else ""
+            return f" Rename {renamed}{words}."
+    return ""
 
 
 def _votes(sheet: Sheet) -> list[CriterionVotes]:

@@ -17,11 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
+from arena.vote_files.cells import unescaped
+
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _PARQUET: Final = b"PAR1"
+# How ZIP files, spreadsheets among them, and files of gzip begin.
+_COMPRESSED: Final = (b"PK\x03\x04", b"\x1f\x8b")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ENCODED: Final = pa.dictionary(pa.int32(), pa.string())
 _DELIMITERS: Final = (",", "\t", ";")
@@ -104,6 +108,8 @@ def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
     name = path.name
     if data.startswith(_PARQUET):
         sheet = _from_parquet(data, name, wanted)
+    elif data.startswith(_COMPRESSED):
+        raise VoteFileError(f"{name}, line 1: is a spreadsheet or compressed; save it as CSV and unpacked.")
     else:
         _refuse_nul(data, name)
         start = data[:4096].removeprefix(_BYTE_ORDER_MARK).lstrip() or data.removeprefix(_BYTE_ORDER_MARK).lstrip()[:9]
@@ -182,12 +188,14 @@ def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
     except pa.ArrowInvalid as error:
         _refuse_encoding(data, name)
         raise VoteFileError(_csv_fault(data, name, delimiter) or f"{name}: {error}.") from error
-    columns = {wanted_name: _column(table.column(raw)) for wanted_name, raw in named.items()}
+    columns = {wanted_name: _column(table.column(raw), plain=unescaped) for wanted_name, raw in named.items()}
     return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}", head)
 
 
 def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of each record, the header included; for complaints, where time does not matter."""
+    # Arrow has read fields of any length; without this the csv module would stop at one instead of finding its line.
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
     text = io.TextIOWrapper(io.BytesIO(data.removeprefix(_BYTE_ORDER_MARK)), encoding="utf-8", newline="")
     reader, line = csv.reader(text, delimiter=delimiter, strict=True), 1
     for cells in reader:
@@ -315,14 +323,14 @@ def _from_parquet(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
     return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}", None)
 
 
-def _column(encoded: pa.ChunkedArray) -> Column:
+def _column(encoded: pa.ChunkedArray, *, plain: Callable[[str], str] = str) -> Column:
     whole = encoded.unify_dictionaries().combine_chunks()
     # What was one chunk comes back as an array, and no chunk at all as an empty chunked array.
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
     texts: list[str] = pc.utf8_trim_whitespace(whole.dictionary).to_pylist()
     places: dict[str, int] = {}
-    renumbered = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int32, len(texts))
+    renumbered = np.fromiter((places.setdefault(plain(text), len(places)) for text in texts), np.int32, len(texts))
     codes = whole.indices
     if codes.null_count:
         renumbered = np.append(renumbered, np.int32(places.setdefault("", len(places))))

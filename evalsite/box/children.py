@@ -49,6 +49,7 @@ class Child:
         patience: float = 10,
     ) -> None:
         """Start a command; `patience` is how many seconds `stop` waits before it kills."""
+        self._made_with = (command, environment, folder)
         self.name = name
         self.log = log
         self.patience = patience
@@ -67,6 +68,11 @@ class Child:
                 process_group=0,
                 preexec_fn=dies_with(os.getpid()),
             )
+
+    def again(self) -> "Child":
+        """The same command once more."""
+        command, environment, folder = self._made_with
+        return Child(self.name, command, log=self.log, environment=environment, folder=folder, patience=self.patience)
 
     @property
     def pid(self) -> int:

@@ -20,6 +20,7 @@ from evalsite.box.errors import BoxError
 from evalsite.box.redis import find_redis, start_redis
 from evalsite.celery import app as celery_app
 from evalsite.places import broker_options
+from generation.timetable import EXIT_HUNG
 
 FILESYSTEM_BROKER = "filesystem://"
 START_SECONDS = 120
@@ -51,7 +52,8 @@ class Box:
     broker: list[Child] = field(default_factory=list)
 
     def refuse_dead(self) -> None:
-        """Raise BoxError naming the first child that has ended."""
+        """Raise BoxError naming the first child that has ended; a worker that asked for another gets one."""
+        self.workers = [child.again() if child.exit_code() == EXIT_HUNG else child for child in self.workers]
         for child in (*self.broker, *self.workers, *self.web):
             if (code := child.exit_code()) is not None:
                 how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -206,11 +208,12 @@ def _default_worker(environment: dict[str, str]) -> Child:
 def _image_worker(environment: dict[str, str]) -> Child:
     # One core is left to the pages. Waiting threads must sleep: on a busy machine OpenMP's spinning costs ten times.
     threads = str(max(1, (os.cpu_count() or 1) - 1))
-    command = ["nice", "-n", "5", *_worker_command("gen.cpu")]
+    queue = settings.IMAGE_QUEUE
+    command = ["nice", "-n", "5", *_worker_command(queue)]
     return Child(
-        "worker for queue gen.cpu",
+        f"worker for queue {queue}",
         command,
-        log=_log("worker-gen.cpu"),
+        log=_log(f"worker-{queue}"),
         environment={"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"} | environment,
         folder=settings.BASE_DIR,
         patience=20,

@@ -1,5 +1,6 @@
-"""Checkpoints, schedules and recipes: what was registered, whether it is ready, and what was resolved."""
+"""Checkpoints: entered as drafts, and what a worker found out about them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,16 +11,38 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
+from generation import model_folders
 from generation.adapters import checked_adapters
-from generation.admin.reading import ReadOnlyAdmin, pretty
+from generation.admin.reading import being_checked, pretty
 from generation.checkpoints import check_again
 from generation.errors import GenerationError
 from generation.hints import hint_resolver
-from generation.models import Checkpoint, Recipe, Schedule
+from generation.models import Checkpoint
 
 
 class CheckpointForm(ModelForm[Checkpoint]):
     """A new checkpoint, refused here where the text alone shows that it cannot be."""
+
+    def clean_revision(self) -> str:
+        """A commit, or nothing."""
+        return self._checked(model_folders.check_revision, self.cleaned_data["revision"].strip())
+
+    def clean(self) -> dict[str, Any]:
+        """A folder by its text; with a revision, a repository."""
+        said = super().clean() or self.cleaned_data
+        if said.get("source") and "revision" in said:
+            try:
+                model_folders.check_new_source(said["source"], said["revision"])
+            except GenerationError as error:
+                self.add_error("source", str(error))
+        return said
+
+    def _checked(self, check: Callable[[str], None], value: str) -> str:
+        try:
+            check(value)
+        except GenerationError as error:
+            raise ValidationError(str(error)) from error
+        return value
 
     def clean_adapters(self) -> list[dict[str, Any]]:
         """As they are stored."""
@@ -41,12 +64,25 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
     list_filter = ("state", "pipeline_class", "loss_family")
     search_fields = ("name", "source")
     facts = ("licence", "loss_family", "validation_loss", "training_step")
-    asked = ("name", "source", "adapters")
-    found = ("state", "refusal", "pipeline_class", "base", "parameters", "size", "files", "owner", "created_at")
+    asked = ("name", "source", "revision", "adapters")
+    found = (
+        "state",
+        "how_it_stands",
+        "pipeline_class",
+        "base",
+        "parameters",
+        "size",
+        "files",
+        "owner",
+        "created_at",
+    )
     actions = ("check_folder_again",)
 
     def get_fields(self, request: HttpRequest, obj: Checkpoint | None = None) -> tuple[str, ...]:
-        return (*self.asked, *self.facts) if obj is None else (*self.asked, *self.facts, *self.found)
+        # How it stands comes first: whoever opens the page of a draft asks that.
+        return (
+            (*self.asked, *self.facts) if obj is None else (*self.found[:2], *self.asked, *self.facts, *self.found[2:])
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Checkpoint | None = None) -> tuple[str, ...]:
         return () if obj is None else (*self.asked, *self.found)
@@ -58,6 +94,13 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
         super().save_model(request, obj, form, change)
         if not change:
             hint_resolver()
+
+    @admin.display(description="how it stands")
+    def how_it_stands(self, checkpoint: Checkpoint) -> str:
+        """In a sentence."""
+        if checkpoint.state in (Checkpoint.State.DRAFT, Checkpoint.State.CHECKING):
+            return being_checked()
+        return checkpoint.refusal or "Ready: its files are the ones hashed below, and its pipeline class loads them."
 
     @admin.display(ordering="size_bytes")
     def size(self, checkpoint: Checkpoint) -> str:
@@ -79,58 +122,3 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
                 self.message_user(request, str(error), messages.ERROR)
             else:
                 self.message_user(request, f"The checkpoint {checkpoint} waits for a worker to check it.")
-
-
-@admin.register(Schedule)
-class ScheduleAdmin(ReadOnlyAdmin):
-    """How to sample, as data."""
-
-    list_display = ("__str__", "scheduler_class", "steps", "shift", "sigmas")
-    list_filter = ("scheduler_class",)
-
-
-@admin.register(Recipe)
-class RecipeAdmin(admin.ModelAdmin[Recipe]):
-    """Everything that decides the pixels; only name and notes may be mended."""
-
-    list_display = ("name", "state", "kind", "checkpoint", "schedule", "evaluations", "guidance", "size", "refusal")
-    list_filter = ("state", "kind", "checkpoint")
-    list_select_related = ("checkpoint", "schedule")
-    search_fields = ("name", "notes", "digest")
-    readonly_fields = (
-        *("kind", "state", "refusal", "checkpoint", "schedule", "guidance", "width", "height", "dtype"),
-        *(
-            "negative_prompt",
-            "call_options",
-            "without",
-            "batch_mode",
-            "evaluations",
-            "sigmas",
-            "timesteps",
-            "digest",
-            "created_at",
-        ),
-    )
-    fields = ("name", "notes", *readonly_fields)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    @admin.display
-    def size(self, recipe: Recipe) -> str:
-        """Width and height."""
-        return f"{recipe.width} x {recipe.height}"
-
-    @admin.display(description="resolved sigmas")
-    def sigmas(self, recipe: Recipe) -> SafeString | str:
-        """What the scheduler really uses, the final 0 included."""
-        return _listed(recipe.resolved_sigmas)
-
-    @admin.display(description="resolved timesteps")
-    def timesteps(self, recipe: Recipe) -> SafeString | str:
-        """One for each evaluation of the model."""
-        return _listed(recipe.resolved_timesteps)
-
-
-def _listed(numbers: Any) -> str:
-    return "being checked" if numbers is None else ", ".join(f"{number:.5g}" for number in numbers)

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from generation import image_store
-from generation.admin.reading import pretty
+from generation.admin.reading import ReadOnlyAdmin, pretty
 from generation.errors import GenerationError
 from generation.models import Image
 
@@ -16,26 +16,22 @@ THUMBNAIL_PIXELS = 128
 
 
 @admin.register(Image)
-class ImageAdmin(admin.ModelAdmin[Image]):
-    """What came out. Only the quarantine may be changed."""
+class ImageAdmin(ReadOnlyAdmin):
+    """What came out; only for looking. Withdrawing an image has a page of its own where votes are known."""
 
-    list_display = ("thumbnail", "recipe", "prompt_text", "sample", "seconds", "is_quarantined", "created_at")
+    list_display = ("thumbnail", "recipe", "prompt_text", "sample", "seconds", "is_quarantined", "safety", "created_at")
     list_filter = ("is_quarantined", ("recipe", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("recipe",)
     search_fields = ("prompt_text", "file_sha256", "request_digest")
     show_full_result_count = False
     list_per_page = 50
+    view_on_site = False  # `safety` says what is to be done there
     readonly_fields = (
         *("picture", "recipe", "prompt_text", "sample", "seed", "width", "height", "size_bytes", "seconds"),
         *("file_sha256", "pixels_sha256", "request_digest", "how_it_was_made", "provenance_digest", "created_at"),
+        *("is_quarantined", "quarantine_reason", "safety"),
     )
-    fields = (*readonly_fields, "is_quarantined", "quarantine_reason")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Image | None = None) -> bool:
-        return False  # votes name images; a broken one is quarantined
+    fields = readonly_fields
 
     def get_urls(self) -> list[URLPattern]:
         original = self.admin_site.admin_view(self.original)
@@ -64,6 +60,13 @@ class ImageAdmin(admin.ModelAdmin[Image]):
     def picture(self, image: Image) -> SafeString:
         """As it is."""
         return _shown(image, width=image.width, height=image.height)
+
+    @admin.display
+    def safety(self, image: Image) -> SafeString | str:
+        """The page of the image on this site, where the settings name one."""
+        if not hasattr(image, "get_absolute_url"):
+            return "–"
+        return format_html('<a href="{}">report, withdraw or restore</a>', image.get_absolute_url())
 
     @admin.display(description="provenance")
     def how_it_was_made(self, image: Image) -> SafeString:

@@ -21,7 +21,7 @@ class RunAdmin(admin.ModelAdmin[Run]):
     list_display = ("name", "state", "done_of_total", "failed_count", "priority", "owner", "created_at")
     list_select_related = ("owner",)
     search_fields = ("name",)
-    fields = ("name", "state", "progress", "priority", "owner", "created_at")
+    fields = ("name", "state", "pause_reason", "progress", "priority", "owner", "created_at")
     readonly_fields = fields
     actions = ("pause", "resume", "cancel", "retry")
 

@@ -9,14 +9,24 @@ from django.http import HttpRequest
 
 from generation.admin.reading import ReadOnlyAdmin
 from generation.heartbeats import ALIVE_WITHIN
-from generation.models import WorkerHeartbeat
+from generation.models import BatchLimit, WorkerHeartbeat
 
 
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     """Living and lately silent workers."""
 
-    list_display = ("worker", "is_alive", "queues", "weights", "loaded", "device", "seen_at")
+    list_display = (
+        "worker",
+        "is_alive",
+        "queues",
+        "weights",
+        "fetchable",
+        "loaded",
+        "device",
+        "images_made",
+        "seen_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkerHeartbeat]:
         alive = ExpressionWrapper(Q(seen_at__gt=Now() - ALIVE_WITHIN), output_field=BooleanField())
@@ -27,3 +37,14 @@ class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     def is_alive(self, heartbeat: Any) -> bool:
         """Seen within the last seconds, by the database's clock."""
         return bool(heartbeat.alive)
+
+
+@admin.register(BatchLimit)
+class BatchLimitAdmin(ReadOnlyAdmin):
+    """What once ran out of memory; without its row, larger batches are tried again."""
+
+    list_display = ("checkpoint", "width", "height", "device", "largest", "learned_at")
+    list_select_related = ("checkpoint",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)

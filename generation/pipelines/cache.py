@@ -1,12 +1,10 @@
 """Pipelines kept in memory, least recently used out first, within a budget of bytes."""
 
-import gc
 from collections import OrderedDict
-
-import torch
 
 from generation.pipelines.adapting import held_adapters
 from generation.pipelines.loading import LoadedPipeline, Source, load
+from generation.pipelines.memory import give_back
 
 
 class PipelineCache:
@@ -34,12 +32,16 @@ class PipelineCache:
         """Names of the adapters in memory beside a pipeline, acting or not."""
         return held_adapters(self._held[source]) if source in self._held else set()
 
+    def keep_only(self, source: Source | None) -> None:
+        """Let every other pipeline go: memory ran out."""
+        for other in [held for held in self._held if held != source]:
+            del self._held[other]
+        give_back()
+
     def _evict(self) -> None:
         evicted = False
         while len(self._held) > 1 and sum(held.size_bytes for held in self._held.values()) > self.budget_bytes:
             self._held.popitem(last=False)
             evicted = True
         if evicted:
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            give_back()

@@ -1,6 +1,8 @@
 """On what the images are made: device name and library versions, for their provenance."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +21,30 @@ def versions() -> dict[str, str]:
         "diffusers": diffusers.__version__,
         "transformers": transformers.__version__,
         "peft": metadata.version("peft"),
+        "numpy": metadata.version("numpy"),
+        "pillow": metadata.version("pillow"),  # not the pixels, but the bytes of their files
     }
+
+
+def threads() -> int:
+    """With how many processor threads torch calculates."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def calculating_with(count: int | None) -> Iterator[None]:
+    """As many threads for a while; None leaves their number alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def device_like(recorded: str) -> str:
+    """Where to calculate what was calculated on a device of that name: on the processor what was made there."""
+    return "cuda" if not recorded.startswith("cpu") and torch.cuda.is_available() else "cpu"
 
 
 @cache

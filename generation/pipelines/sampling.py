@@ -16,6 +16,7 @@ from generation.model_folders import AdapterFile
 from generation.pipelines.adapting import use_adapters
 from generation.pipelines.loading import LoadedPipeline
 from generation.pipelines.schedules import ResolvedSchedule, ScheduleSpec, build_scheduler, call_sigmas, taken_from
+from generation.pipelines.texts import TextCache, Texts, encoded
 
 OnStep = Callable[[], None]
 
@@ -33,6 +34,13 @@ class BatchRequest:
     negative_prompt: str
     call_options: dict[str, Any]
     adapters: tuple[AdapterFile, ...] = ()
+    rows: int = 0
+    """How many pictures are really drawn; those beyond the prompts are thrown away. 0: as many as there are prompts."""
+
+    @property
+    def rows_beyond(self) -> int:
+        """Pictures that only fill the batch."""
+        return max(0, self.rows - len(self.prompts))
 
 
 @dataclass(frozen=True)
@@ -45,34 +53,39 @@ class Sampled:
     scheduler_config: dict[str, Any]
 
 
-def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | None = None) -> Sampled:
+def sample(
+    loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | None = None, texts: TextCache | None = None
+) -> Sampled:
     """Draw the pictures of a batch.
 
-    Equal requests give bit-equal pictures on one machine. Another batch size may change single values by one level,
-    because the matrix kernels differ, so equality across batch sizes is not promised and the size is recorded.
+    Equal requests give bit-equal pictures on one machine, with and without `texts`. Another batch size may change
+    single values by one level, because the matrix kernels differ, so equality across batch sizes is not promised and
+    the size is recorded; `rows` keeps it the same whatever is asked for.
     """
     pipe = loaded.pipe
     family = FAMILIES[loaded.source.pipeline_class]
     use_adapters(loaded, request.adapters)
     pipe.scheduler = build_scheduler(request.spec, loaded.scheduler_config)
     sigmas = call_sigmas(request.spec)
+    seeds = (*request.seeds, *request.seeds[-1:] * request.rows_beyond)
     with torch.inference_mode():
         # Floats, not pictures: the conversion to 8 bits would hide NaN as black.
         floats = pipe(
-            prompt=list(request.prompts),
-            negative_prompt=[request.negative_prompt] * len(request.prompts),
+            prompt=None,
+            negative_prompt=None,
             num_inference_steps=request.spec.steps,
             guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
             # On the CPU always: the same noise on every device.
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in request.seeds],
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             output_type="np",
+            **encoded(loaded, _texts_of(request), held=TextCache(budget_bytes=0) if texts is None else texts),
             **({} if sigmas is None else {"sigmas": sigmas}),
             **_told_after_steps(family, on_step),
             **family.call_arguments,
             **_call_options(request),
-        ).images
+        ).images[: len(request.prompts)]
     for prompt, picture in zip(request.prompts, floats, strict=True):
         if not np.isfinite(picture).all():
             raise GenerationError(
@@ -84,6 +97,16 @@ def sample(loaded: LoadedPipeline, request: BatchRequest, *, on_step: OnStep | N
         schedule=taken_from(pipe.scheduler),
         scheduler_class=type(pipe.scheduler).__name__,
         scheduler_config={k: _plain(value) for k, value in pipe.scheduler.config.items() if not k.startswith("_")},
+    )
+
+
+def _texts_of(request: BatchRequest) -> Texts:
+    return Texts(
+        prompts=(*request.prompts, *request.prompts[-1:] * request.rows_beyond),
+        negative_prompt=request.negative_prompt,
+        guidance=request.guidance,
+        call_options=request.call_options,
+        adapters=tuple((adapter.name, adapter.weight) for adapter in request.adapters),
     )
 
 

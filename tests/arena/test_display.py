@@ -1,20 +1,25 @@
 """The rater's copy: one size, one format, pixels only, and wrong files refused before they are decoded."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image as Pictures
 from PIL import ImageDraw
 from PIL.PngImagePlugin import PngInfo
+from pytest_django.fixtures import Settings
 
-from arena import display, studies, supply
+from arena import display, studies, supply, tasks
 from arena.display import DisplayError, DisplayRule, make_copy
 from arena.models import AuditEvent, DisplayCopy, Study
 from generation import image_store
 from generation.models import Image, Recipe
 from tests.arena import factories
+from tests.generation.test_image_store import use_s3
+from tests.servers.s3_server import S3Server
 
 SECRET = b"final, 28 steps"
 TINY = DisplayRule(width=64, height=64, enlarge=6, lossless=True)
@@ -288,3 +293,39 @@ def test_another_display_rule_needs_other_copies(study: Study) -> None:
     other.refresh_from_db()
     assert display.prepare_copies(study=other) == 2
     assert DisplayCopy.objects.values("rule_digest").distinct().count() == 2
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+def test_copies_in_an_object_store_are_made_by_the_periodic_task_once_per_image_and_rule(
+    s3_server: S3Server, settings: Settings
+) -> None:
+    use_s3(s3_server, settings, bucket="copies")
+    study = factories.make_study(contenders=2, prompts=2, copies=False)
+    tasks.prepare_display_copies()
+    copies = {(copy.image_sha256, copy.rule_digest): display.read_copy(copy) for copy in DisplayCopy.objects.all()}
+    rule = display.rule_of(study)
+    for image in supply.images_of(study):
+        original = image_store.read(image.file_sha256, suffix=".png")
+        assert copies.pop((image.file_sha256, rule.digest)) == make_copy(original, rule=rule)
+    assert copies == {}
+    tasks.prepare_display_copies()
+    assert DisplayCopy.objects.count() == 4
+
+
+@pytest.mark.django_db
+def test_a_full_store_makes_no_copies_and_no_error(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": {"location": str(tmp_path)}}
+    settings.STORAGES = settings.STORAGES | {"images": store}
+    study = factories.make_study(contenders=2, prompts=2, copies=False)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert display.prepare_copies(study=study) == 0
+    assert caplog.text.count("No raters' copies are made now. The image store") == 1
+    assert display.prepare_copies(study=study) == 4

@@ -16,7 +16,7 @@ from arena.models import Criterion, Fit, FrontSorting, Rater, Study, Vote
 from arena.tasks import refit_changed
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater, make_study, make_user
-from tests.arena.test_fitting import add_vote
+from tests.arena.fit_cases import add_vote
 
 pytestmark = pytest.mark.django_db
 

@@ -37,7 +37,7 @@ def test_only_the_hash_of_a_link_is_stored(study: Study) -> None:
     event = study.audit_events.get(act="invitation made")
     assert (event.actor, event.detail) == (
         study.owner,
-        {"invitation": invitation.pk, "label": "lab", "most_uses": None},
+        {"invitation": invitation.pk, "most_uses": None},
     )
 
 

@@ -306,6 +306,64 @@ def test_a_column_of_lists_is_no_name(tmp_path: Path) -> None:
         read_votes(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "advice"),
+    [
+        (
+            '{"model_a": "A", "model_b": "B", "winner": "model_a", "judge": "j", "turn": 1}\n',
+            "votes.jsonl",
+            "Rename model_a to left, model_b to right, winner to choice, and write left, right, tie or both_bad",
+        ),
+        (
+            "left_model,right_model,vote_type\nA,B,leftvote\n",
+            "votes.csv",
+            "Rename left_model to left, right_model to right, vote_type to choice",
+        ),
+        (
+            "id,model_a,model_b,winner_model_a,winner_model_b,winner_tie\n1,A,B,1,0,0\n",
+            "votes.csv",
+            "Rename model_a to left, model_b to right, winner_model_a to wins_left, winner_tie to ties, "
+            "winner_model_b to wins_right.",
+        ),
+    ],
+)
+def test_votes_as_other_arenas_publish_them_are_told_what_to_rename(
+    text: str, name: str, advice: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(VoteFileError, match=rf"^{name}, line 1: lacks the columns left, right, .*{advice}"):
+        read_votes(tmp_path / name)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08"])
+def test_a_spreadsheet_or_a_packed_file_is_called_so(start: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(start + bytes(50))
+    with pytest.raises(VoteFileError, match=r"^votes.csv, line 1: is a spreadsheet or compressed; save it as CSV"):
+        read_votes(path)
+
+
+def test_a_line_break_in_quotes_is_part_of_a_name_and_lines_are_counted_over_it(tmp_path: Path) -> None:
+    text = f'{HEADER},prompt\n"A","B","left","one\ntwo"\nB,A,tie,"says ""x"", y"\n'
+    (data,) = read(tmp_path, text).criteria
+    assert (data.names, data.prompts, data.number) == (("A", "B"), 2, 2)
+    assert refused(tmp_path, f"{text}A,A,left,z\n") == "votes.csv, line 5: 'A' is compared with itself."
+
+
+def test_parquet_of_any_kind_of_text_reads_alike(tmp_path: Path) -> None:
+    left, right, choice = ["A", "B", "β"], ["β", "A", "B"], ["left", "tie", "right"]
+    shared = {"right": right, "choice": choice, "rater": pa.nulls(3), "prompt": [1, 2, 2]}
+    kinds = [pa.array(left), pa.array(left).dictionary_encode(), pa.array(left, pa.large_string())]
+    kinds += [pa.array([text.encode() for text in left])]
+    for number, kind in enumerate(kinds):
+        path = tmp_path / f"{number}.parquet"
+        # Groups of two rows, each with a dictionary of its own.
+        parquet.write_table(pa.table({"left": kind, **shared}), path, row_group_size=2)
+        (data,) = read_votes(path).criteria
+        assert (data.names, data.raters, data.prompts) == (("A", "B", "β"), 0, 2)
+        assert [row[:3] for row in seen(data)] == [("A", "β", LEFT), ("B", "A", TIE), ("β", "B", RIGHT)]
+
+
 @pytest.mark.parametrize("name", ["missing.csv", "."])
 def test_a_file_that_is_not_there_is_said_so(name: str, tmp_path: Path) -> None:
     with pytest.raises(VoteFileError, match="cannot be read: "):

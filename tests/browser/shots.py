@@ -61,6 +61,9 @@ def _rater_pictures(browser: Browser, *, link: str, out: Path) -> None:
         page = _page_with_text_to_spell(browser, link=link, window=window)
         page.keyboard.press("ArrowLeft")  # the first question answered and the second lit shows how it goes
         _take(page, out / f"{name}.png")
+        if name == "vote":
+            page.keyboard.press("z")
+            _take(page, out / "zoom.png")
         page.context.close()
     page = browser.new_context(**PHONE).new_page()
     page.goto(link)

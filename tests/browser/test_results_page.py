@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from arena import fitting
 from arena.models import Rater, Study
 from tests.arena.bulk_votes import bulk_votes
-from tests.arena.factories import make_study, make_user
+from tests.arena.factories import make_study
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.results_window import draw_charts
+from tests.browser.signing_in import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,15 +26,6 @@ def study() -> Study:
         bulk_votes(study, criterion=criterion, raters=5, strengths=STRENGTHS, seed=number)
     fitting.refit(study)
     return study
-
-
-def sign_in(page: Page) -> None:
-    """As the owner of the study."""
-    client = Client()
-    client.force_login(make_user())
-    page.goto(reverse("arena:login"))
-    site = page.evaluate("location.origin")
-    page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": f"{site}/"}])
 
 
 def test_new_votes_move_the_numbers_and_what_was_open_stays_open(study: Study, open_window: OpenWindow) -> None:
@@ -64,7 +55,7 @@ def test_all_charts_are_drawn_and_nothing_is_wider_than_the_window(study: Study,
         page.goto(reverse("arena:study", args=[study.slug]))
         for summary in page.locator("details > summary").all():
             summary.click()
-        assert draw_charts(page) == 9
+        assert draw_charts(page) == 10
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 

@@ -13,7 +13,7 @@ from PIL import Image as Pictures
 from pytest_django.fixtures import Settings
 from safetensors.numpy import save_file
 
-from generation import image_store, worker
+from generation import image_store, making, worker
 from generation.adapters import checked_adapters
 from generation.checkpoints import register_checkpoint, resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
@@ -79,7 +79,7 @@ def drawn_by(checkpoint: Checkpoint, prompt: str = "a red circle") -> np.ndarray
 
 
 def test_adapters_change_pictures_and_leave_the_base_bit_equal(root: Path, image_folder: Path) -> None:
-    worker._cache.cache_clear()
+    making._cache.cache_clear()
     base = ready("base")
     before = drawn_by(base)
     one, half, both = (
@@ -91,7 +91,7 @@ def test_adapters_change_pictures_and_leave_the_base_bit_equal(root: Path, image
         )
     )
     assert len({picture.tobytes() for picture in (before, one, half, both)}) == 4
-    assert len(worker._cache().sources()) == 1
+    assert len(making._cache().sources()) == 1
     Image.objects.all().delete()
     ImageJob.objects.update(state="pending", attempts=0)
     while worker.work_one_batch("w"):
@@ -128,7 +128,7 @@ def test_a_picture_with_an_adapter_equals_a_direct_call(root: Path, image_folder
 
 
 def test_hashes_provenance_and_heartbeat_name_the_adapter(root: Path, image_folder: Path) -> None:
-    worker._cache.cache_clear()
+    making._cache.cache_clear()
     base, styled = ready("base"), ready("styled", BASE, style(1, 0.5))
     name, sha256 = f"adapter:style-1/{FILE}", hash_file(root / "style-1" / FILE)
     assert styled.file_hashes == base.file_hashes | {name: sha256}
@@ -164,7 +164,7 @@ def test_a_folder_that_names_its_base_is_a_checkpoint_by_itself(root: Path, imag
 
 
 def test_changed_adapters_are_noticed_before_they_are_used(root: Path, image_folder: Path) -> None:
-    worker._cache.cache_clear()
+    making._cache.cache_clear()
     styled = ready("styled", BASE, style(1))
     shutil.copyfile(root / "style-2" / FILE, root / "style-1" / FILE)
     start_run(name="run", owner=None, recipes=[recipe_of(styled)], prompt_texts=["a"])

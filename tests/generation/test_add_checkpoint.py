@@ -32,7 +32,7 @@ def test_an_unsafe_folder_is_refused_and_may_be_mended(own_models_root: Path) ->
 
 
 def test_a_folder_outside_the_models_root_is_refused(models_root: Path) -> None:
-    with pytest.raises(CommandError, match="x is refused: '../tiny' is no folder below the models root"):
+    with pytest.raises(CommandError, match="'../tiny' is no folder below the models root"):
         call_command("add_checkpoint", "x", "../tiny")
 
 

@@ -1,6 +1,7 @@
 """The command that makes images without a study: it resumes, it stops cleanly, and its errors are sentences."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -39,7 +40,8 @@ def generate(*arguments: str) -> str:
 def test_it_makes_every_prompt_by_every_step_count(prompt_set: PromptSet, capsys: pytest.CaptureFixture[str]) -> None:
     register_checkpoint(name="tiny", source="tiny")
     said = generate("--steps", "1,2", "--shift", "3")
-    assert said == "3 prompts x 2 recipes x 1 samples.\n6 images are there.\n"
+    assert said.startswith("3 prompts x 2 recipes x 1 samples.\n6 images wanted, 0 exist, 6 to make.\n")
+    assert said.endswith("\n6 images are there.\n")
     made = Image.objects.values_list("prompt_text", "recipe__name", "width", "height")
     assert sorted(made) == sorted((text, f"tiny, {steps} steps, shift 3", 64, 64) for text in TEXTS for steps in (1, 2))
     sigmas = dict(Recipe.objects.values_list("name", "resolved_sigmas"))
@@ -53,7 +55,8 @@ def test_lists_of_shifts_and_guidance_are_swept(prompt_set: PromptSet) -> None:
     register_checkpoint(name="tiny", source="tiny")
     said = generate("--steps", "1,2", "--shift", "1,3", "--guidance", "1,3", "--limit", "1")
     # One step is the same for every shift.
-    assert said == "1 prompts x 6 recipes x 1 samples.\n6 images are there.\n"
+    assert said.startswith("1 prompts x 6 recipes x 1 samples.\n")
+    assert said.endswith("\n6 images are there.\n")
     assert Image.objects.values("pixels_sha256").distinct().count() == 6
 
 
@@ -66,6 +69,14 @@ def test_another_scheduler_with_options_draws(prompt_set: PromptSet) -> None:
     made = Image.objects.get().provenance["made"]
     assert (made["scheduler_class"], made["scheduler_config"]["solver_order"]) == ("DPMSolverMultistepScheduler", 1)
     assert made["scheduler_config"]["prediction_type"] == "flow_prediction"
+
+
+def test_the_dtype_is_chosen_and_stands_in_the_record(prompt_set: PromptSet) -> None:
+    register_checkpoint(name="tiny", source="tiny")
+    generate("--steps", "1", "--limit", "1", "--dtype", "bfloat16", "--batch-mode", "fast")
+    asked = Image.objects.get().provenance["asked"]
+    assert (asked["dtype"], asked["batch_mode"]) == ("bfloat16", "fast")
+    assert Recipe.objects.get().name == "tiny, 1 steps, bfloat16"
 
 
 def test_it_resumes_where_it_stopped(prompt_set: PromptSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +109,25 @@ def test_a_second_call_makes_nothing(prompt_set: PromptSet, monkeypatch: pytest.
     generate("--steps", "1")
     monkeypatch.setattr(sampling, "sample", None)
     assert generate("--steps", "1").endswith("3 images are there.\n")
+
+
+def test_the_plan_is_told_and_nothing_is_started(prompt_set: PromptSet) -> None:
+    register_checkpoint(name="tiny", source="tiny")
+    assert generate("--steps", "1,2", "--shift", "3", "--plan").splitlines() == [
+        "3 prompts x 2 recipes x 1 samples.",
+        "6 images wanted, 0 exist, 6 to make.",
+        "9 function evaluations (2 recipes not checked yet: the steps are taken).",
+        "0 changes of checkpoint in the planned order.",
+        "About 49.2 kB (an estimate: none of this size exists yet).",
+        "Time is not known yet: nothing was measured for tiny, 1 steps, shift 3 and 1 more.",
+    ]
+    assert not Run.objects.exists()
+    generate("--steps", "1", "--shift", "3")
+    said = generate("--steps", "1,2", "--shift", "3", "--plan")
+    assert "6 images wanted, 3 exist, 3 to make.\n6 function evaluations" in said
+    assert "(from images made before)" in said
+    assert re.search(r"\nAbout \d+ s with 1 worker\.\n", said), said
+    assert generate("--steps", "1", "--shift", "3", "--plan").endswith("3 images wanted; all of them exist.\n")
 
 
 def test_samples_limit_and_size_are_heeded(prompt_set: PromptSet) -> None:
@@ -138,7 +168,7 @@ def test_a_paused_run_is_said_not_waited_for(prompt_set: PromptSet, monkeypatch:
         return real(*arguments, **rest)
 
     monkeypatch.setattr(sampling, "sample", paused_meanwhile)
-    with pytest.raises(CommandError, match="is paused; resume it in the admin"):
+    with pytest.raises(CommandError, match="is paused; resume it on its page"):
         generate("--steps", "1,2")
     assert Image.objects.count() == 3
 

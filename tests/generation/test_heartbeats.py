@@ -1,6 +1,5 @@
 """Who is alive, by the database's clock."""
 
-import logging
 import threading
 import time
 from datetime import timedelta
@@ -42,7 +41,8 @@ def test_idle_image_workers_listen_to_the_queue_and_hold_no_job() -> None:
     WorkerHeartbeat.objects.filter(worker="dead").update(seen_at=Now() - timedelta(hours=1))
     make_run(prompts=1)
     jobs.claim(worker="busy")
-    assert heartbeats.idle_image_workers() == 1
+    heartbeats.beat_heart(worker="large", queues=["gen.gpu24"])
+    assert heartbeats.idle_image_workers() == {"gen.cpu": 1, "gen.gpu24": 1}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -58,21 +58,38 @@ def test_a_busy_heart_keeps_row_and_leases_alive_from_its_thread(monkeypatch: py
         while ImageJob.objects.due().exists() or not heartbeats.living_workers().exists():
             assert time.monotonic() < end, "the heart did not beat"
             time.sleep(0.02)
+    row = WorkerHeartbeat.objects.get()
+    assert row.job_ids == [job.pk for job in batch]
+    heartbeats.beat_heart(worker="w", queues=["gen.cpu"])
+    row.refresh_from_db()
+    assert row.job_ids == []
     assert "heart" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_that_makes_no_step_loses_its_lease(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(heartbeats, "SECONDS_BETWEEN_BEATS", 0.02)
-    monkeypatch.setattr(heartbeats, "LONGEST_STEP_SECONDS", 0.0)
+@pytest.mark.parametrize(("attempts", "state"), [(1, "pending"), (3, "failed")])
+def test_a_batch_that_makes_no_step_is_handed_back_and_its_process_ends(attempts: int, state: str) -> None:
     make_run(prompts=1)
     [job] = jobs.claim(worker="hung")
-    ImageJob.objects.update(lease_until=Now() - timedelta(seconds=1))
-    with caplog.at_level(logging.ERROR), heartbeats.BusyHeart(worker="hung", job_ids=[job.pk]).beating():
-        end = time.monotonic() + 20
-        while "made no step" not in caplog.text:
-            assert time.monotonic() < end, "the heart went on"
-            time.sleep(0.02)
-    assert ImageJob.objects.due().exists()
+    ImageJob.objects.update(attempts=attempts)
+    said: list[str] = []
+    ended = threading.Event()
+
+    def end(sentence: str) -> None:
+        said.append(sentence)
+        ended.set()
+
+    with heartbeats.BusyHeart(worker="hung", job_ids=[job.pk], step_seconds=0.05, end=end).beating():
+        assert ended.wait(20)
+    assert said == ["timeout: hung made no sampling step for 0.05 s."]
+    assert ImageJob.objects.values_list("state", "reason").get() == (state, said[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_makes_steps_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    with heartbeats.BusyHeart(worker="w", job_ids=[], step_seconds=5.0, end=said.append).beating() as heart:
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            heart.progressed()
+    assert said == []

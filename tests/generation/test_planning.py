@@ -21,6 +21,8 @@ from generation.planning import (
     progress_of,
     resume_run,
     retry_failed,
+    retry_jobs,
+    set_priority,
     start_run,
 )
 from generation.provenance import request_digest, text_digest
@@ -192,6 +194,31 @@ def test_failed_jobs_get_new_attempts() -> None:
     assert retry_failed(run) == 2
     assert states(run) == ["pending"] * 3
     assert [len(jobs.claim(worker="a")), retry_failed(run)] == [3, 0]
+
+
+def test_one_failed_job_is_retried_and_no_other_and_no_strangers() -> None:
+    run, stranger = make_run(prompts=2), make_run(prompts=1, name="other", recipes=[make_recipe(steps=9)])
+    ImageJob.objects.update(state=State.FAILED, reason="no memory", attempts=3)
+    first, second = run.jobs.order_by("pk")
+    assert retry_jobs(run, [first.pk, stranger.jobs.get().pk]) == 1
+    assert (states(run), states(stranger)) == (["pending", "failed"], ["failed"])
+    assert retry_jobs(run, [first.pk]) == 0
+
+
+def test_a_run_can_be_moved_before_and_behind_others() -> None:
+    run = make_run(prompts=2)
+    other = make_run(prompts=1, name="other", priority=3)
+    assert list(run.jobs.order_by("pk").values_list("priority", flat=True)) == [3, 0]
+    set_priority(run, 5)
+    assert list(run.jobs.order_by("pk").values_list("priority", flat=True)) == [5, 5]
+    set_priority(run, -2)
+    assert list(run.jobs.order_by("pk").values_list("priority", flat=True)) == [3, -2]
+    cancel_run(other)
+    with pytest.raises(GenerationError, match="is cancelled"):
+        set_priority(other, 1)
+    with pytest.raises(GenerationError, match="lies between -1000 and 1000, not at 1001"):
+        set_priority(run, 1001)
+    assert (run.priority, Run.objects.get(pk=run.pk).priority) == (-2, -2)
 
 
 def test_jobs_of_a_refused_recipe_are_not_retried() -> None:

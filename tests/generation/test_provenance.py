@@ -62,3 +62,17 @@ def test_pixels_have_another_digest_in_another_shape() -> None:
     assert pixels_digest(bytes(24), width=4, height=2) != pixels_digest(bytes(24), width=2, height=4)
     with pytest.raises(ValueError, match="4 x 3 RGB pixels are 36 bytes, not 24"):
         pixels_digest(bytes(24), width=4, height=3)
+
+
+def test_the_order_of_keys_and_the_kind_of_number_change_no_digest() -> None:
+    assert digest_of({"a": 1, "b": {"c": 2.0, "d": [3]}}) == digest_of({"b": {"d": [3.0], "c": 2}, "a": 1.0})
+    assert digest_of([0.1, 1e-7, 2.5]) == digest_of(json.loads("[0.10, 0.0000001, 2.50]"))
+    assert digest_of({"a": 1}) != digest_of({"a": True})
+
+
+def test_two_ways_to_write_a_letter_are_two_prompts() -> None:
+    # Tokenizers tell them apart, so that one hash for both would hand out an image of the other text.
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    asked = {request_digest(recipe_digest="r", prompt_text=text, sample=0) for text in (composed, decomposed)}
+    assert len(asked) == 2
+    assert canonical_json(composed) == '"caf\u00e9"'

@@ -90,7 +90,7 @@ def test_equal_settings_are_one_recipe(checkpoint: Checkpoint) -> None:
         ({"width": 0}, "width must lie between 8 and 8192 pixels, not 0"),
         ({"height": 10**6}, "height must lie between"),
         ({"dtype": "int8"}, "dtype must be one of float32, bfloat16, float16, not 'int8'"),
-        ({"batch_mode": "strict"}, "batch_mode must be 'fast'"),
+        ({"batch_mode": "loose"}, "batch_mode must be 'fast' or 'strict', not 'loose'"),
     ],
 )
 def test_wrong_settings_are_refused_at_once(changes: dict[str, Any], sentence: str) -> None:

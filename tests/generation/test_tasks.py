@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 from kombu import Queue
@@ -20,7 +21,6 @@ from generation.models import Checkpoint, Image, ImageJob, Recipe, WorkerHeartbe
 from generation.planning import start_run
 from generation.recipes import get_recipe
 from generation.schedules import few_step_sigmas, get_schedule
-from generation.timetable import BEAT_SCHEDULE
 from tests.conftest import StartWorker
 from tests.generation.rows import make_recipe, make_run
 from tests.servers.celery_worker import CeleryWorker
@@ -55,14 +55,14 @@ def wanted_images(count: int, *, steps: int = 2) -> Recipe:
 
 def test_beat_sends_tasks_that_exist_to_queues_that_are_served() -> None:
     celery_app.loader.import_default_modules()
-    for entry in BEAT_SCHEDULE.values():
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in celery_app.tasks
-        assert entry["options"]["queue"] in {"default", "gen.cpu"}
+        assert entry["options"]["queue"] == "default"
         assert entry["options"]["expires"] == entry["schedule"]
 
 
 def test_work_is_sent_to_the_image_workers_queue() -> None:
-    for task in (tasks.generate_next, tasks.resolve_drafts):
+    for task in (tasks.generate_next, tasks.resolve_drafts, tasks.measure_next):
         routed = celery_app.amqp.router.route({}, task.name)["queue"]
         assert (routed.name if isinstance(routed, Queue) else routed) == "gen.cpu"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from generation import worker
+from generation import making, worker
 from generation.checkpoints import register_checkpoint, resolve_checkpoint
 from generation.errors import GenerationError
 from generation.models import Checkpoint, Image, Recipe
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def checkpoint(families_root: Path, image_folder: Path) -> Checkpoint:
     """An SD3 with its third text encoder."""
-    worker._cache.cache_clear()
+    making._cache.cache_clear()
     return resolve_checkpoint(register_checkpoint(name="t5", source="sd3-t5"))
 
 
@@ -43,7 +43,7 @@ def test_pictures_differ_and_the_provenance_says_why(checkpoint: Checkpoint) -> 
     assert (first.provenance["asked"]["without"], second.provenance["asked"]["without"]) == ([], ["text_encoder_3"])
     lacking = set(first.provenance["made"]["weights_sha256"]) - set(second.provenance["made"]["weights_sha256"])
     assert lacking == {"text_encoder_3/model.safetensors"}
-    assert [source.without for source in worker._cache().sources()] == [(), ("text_encoder_3",)]
+    assert [source.without for source in making._cache().sources()] == [(), ("text_encoder_3",)]
 
 
 def test_what_is_left_out_is_not_loaded(families_root: Path) -> None:

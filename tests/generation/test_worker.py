@@ -1,6 +1,7 @@
 """From claimed jobs to stored images, with the real pipeline and the real store."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from generation import image_store, worker
+from generation import image_store, storage_pauses, worker
 from generation.checkpoints import register_checkpoint, resolve_checkpoint
 from generation.heartbeats import living_workers
 from generation.models import Checkpoint, Image, ImageJob, Recipe, Run
 from generation.pipelines import environment, sampling
-from generation.planning import start_run
+from generation.planning import pause_run, resume_run, start_run
 from generation.provenance import bytes_digest, digest_of, pixels_digest, seed_for
 from generation.recipes import get_recipe, resolve_recipe
+from generation.runnable import waiting_in_vain
 from generation.schedules import few_step_sigmas, get_schedule
 
 pytestmark = pytest.mark.django_db
@@ -133,6 +135,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "batch_size": 1,
         "device": environment.device_name("cpu"),
         "versions": environment.versions(),
+        "threads": environment.threads(),
         "fixed_arguments": {},
     }
     assert len(weights) == 4
@@ -170,12 +173,16 @@ def test_changed_weights_make_no_images(own_models_root: Path, image_folder: Pat
     assert not Image.objects.exists()
 
 
-def test_weights_that_went_away_are_named(own_models_root: Path, image_folder: Path) -> None:
+def test_jobs_whose_weights_went_away_wait_and_say_so(own_models_root: Path, image_folder: Path) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
     run_of(ready_recipe(checkpoint), prompts=PROMPTS[:1])
     shutil.rmtree(own_models_root / "tiny")
-    worker.work_one_batch("w")
-    assert "There is no folder 'tiny' below the models root" in ImageJob.objects.get().reason
+    assert worker.work_one_batch("w") == 0
+    worker.beat("w", queue="gen.cpu")
+    assert waiting_in_vain() == [
+        "No living worker holds the weights of tiny: copy 'tiny' below a worker's models root, or into the store that"
+        " WINRATE_WEIGHTS_URL names."
+    ]
 
 
 def test_sigmas_that_differ_from_the_checked_ones_make_no_images(checkpoint: Checkpoint) -> None:
@@ -194,18 +201,18 @@ def test_an_unexpected_error_becomes_a_reason_and_the_batch_is_tried_one_by_one(
     run_of(ready_recipe(checkpoint))
     real = sampling.sample
 
-    def runs_out_of_memory(loaded: Any, request: Any, **rest: Any) -> Any:
+    def breaks(loaded: Any, request: Any, **rest: Any) -> Any:
         if PROMPTS[1] in request.prompts:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nand a long trace")
+            raise RuntimeError("the kernel is missing\nand a long trace")
         return real(loaded, request, **rest)
 
-    monkeypatch.setattr(sampling, "sample", runs_out_of_memory)
+    monkeypatch.setattr(sampling, "sample", breaks)
     taken = []
     while count := worker.work_one_batch("w"):
         taken.append(count)
     assert taken == [3, 1, 1, 1, 1]
     states = ImageJob.objects.order_by("pk").values_list("state", "attempts", "reason")
-    reason = "The pipeline stopped with RuntimeError: DefaultCPUAllocator: can't allocate memory"
+    reason = "The pipeline stopped with RuntimeError: the kernel is missing"
     assert list(states) == [("done", 2, ""), ("failed", 3, reason), ("done", 2, "")]
 
 
@@ -226,20 +233,35 @@ def test_an_interrupted_worker_gives_its_jobs_back(
     assert worker.work_one_batch("w") == 3
 
 
-def test_a_full_store_leaves_jobs_to_be_tried_again(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_of(ready_recipe(checkpoint), prompts=PROMPTS[:1])
+def test_a_full_store_pauses_the_run_and_counts_no_attempt(
+    checkpoint: Checkpoint, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(ready_recipe(checkpoint))
 
-    def full(*_: Any, **__: Any) -> str:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_store, "put", full)
-        worker.work_one_batch("w")
-    job = ImageJob.objects.get()
-    assert (job.state, job.attempts) == ("pending", 1)
-    assert job.reason == "The pipeline stopped with OSError: [Errno 28] No space left on device"
-    worker.work_one_batch("w")
-    assert Image.objects.count() == 1
+        patch.setattr(os, "fsync", full)
+        assert worker.work_one_batch("w") == 3
+        assert worker.work_one_batch("w") == 0
+        storage_pauses.resume_runs_if_there_is_room()
+        run.refresh_from_db()
+        assert run.pause_reason == f"The image store ({image_folder}) cannot be written: No space left on device."
+    assert set(ImageJob.objects.values_list("state", "attempts", "worker")) == {("pending", 0, "")}
+    assert storage_pauses.resume_runs_if_there_is_room() == 1
+    assert worker.work_one_batch("w") == 3
+    assert Image.objects.count() == 3
+
+
+def test_a_run_that_a_person_paused_stays_paused(checkpoint: Checkpoint, image_folder: Path) -> None:
+    run = run_of(ready_recipe(checkpoint))
+    storage_pauses.pause_runs_of(ImageJob.objects.all(), reason="No room.")
+    pause_run(run)
+    assert storage_pauses.resume_runs_if_there_is_room() == 0
+    resume_run(run)
+    run.refresh_from_db()
+    assert (run.paused_at, run.pause_reason) == (None, "")
 
 
 def test_drafts_are_resolved_in_one_go(models_root: Path) -> None:

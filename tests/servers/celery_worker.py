@@ -26,13 +26,22 @@ class CeleryWorker:
     """One `celery worker` process."""
 
     def __init__(
-        self, *, queues: str, broker_url: str, has_beat: bool, environment: Mapping[str, str], log: Path
+        self,
+        *,
+        queues: str,
+        broker_url: str,
+        has_beat: bool,
+        environment: Mapping[str, str],
+        log: Path,
+        app: str = "evalsite",
+        waits: bool = True,
     ) -> None:
-        """Start it and wait until it takes tasks."""
+        """Start it and, unless told otherwise, wait until it takes tasks."""
+        self._log = log
         self._child = Child(
             f"worker for {queues}",
             [
-                *(sys.executable, "-m", "celery", "--app", "evalsite", "worker", "--queues", queues),
+                *(sys.executable, "-m", "celery", "--app", app, "worker", "--queues", queues),
                 *("--hostname", f"{log.stem}@%h", "--pool", "prefork", "--concurrency", "1", "--loglevel", "INFO"),
                 *("--without-gossip", "--without-mingle", *(["--beat"] if has_beat else [])),
                 *("--schedule", str(log.with_suffix(".beat"))),
@@ -50,7 +59,12 @@ class CeleryWorker:
             folder=settings.BASE_DIR,
             patience=20,
         )
-        wait_until(self._is_ready_or_dead, seconds=60, what=f"the worker is ready (its log: {log})")
+        if waits:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it takes tasks."""
+        wait_until(self._is_ready_or_dead, seconds=180, what=f"the worker is ready (its log: {self._log})")
         assert self._child.exit_code() is None, "\n".join(self._child.last_lines(40))
 
     def _is_ready_or_dead(self) -> bool:
@@ -60,6 +74,14 @@ class CeleryWorker:
     def pid(self) -> int:
         """The process that supervises the pool."""
         return self._child.pid
+
+    def is_alive(self) -> bool:
+        """Whether its supervising process runs."""
+        return self._child.exit_code() is None
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, and no waiting."""
+        self._child.ask_to_stop()
 
     def lines(self) -> list[str]:
         """What it has logged."""

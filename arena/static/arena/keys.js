@@ -1,9 +1,9 @@
 // Which key means what on the vote page.
 
 const CHOICES = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", b: "both_bad", B: "both_bad" };
-const ACTS = { ArrowUp: "back", s: "skip", S: "skip", z: "zoom", Z: "zoom", "?": "help", Escape: "close", Enter: "send" };
+const ACTS = { ArrowUp: "back", u: "undo", U: "undo", s: "skip", S: "skip", z: "zoom", Z: "zoom", "?": "help", Escape: "close", Enter: "send" };
 
-/** What a key press asks for: {act, choice?}, or null where the browser should do what it always does. */
+/** What a key press asks for: {act, choice?, number?}, or null where the browser should do what it always does. */
 export function meaningOf(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return null;
   if (event.key === "Escape") return { act: "close" };
@@ -11,5 +11,6 @@ export function meaningOf(event) {
   if (event.target.closest("details[open] .sheet")) return null;
   if (event.key === "Enter" && event.target.closest("a, button, summary")) return null;
   if (event.key in CHOICES) return { act: "choose", choice: CHOICES[event.key] };
+  if (/^[1-4]$/.test(event.key)) return { act: "choose", number: Number(event.key) };
   return event.key in ACTS ? { act: ACTS[event.key] } : null;
 }

@@ -61,7 +61,7 @@ export class Outbox {
       const response = await fetch(this.#address, {
         method: "POST",
         body: new URLSearchParams([...new URLSearchParams(body), ...this.known().map((token) => ["known", token])]),
-        headers: { Accept: "application/json", "X-CSRFToken": csrfToken() },
+        headers: jsonHeaders(),
         credentials: "same-origin",
         keepalive: true,
       });
@@ -110,6 +110,8 @@ export class Outbox {
   }
 }
 
-function csrfToken() {
-  return document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+/** Headers of a request of ours that asks for JSON. */
+export function jsonHeaders() {
+  const token = document.querySelector("form.ballot [name=csrfmiddlewaretoken]")?.value ?? "";
+  return { Accept: "application/json", "X-CSRFToken": token };
 }

@@ -25,7 +25,12 @@ export class BallotQueue {
     const known = new Map(this.#coming.map((ballot) => [ballot.token, ballot]));
     this.#coming = ballots
       .filter(({ token, html }) => !isDone(token) && (html || known.has(token)))
-      .map(({ token, html }) => known.get(token) ?? prepared(token, html));
+      .map(({ token, html }) => known.get(token) ?? prepared(html));
+  }
+
+  /** Take back the ballot on the page, with what was answered on it so far; it is the next one again. */
+  putBack(form) {
+    this.#coming.unshift(watched(form));
   }
 
   /** The next ballot, or undefined. */
@@ -35,11 +40,15 @@ export class BallotQueue {
 }
 
 /** A ballot's form as a detached element; its images begin to load at once. */
-function prepared(token, html) {
+function prepared(html) {
   const holder = document.createElement("div");
   holder.innerHTML = html; // our own server's template, escaped there
-  const form = holder.firstElementChild;
-  const ballot = { token, form, isDecoded: false };
+  return watched(holder.querySelector("form"));
+}
+
+/** A form with whether its images are decoded, and the promise of it. */
+function watched(form) {
+  const ballot = { token: form.dataset.ballot, form, isDecoded: false };
   ballot.decoded = decoded(form).then((isDecoded) => (ballot.isDecoded = isDecoded));
   return ballot;
 }

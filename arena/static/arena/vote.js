@@ -1,20 +1,24 @@
 // The vote page: answers from keys and clicks, the next pair at once, and what is saved said truthfully.
 //
 // The answers of a ballot are sent by Enter, Space or "Next", never by the last answer alone: votes are append-only, and
-// one key more is cheap against an answer that cannot be taken back.
+// one key more is cheap against an answer that can be undone only once.
 
 import { meaningOf } from "./keys.js";
-import { Outbox } from "./outbox.js";
+import { jsonHeaders, Outbox } from "./outbox.js";
 import { BallotQueue, decoded } from "./queue.js";
-import { Zoom } from "./zoom.js";
+import { HELD, Zoom } from "./zoom.js";
 
 const host = document.querySelector("[data-ballot-host]");
+const words = JSON.parse(document.getElementById("words").textContent);
 const savedLine = document.querySelector("[data-saved]");
 const queue = new BallotQueue(host.dataset.queue);
 const outbox = new Outbox(form().action, { heard, known: () => [form().dataset.ballot, ...queue.tokens] });
 const zoom = new Zoom();
 const answered = new Set();
 let shownAt = performance.now();
+let undoable = host.dataset.undoable; // token of the ballot that "undo" takes back, or ""
+let isUndoing = false;
+let isUndoWanted = false; // pressed while the answer was still on its way
 
 function form() {
   return host.querySelector("form");
@@ -32,6 +36,7 @@ const isDone = (token) => answered.has(token) || outbox.has(token) || token === 
 function show(ballot) {
   zoom.close();
   host.replaceChildren(ballot.form);
+  offerUndo(undoable);
   begin(ballot.isDecoded ? null : ballot.decoded);
 }
 
@@ -43,7 +48,7 @@ function begin(waitFor) {
     const mine = form();
     waitFor.then((isDecoded) => {
       if (mine !== form()) return;
-      if (!isDecoded) return say("An image did not load. Check the connection and reload this page, or skip this pair.");
+      if (!isDecoded) return say(words.notLoaded);
       enable(true);
     });
   } else {
@@ -51,10 +56,10 @@ function begin(waitFor) {
   }
 }
 
-function enable(isReady) {
+function enable(isReady, { keepsTime = false } = {}) {
   form().querySelector("[data-criteria]").disabled = !isReady;
   form().querySelector("[data-pair]").dataset.state = isReady ? "ready" : "loading";
-  if (isReady) shownAt = performance.now();
+  if (isReady && !keepsTime) shownAt = performance.now();
   turnTo(rows().find((row) => !isAnswered(row)) ?? null, { focus: isReady });
 }
 
@@ -77,11 +82,11 @@ function say(problem) {
 
 // Answering
 
-function choose(choice) {
+function choose({ choice, number }) {
   const row = form().querySelector("[data-criterion].in-turn");
   if (!row || form().querySelector("[data-criteria]").disabled) return;
   if (isAnswered(row) && document.activeElement === form().querySelector("[data-next]")) return; // all answered: Up goes back
-  const option = row.querySelector(`input[value="${choice}"]`);
+  const option = number ? row.querySelectorAll("input")[number - 1] : row.querySelector(`input[value="${choice}"]`);
   if (!option) return;
   option.checked = true;
   goOn(row);
@@ -104,34 +109,109 @@ function back() {
 
 function send(submitter) {
   const isSkip = submitter?.name === "skip";
-  if (isSkip && !form().querySelector("[name=skip_reason]:checked")) return say("Choose why you skip this pair.");
+  if (isSkip && !form().querySelector("[name=skip_reason]:checked")) return say(words.sayWhy);
   const open = rows().find((row) => !isAnswered(row));
   if (!isSkip && (open || form().querySelector("[data-criteria]").disabled)) return open && turnTo(open);
+  if (!isSkip && "firstStep" in form().dataset) return sendFirst();
   const fields = new FormData(form(), submitter);
   fields.delete("csrfmiddlewaretoken");
   fields.set("page_milliseconds", String(Math.round(performance.now() - shownAt)));
   const token = form().dataset.ballot;
   answered.add(token);
+  undoable = token;
   const ballot = queue.next();
   if (ballot) show(ballot);
   else enable(false);
   outbox.add(token, new URLSearchParams(fields).toString());
 }
 
+/** Answers that are given before the text is shown: the server keeps them, and its reply brings the text. */
+async function sendFirst() {
+  const mine = form();
+  const fields = new FormData(mine);
+  enable(false, { keepsTime: true });
+  const reply = await replyTo(mine.action, fields);
+  if (mine !== form()) return;
+  if (reply?.kept) return replaceBy(reply.html);
+  enable(true, { keepsTime: true });
+  say(reply?.problem ?? words.firstFailed);
+  if (reply) follow(reply);
+}
+
+/** The same ballot's next step; its images stay where they are. */
+function replaceBy(html) {
+  const holder = document.createElement("div");
+  holder.innerHTML = html; // our own server's template, escaped there
+  const next = holder.querySelector("form");
+  next.querySelector("[data-pair]").replaceWith(form().querySelector("[data-pair]"));
+  host.replaceChildren(next);
+  next.noValidate = true;
+  offerUndo(undoable);
+  enable(true, { keepsTime: true });
+}
+
+/** The server's JSON, or null where there was none. */
+async function replyTo(address, fields) {
+  try {
+    const options = { method: "POST", body: new URLSearchParams(fields), headers: jsonHeaders(), credentials: "same-origin" };
+    return await (await fetch(address, options)).json();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+// Undo
+
+function offerUndo(token) {
+  undoable = token;
+  const button = form().querySelector("[data-undo]");
+  button.value = token;
+  button.disabled = !token;
+}
+
+/** The last ballot once more. An answer that is still on its way is saved first: it may have arrived already. */
+async function undo() {
+  if (isUndoing) return;
+  if (!undoable) return status(words.nothingToUndo);
+  isUndoWanted = outbox.size > 0;
+  if (isUndoWanted) return status(words.undoLater, savedLine.dataset.state);
+  isUndoing = true;
+  status(words.undoing);
+  const fields = [["undo", undoable], ...[form().dataset.ballot, ...queue.tokens].map((token) => ["known", token])];
+  const reply = await replyTo(form().querySelector("[data-undo]").formAction, fields);
+  isUndoing = false;
+  if (!reply) return status(words.undoFailed, "late");
+  if (!reply.undone) {
+    status(reply.problem ?? words.undoFailed);
+    return follow(reply);
+  }
+  queue.putBack(form());
+  take(reply, (token) => answered.has(token) || outbox.has(token));
+  const ballot = queue.next();
+  if (!ballot) return location.assign(reply.next);
+  show(ballot);
+  status(words.undone);
+}
+
 // What the server says
 
 function heard(news) {
-  if (news.kind === "saving") return status("Saving…");
+  if (news.kind === "saving") return status(words.saving);
   if (news.kind === "late") {
-    if (news.needsReload) return status("Not saved yet: reload this page. Your answers are kept.", "late");
-    const what = news.count === 1 ? "1 answer is" : `${news.count} answers are`;
-    return status(`${what} not saved yet. Kept here and tried again.`, "late");
+    if (news.needsReload) return status(words.reload, "late");
+    return status((news.count === 1 ? words.lateOne : words.lateMany).replace("{count}", news.count), "late");
   }
   answered.add(news.token);
   follow(news);
-  if (news.kind === "saved") return status(news.already ? "✓ Already recorded" : "✓ Saved");
-  status("Not saved", "late");
-  say(news.problem ?? "The server did not take this answer. Reload the page.");
+  if (news.kind === "saved") {
+    status(news.already ? words.already : words.saved);
+    if (isUndoWanted && outbox.size === 0) undo();
+    return;
+  }
+  isUndoWanted = false;
+  status(words.notSaved, "late");
+  say(news.problem ?? words.notTaken);
 }
 
 function status(text, state = "") {
@@ -139,21 +219,27 @@ function status(text, state = "") {
   if (savedLine.textContent !== text) savedLine.textContent = text;
 }
 
-/** Take over progress and open ballots from a reply; go on if this page has nothing left to show. */
-function follow(reply) {
+/** Take over progress, open ballots and what can be undone from a reply. */
+function take(reply, isPast) {
   if (reply.progress) {
     document.querySelector("[data-progress]").textContent = reply.progress.text;
     document.querySelector("[data-progress-bar]")?.setAttribute("value", reply.progress.answered);
   }
+  if ("undoable" in reply && outbox.size === 0) offerUndo(reply.undoable); // else a newer reply is to come
+  if (reply.ballots) queue.hold(reply.ballots, isPast);
+}
+
+/** Take over a reply; go on if this page has nothing left to show. */
+function follow(reply) {
+  take(reply, isDone);
   if (!reply.ballots) return;
   const current = form().dataset.ballot;
   const isOpen = reply.ballots.some(({ token }) => token === current);
-  queue.hold(reply.ballots, isDone);
   if (isOpen && !answered.has(current)) return;
   // Answered, or taken back by the server while it lay here.
   const ballot = queue.next();
   if (ballot) show(ballot);
-  else if (outbox.size === 0) location.assign(reply.next);
+  else if (outbox.size === 0 && !isUndoWanted) location.assign(reply.next);
 }
 
 // Keys and clicks
@@ -170,10 +256,11 @@ function onKey(event) {
   if (meaning.act === "close") return closeAll();
   event.preventDefault();
   const acts = {
-    choose: () => choose(meaning.choice),
+    choose: () => choose(meaning),
     back,
+    undo,
     send: () => send(null),
-    zoom: () => zoom.toggle(form().querySelector("[data-pair]")),
+    zoom: () => zoom.toggle(form().querySelector("[data-pair]")), // held, it closes when the key is let go
     skip: () => toggle("skip"),
     help: () => toggle("help"),
   };
@@ -197,7 +284,34 @@ function closeAll() {
 }
 
 document.addEventListener("keydown", onKey);
+document.addEventListener("keyup", (event) => {
+  if (event.key === "z" || event.key === "Z") zoom.release();
+});
+
+// Holding an image enlarges both for as long as it is held; a tap or click opens the zoom until the next one.
+let holding = 0;
+let hasHeld = false;
 document.addEventListener("pointermove", (event) => zoom.follow(event));
+host.addEventListener("pointerdown", (event) => {
+  hasHeld = false;
+  if (!event.target.closest(".look") || event.button !== 0 || zoom.isOpen) return;
+  const open = () => {
+    hasHeld = true;
+    zoom.open(form().querySelector("[data-pair]"), event);
+  };
+  holding = setTimeout(open, HELD);
+});
+for (const name of ["pointerup", "pointercancel"]) {
+  document.addEventListener(name, () => {
+    clearTimeout(holding);
+    if (hasHeld) zoom.close();
+  });
+}
+// A finger that has opened the zoom looks around; it must neither scroll the page nor call up the browser's menu.
+host.addEventListener("touchmove", (event) => hasHeld && zoom.isOpen && event.preventDefault(), { passive: false });
+host.addEventListener("contextmenu", (event) => {
+  if (event.target.closest(".look") && (hasHeld || event.pointerType === "touch")) event.preventDefault();
+});
 host.addEventListener("focusin", (event) => {
   const row = event.target.closest("[data-criterion]");
   if (row) turnTo(row, { focus: false });
@@ -210,9 +324,14 @@ host.addEventListener("click", (event) => {
   const pop = event.target.closest("details");
   for (const open of form().querySelectorAll("details[open]")) if (open !== pop) open.open = false;
   if (event.target.closest("[data-back]")) return back();
+  if (event.target.closest("[data-undo]")) {
+    event.preventDefault();
+    return undo();
+  }
   const isImage = event.target.closest(".look") !== null;
   if (!isImage && !event.target.closest("[data-zoom]")) return;
   event.preventDefault();
+  if (isImage && hasHeld) return; // the end of a hold, which has closed the zoom
   zoom.toggle(form().querySelector("[data-pair]"), isImage ? event : null);
 });
 host.addEventListener("submit", (event) => {

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation.adapters import checked_adapters
-from generation.checkpoints import check_again, register_checkpoint, resolve_checkpoint
+from generation.checkpoints import check_again, pinned_source, register_checkpoint, resolve_checkpoint
 from generation.errors import GenerationError
 from generation.models import Checkpoint
 
@@ -15,7 +15,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="what the checkpoint is called: letters, digits, - and _")
-        parser.add_argument("folder", help="the folder, relative to the models root (WINRATE_MODELS_ROOT)")
+        parser.add_argument(
+            "folder",
+            help="the folder, relative to the models root (WINRATE_MODELS_ROOT), or a repository: owner/name@COMMIT",
+        )
+        parser.add_argument("--needs", default="", help="the least machine that may run it, such as gen.gpu24")
+        parser.add_argument(
+            "--revision",
+            default="",
+            metavar="COMMIT",
+            help="FOLDER is a hub repository, owner/name, of which this commit lies in a hub cache at the models root",
+        )
         parser.add_argument(
             "--adapter",
             action="append",
@@ -46,18 +56,21 @@ class Command(BaseCommand):
 
     def _registered(self, options: dict[str, Any]) -> Checkpoint:
         adapters = checked_adapters([_adapter(text) for text in options["adapter"]])
-        known = Checkpoint.objects.filter(name=options["name"], source=options["folder"]).first()
+        repository, revision = pinned_source(options["folder"], options["revision"])
+        known = Checkpoint.objects.filter(name=options["name"], source=repository, revision=revision).first()
         if known is not None and known.adapters == adapters and known.state != Checkpoint.State.READY:
             # The folder was mended, and the same command is given again.
             return check_again(known)
         return register_checkpoint(
             name=options["name"],
-            source=options["folder"],
+            source=repository,
+            revision=revision,
             adapters=adapters,
             licence=options["licence"],
             loss_family=options["loss_family"],
             validation_loss=options["validation_loss"],
             training_step=options["training_step"],
+            needs=options["needs"],
         )
 
 

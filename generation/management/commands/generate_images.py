@@ -2,18 +2,22 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from generation import model_folders
 from generation.adapters import parts_of
+from generation.batch_limits import STRICT
 from generation.checkpoints import resolve_checkpoint, told_call_options
 from generation.errors import GenerationError
+from generation.families import BATCH_MODES, DTYPES
 from generation.foreground import make_with_bar
 from generation.models import Checkpoint, ImageJob, PromptSet, Recipe, Run
 from generation.pipelines.sizes import size_rule
 from generation.planning import RunProgress, add_to_run, retry_failed, start_run
+from generation.run_plans import plan_run
 from generation.schedules import OWN_GRID, SD3_GRID
 from generation.sweeps import Axes, Sampler, sweep
 
@@ -53,14 +57,26 @@ class Command(BaseCommand):
             metavar="COMPONENT",
             help="do without a text encoder: text_encoder_3 of SD3",
         )
+        parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights (default %(default)s)")
+        parser.add_argument("--batch-mode", choices=BATCH_MODES, default="fast", help="default %(default)s")
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="short for --batch-mode strict: batches of a fixed size, so pixels do not depend on neighbours",
+        )
         parser.add_argument("--samples", type=int, default=1, help="of each prompt and recipe (default %(default)s)")
         parser.add_argument("--size", help="such as 64 or 1024x768; without it the size the checkpoint was trained at")
         parser.add_argument("--limit", type=int, help="only the first prompts of the set")
+        parser.add_argument("--plan", action="store_true", help="say what it would cost and make nothing")
         parser.add_argument("--retry-failed", action="store_true", help="give images that failed new attempts")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            progress, run = self._generate(options)
+            wish = _wish_of(options)
+            self._tell(wish)
+            if options["plan"]:
+                return
+            progress, run = self._generate(wish, retry=options["retry_failed"])
         except GenerationError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt as interrupt:
@@ -75,23 +91,43 @@ class Command(BaseCommand):
             )
         self.stdout.write(f"{progress.done} images are there.")
 
-    def _generate(self, options: dict[str, Any]) -> tuple[RunProgress, Run]:
-        prompt_set, texts = _prompts(options["prompts"], options["limit"])
-        recipes = [
-            recipe
-            for name in options["checkpoint"].split(",")
-            for recipe in _recipes(_ready_checkpoint(name.strip()), options)
-        ]
-        name = f"{prompt_set}: {', '.join(recipe.name for recipe in recipes)}"[:200]
-        run = Run.objects.filter(name=name, owner=None, cancelled_at=None).first()
+    def _tell(self, wish: "Wish") -> None:
+        """What it will cost, before it starts; this process works beside the living workers."""
+        shape = f"{len(wish.texts)} prompts x {len(wish.recipes)} recipes x {wish.samples} samples."
+        plan = plan_run(recipes=wish.recipes, prompt_texts=wish.texts, samples=wish.samples, own_workers=1)
+        self.stdout.write("\n".join([shape, *plan.lines()]))
+
+    def _generate(self, wish: "Wish", *, retry: bool) -> tuple[RunProgress, Run]:
+        run = Run.objects.filter(name=wish.name, owner=None, cancelled_at=None).first()
+        wanted: Any = {"recipes": wish.recipes, "prompt_texts": wish.texts, "samples": wish.samples}
         if run is None:
-            run = start_run(name=name, owner=None, recipes=recipes, prompt_texts=texts, samples=options["samples"])
+            run = start_run(name=wish.name, owner=None, **wanted)
         else:
-            add_to_run(run, recipes=recipes, prompt_texts=texts, samples=options["samples"])
-        if options["retry_failed"]:
+            add_to_run(run, **wanted)
+        if retry:
             retry_failed(run)
-        self.stdout.write(f"{len(texts)} prompts x {len(recipes)} recipes x {options['samples']} samples.")
         return make_with_bar(run, stream=sys.stderr), run
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the arguments ask for."""
+
+    name: str
+    texts: list[str]
+    recipes: list[Recipe]
+    samples: int
+
+
+def _wish_of(options: dict[str, Any]) -> Wish:
+    prompt_set, texts = _prompts(options["prompts"], options["limit"])
+    recipes = [
+        recipe
+        for name in options["checkpoint"].split(",")
+        for recipe in _recipes(_ready_checkpoint(name.strip()), options)
+    ]
+    name = f"{prompt_set}: {', '.join(recipe.name for recipe in recipes)}"[:200]
+    return Wish(name=name, texts=texts, recipes=recipes, samples=options["samples"])
 
 
 def _prompts(name: str, limit: int | None) -> tuple[PromptSet, list[str]]:
@@ -132,6 +168,8 @@ def _recipes(checkpoint: Checkpoint, options: dict[str, Any]) -> list[Recipe]:
         options=dict(_option(text) for text in options["option"]),
         call_options=told_call_options(checkpoint),
         without=options["without"],
+        dtype=options["dtype"],
+        batch_mode=STRICT if options["strict"] else options["batch_mode"],
     )
     return sweep(checkpoint=checkpoint, axes=axes, sampler=sampler).recipes
 

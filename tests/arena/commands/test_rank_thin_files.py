@@ -72,3 +72,18 @@ def test_a_long_name_is_shortened_in_the_table_and_whole_in_the_document(tmp_pat
     assert [one["name"] for one in found["components"][0]["contenders"]] == names
     lines = printed(tmp_path / "votes.csv").splitlines()
     assert "…" in lines[5] and "first" in lines[5] and max(map(len, lines[3:7])) < 120
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ties", ["half", "davidson", "rao-kupper", "drop"])
+def test_counts_beyond_all_studies_are_ranked_without_a_warning_and_every_number_is_finite(
+    ties: str, tmp_path: Path
+) -> None:
+    (found,) = ranked(tmp_path, f"{COUNTS}\nA,B,999999999999,5,3\nB,C,1e11,2,7\n", "--ties", ties)
+    (component,) = found["components"]
+    assert found["votes"] == 1_100_000_000_016
+    for one in component["contenders"]:
+        assert one["low"] < one["log_strength"] < one["high"]
+    # Next to certain, and still with an interval.
+    ends = [component["win_probability"][name][0][2] for name in ("low", "estimate", "high")]
+    assert all(0.99 < end <= 1 for end in ends)

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from arena.ranking.categories import interaction, macro_average, pool
-from arena.ranking.intervals import strength_intervals, t_quantile
+from arena.ranking.intervals import strength_intervals
 from arena.ranking.models import fit_model
 from arena.ranking.precision import estimate_precision
 from arena.ranking.stacked import Stacked, stack
@@ -37,10 +37,10 @@ def test_no_spread_pools_all_and_endless_spread_leaves_each_its_own() -> None:
     np.testing.assert_allclose(together.categories.estimate, np.tile(together.overall.estimate, (5, 1)), atol=1e-12)
     np.testing.assert_allclose(apart.categories.estimate, found.strengths, atol=1e-6)
     for place, precision in enumerate(found.precisions):
-        own = 2 * t_quantile(precision.degrees_of_freedom, 0.95) * precision.standard_errors
+        own = strength_intervals(precision)
         width = apart.categories.high[place] - apart.categories.low[place]
         # Student's t has the fewest clusters of all categories.
-        np.testing.assert_allclose(width, own, rtol=0.002)
+        np.testing.assert_allclose(width, own.high - own.low, rtol=0.002)
     np.testing.assert_allclose(apart.overall.estimate, macro_average(found).strengths.estimate, atol=1e-6)
 
 

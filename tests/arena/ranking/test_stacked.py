@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from arena.ranking.categories import pool
 from arena.ranking.cluster_scores import ClusterBy
 from arena.ranking.intervals import difference_intervals, strength_intervals
 from arena.ranking.models import fit_model
@@ -82,6 +83,23 @@ def test_weight_on_one_criterion_is_that_criterion() -> None:
     found = stacked(three_criteria(), ("rater", "prompt"))
     alone = composite(found, np.array([0.0, 1.0, 0.0]))
     np.testing.assert_allclose(alone.strengths.high, strength_intervals(found.precisions[1]).high, rtol=1e-9)
+
+
+def test_what_all_votes_say_has_the_normal_quantile_and_not_the_t_of_few_clusters() -> None:
+    # Six raters without a taste of their own show less variance than their votes.
+    votes = [simulate_votes(np.random.default_rng(seed), TRUE, votes=1500, raters=6) for seed in (1, 2)]
+    found = stacked(votes)
+    assert any((own.differences_by_source[0] < own.differences_by_source[1]).any() for own in found.precisions)
+    pooled, joint = pool(found, spread=np.inf), simultaneous_differences(found)
+    for place, precision in enumerate(found.precisions):
+        single = strength_intervals(precision)
+        alone = composite(found, np.eye(2)[place])
+        # A t of the few raters on the variance of independent votes would be wider by a third.
+        np.testing.assert_allclose(alone.strengths.high, single.high, rtol=0.01)
+        np.testing.assert_allclose(pooled.categories.high[place], single.high, rtol=0.01)
+        one = difference_intervals(precision, simultaneous=True)
+        apart = ~np.eye(4, dtype=bool)
+        assert ((joint.high - joint.low)[place][apart] < 1.5 * (one.high - one.low)[apart]).all()
 
 
 def test_repeated_judgements_make_gaps_between_criteria_surer_and_composites_less_sure() -> None:

@@ -15,7 +15,7 @@ from arena.leaderboard import results_of
 from arena.models import AuditEvent, Contender, Fit, Rater, Study, StudyMember
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater, make_study, make_user
-from tests.arena.test_fitting import add_vote
+from tests.arena.fit_cases import add_vote
 
 pytestmark = pytest.mark.django_db
 
@@ -319,7 +319,7 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
     study = voted_study(contenders=contender_count)
     client = client_of()
     cache.clear()
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(25):
         page_of(study, client)
 
 

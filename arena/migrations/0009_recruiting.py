@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arena", "0003_front_sorting"),
+        ("arena", "0008_privacy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,113 @@
+"""Grids of images for researchers, and the images in them, small and whole. Raters and strangers find nothing here."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from arena import run_control, thumbnails
+from arena.display import DisplayError
+from arena.image_grid import GridFilter, GridSource, RunSource, StudySource, grid_page
+from arena.models import Study
+from arena.supply import is_image_of
+from generation import image_store
+from generation.errors import GenerationError
+from generation.models import Image
+
+_FOR_A_YEAR = "private, max-age=31536000, immutable"
+MOST_DIGITS = 10
+
+
+@never_cache
+@login_required
+@require_safe
+def study_grid(request: HttpRequest, slug: str) -> HttpResponse:
+    """Prompts down, contenders across; to htmx the next rows only."""
+    study = get_object_or_404(Study.objects.visible_to(request.user).select_related("run"), slug=slug)
+    back = {"title": study.name, "url": reverse("arena:study", args=[slug])}
+    images = reverse("arena:study_image", args=[slug, 0, "webp"])
+    return _grid(request, StudySource(study), back=back, images=images)
+
+
+@never_cache
+@login_required
+@require_safe
+def run_grid(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same for everything that a run asks for."""
+    run = get_object_or_404(run_control.visible_runs(request.user), pk=pk)
+    back = {"title": run.name, "url": reverse("arena:run", args=[pk])}
+    images = reverse("arena:run_image", args=[pk, 0, "webp"])
+    return _grid(request, RunSource(run), back=back, images=images)
+
+
+@login_required
+@require_safe
+def study_image(request: HttpRequest, slug: str, pk: int, suffix: str) -> HttpResponse:
+    """An image of a study: `.webp` small, `.png` whole."""
+    study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
+    image = get_object_or_404(Image, pk=pk)
+    if not is_image_of(study, image):
+        raise Http404
+    return _image(image, suffix=suffix)
+
+
+@login_required
+@require_safe
+def run_image(request: HttpRequest, run_pk: int, pk: int, suffix: str) -> HttpResponse:
+    """An image that a run asked for, whoever had it made."""
+    run = get_object_or_404(run_control.visible_runs(request.user), pk=run_pk)
+    image = get_object_or_404(Image, pk=pk)
+    if not run.jobs.filter(request_digest=image.request_digest).exists():
+        raise Http404
+    return _image(image, suffix=suffix)
+
+
+def _grid(request: HttpRequest, source: GridSource, *, back: dict[str, str], images: str) -> HttpResponse:
+    wanted = GridFilter(
+        text=request.GET.get("text", "").strip(),
+        category=request.GET.get("category", ""),
+        first_sample=_whole(request.GET.get("sample", "")) or 0,
+        after=_whole(request.GET.get("after", "")),
+    )
+    page = grid_page(source, wanted)
+    is_more = request.headers.get("HX-Request") == "true"
+    kept = {"text": wanted.text, "category": wanted.category, "sample": wanted.first_sample or ""}
+    context: dict[str, Any] = {
+        "page": page,
+        "wanted": wanted,
+        "back": back,
+        "images": images.removesuffix("0.webp"),
+        "more": f"{request.path}?{urlencode({**kept, 'after': page.after})}" if page.after is not None else "",
+        "run": source.run,
+        "may_steer": source.run is not None and run_control.may_steer(source.run, request.user),
+    }
+    if not is_more:
+        context["categories"] = source.categories()
+    response = render(request, "arena/_grid_rows.html" if is_more else "arena/grid.html", context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _image(image: Image, *, suffix: str) -> HttpResponse:
+    if suffix not in ("webp", "png"):
+        raise Http404
+    try:
+        if suffix == "webp":
+            data, kind = thumbnails.thumbnail_of(image), "image/webp"
+        else:
+            data, kind = image_store.read(image.file_sha256, suffix=".png"), "image/png"
+    except (DisplayError, GenerationError) as unreadable:
+        raise Http404 from unreadable
+    # A row's picture never changes, so its address never shows another one.
+    headers = {"Cache-Control": _FOR_A_YEAR, "Content-Disposition": f'inline; filename="image-{image.pk}.{suffix}"'}
+    return HttpResponse(data, content_type=kind, headers=headers)
+
+
+def _whole(said: str) -> int | None:
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= MOST_DIGITS else None

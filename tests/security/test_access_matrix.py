@@ -1,0 +1,308 @@
+"""Every address of the site x everybody: who gets what. An address that is not in the matrix fails here."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from arena.models import Vote
+from generation import image_store
+from generation.models import Image
+from tests.arena.dumps import dump
+from tests.security.addresses import routes
+from tests.security.cast_of_characters import PERSONAS, Scene, set_scene, staff
+
+pytestmark = pytest.mark.django_db
+
+Row = dict[str, int]
+RATERS: Final = ("rater", "other rater", "rater elsewhere")
+SIGNED_IN: Final = ("owner", "analyst", "other researcher", "staff", "superuser")
+TO_LOGIN: Final = dict.fromkeys(PERSONAS, 302)
+
+
+def everybody(status: int) -> Row:
+    return dict.fromkeys(PERSONAS, status)
+
+
+EVERYBODY = everybody(200)
+OWN_RATERS = everybody(403) | {"rater": 200, "other rater": 200}
+ONE_RATER = everybody(404) | {"rater": 200}
+BY_TOKEN_ONLY = everybody(401)
+RESEARCHERS = TO_LOGIN | dict.fromkeys(SIGNED_IN, 200)
+THE_STUDYS = RESEARCHERS | {"other researcher": 404, "staff": 404}
+TO_POST = TO_LOGIN | dict.fromkeys(SIGNED_IN, 405)
+STAFF = TO_LOGIN | dict.fromkeys(SIGNED_IN, 403) | {"staff": 200, "superuser": 200}
+STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
+
+# What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
+MATRIX: Final[dict[str, Row]] = {
+    "healthz": EVERYBODY,
+    "arena:home": EVERYBODY,
+    "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
+    "arena:logout": everybody(405),
+    "arena:join": EVERYBODY,
+    "arena:join_from_panel": everybody(404),  # the study has no panel
+    "arena:join_from_turk": everybody(404),
+    "arena:panel_messages": everybody(405),
+    "arena:vote": OWN_RATERS,
+    "arena:vote_queue": OWN_RATERS,
+    "arena:done": OWN_RATERS,
+    "arena:consent": OWN_RATERS,
+    "arena:instructions": OWN_RATERS,
+    "arena:screening": OWN_RATERS | {"rater": 302, "other rater": 302},  # the study asks for neither
+    "arena:qualification": OWN_RATERS | {"rater": 302, "other rater": 302},
+    "arena:example_image": everybody(404),  # an invitation's token is none of an example
+    "arena:own_data": OWN_RATERS,
+    "arena:own_data_file": OWN_RATERS,
+    "arena:ballot_image": ONE_RATER,
+    "arena:new_import": STAFF,
+    "arena:image_import": STAFF | {"staff": 404, "superuser": 404},
+    "arena:upload_files": STAFF_TO_POST,
+    "arena:commit_import": STAFF_TO_POST,
+    "arena:discard_import": STAFF_TO_POST,
+    "arena:study": THE_STUDYS,
+    "arena:invitations": THE_STUDYS | {"analyst": 404},
+    "arena:revoke_invitation": TO_POST,
+    "arena:count_simulated": TO_POST,
+    "arena:study_images": THE_STUDYS,
+    "arena:study_image": THE_STUDYS,
+    "arena:study_grid": THE_STUDYS,
+    "arena:chart": THE_STUDYS,
+    "arena:runs": RESEARCHERS,
+    "arena:run": THE_STUDYS,
+    "arena:steer_run": TO_POST,
+    "arena:run_grid": THE_STUDYS,
+    "arena:run_image": THE_STUDYS,
+    "arena:image": THE_STUDYS,
+    "arena:image_picture": THE_STUDYS,
+    "arena:report_image": TO_POST,
+    "arena:withdraw_image": TO_POST,
+    "arena:restore_image": TO_POST,
+    "api:api-root": everybody(404),
+    **dict.fromkeys(
+        (
+            *("api:openapi", "api:nothing_here", "api:list_prompt_sets", "api:get_prompt_set"),
+            *("api:list_prompts", "api:list_contenders", "api:create_contender", "api:get_contender"),
+            *("api:upload_images", "api:list_images", "api:get_coverage", "api:get_study_coverage"),
+        ),
+        BY_TOKEN_ONLY,
+    ),
+}
+# These hand out ballots and note what was shown: the only pages whose look is an act.
+MARKING: Final = ("arena:vote", "arena:vote_queue", "arena:done")
+
+
+def address(name: str, scene: Scene) -> str:
+    """The address of a route with the scene's own things in it."""
+    run = scene.study.run
+    assert run is not None
+    known: dict[str, Any] = {
+        "slug": scene.study.slug,
+        "token": scene.ballot.token if "ballot" in name else scene.invitation_token,
+        "side": "left",
+        "pk": scene.image.pk if "image" in name else run.pk,
+        "run_pk": run.pk,
+        "suffix": "svg" if "chart" in name else "webp",
+        "name": "forest-prompt-following",
+        "rest": "somewhere",
+        "prompt_set_id": 1,
+        "contender_id": scene.image.recipe_id,
+    }
+    wanted = re.findall(r"<(?:P<|\w+:)?(\w+)>", routes()[name])
+    return reverse(name, kwargs={word: known[word] for word in wanted})
+
+
+def site_routes() -> list[str]:
+    return [name for name in routes() if not name.startswith("admin:")]
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """What every answer carries, whoever asks for what."""
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    policy = headers["Content-Security-Policy"]
+    assert "unsafe" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert not [name for name in headers if name.startswith("Access-Control-")]
+
+
+def test_every_route_of_the_site_is_in_the_matrix() -> None:
+    assert set(site_routes()) == set(MATRIX)
+
+
+def test_everybody_gets_what_the_matrix_says_and_looking_changes_nothing() -> None:
+    scene = set_scene()
+    own = tuple(name for name in MATRIX if name not in MARKING)
+    derived = ("django_session", "arena_displaycopy")  # small copies of images are made when first looked at
+    before = dump(without=derived)
+    found = {name: answers(name, scene) for name in own}
+    assert dump(without=derived) == before
+    found |= {name: answers(name, scene) for name in MARKING}
+    assert {name: row for name, row in found.items() if row != MATRIX[name]} == {}
+    for name in ("anonymous", "disabled"):
+        assert set(scene.browsers[name].cookies) <= {"csrftoken", "sessionid"}
+    assert set(scene.browsers["anonymous"].cookies) <= {"csrftoken"}
+
+
+def answers(name: str, scene: Scene) -> Row:
+    found = {}
+    for persona in PERSONAS:
+        reply = scene.browsers[persona].get(address(name, scene))
+        check_headers(reply.headers)
+        if reply.status_code == 302 and MATRIX[name][persona] == 302 and persona not in SIGNED_IN:
+            assert reply.headers["Location"].startswith("/accounts/login/")
+        found[persona] = reply.status_code
+    return found
+
+
+def test_outsiders_change_nothing_by_any_post() -> None:
+    scene = set_scene()
+    outsiders = ("anonymous", "other rater", "rater elsewhere", "other researcher", "disabled")
+    # Log-in and log-out are everybody's, joining is what a link is for, a rater may act on what is theirs.
+    everybodys = ("arena:login", "arena:logout", "arena:join", "arena:own_data", "arena:new_import")
+    before = dump(without=("django_session",))
+    for name in MATRIX:
+        if name in everybodys:
+            continue
+        for persona in outsiders:
+            form = {"ballot": scene.ballot.token, "reason": "x", "kind": "broken", "act": "cancel", "counts": "no"}
+            reply = scene.browsers[persona].post(address(name, scene), form)
+            assert reply.status_code in (302, 400, 401, 403, 404, 405), (name, persona, reply.status_code)
+            if reply.status_code == 302:
+                assert reply.headers["Location"].startswith("/accounts/login/"), (name, persona)
+    # A rater elsewhere who asks for their own page may be handed ballots; nothing of this study may change.
+    assert dump(without=("django_session", "arena_ballot")) == dump_without_ballots(before)
+
+
+def dump_without_ballots(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("('arena_ballot',"))
+
+
+def test_no_post_works_without_the_form_token_or_from_another_site() -> None:
+    scene = set_scene(enforce_csrf_checks=True)
+    before = dump(without=("django_session",))
+    for name, row in MATRIX.items():
+        if row is BY_TOKEN_ONLY:
+            continue
+        for persona in ("anonymous", "rater", "superuser"):
+            browser = scene.browsers[persona]
+            refused = (
+                (403,) if persona == "superuser" else (302, 403)
+            )  # 302: to the login, before the form is looked at
+            assert browser.post(address(name, scene)).status_code in refused, (name, persona)
+            browser.cookies["csrftoken"] = "a" * 32
+            form, elsewhere = {"csrfmiddlewaretoken": "a" * 32}, {"Origin": "https://elsewhere.example"}
+            reply = browser.post(address(name, scene), form, headers=elsewhere)
+            assert reply.status_code in refused, (name, persona)
+    assert dump(without=("django_session",)) == before
+
+
+def test_originals_lie_under_no_address() -> None:
+    scene = set_scene()
+    stored = image_store.name_of(Image.objects.get(pk=scene.image.pk).file_sha256, suffix=".png")
+    for path in (f"/{stored}", f"/media/{stored}", f"/images/{stored}", f"/static/{stored}", f"/static/../{stored}"):
+        for persona in ("anonymous", "rater", "superuser"):
+            assert scene.browsers[persona].get(path).status_code == 404, path
+    for folder in ("/static/", "/static/arena/", "/media/", "/ballots/", "/join/", "/vote/"):
+        assert scene.browsers["superuser"].get(folder).status_code == 404, folder
+
+
+# --- the admin --------------------------------------------------------------------------------------------------------
+def admin_addresses(scene: Scene) -> dict[str, str]:
+    """All of them by name, rows filled in by the first of the study's own."""
+    found = {}
+    for name, pattern in routes().items():
+        if not name.startswith("admin:"):
+            continue
+        words = re.findall(r"<(?:P<|\w+:)?(\w+)>", pattern)
+        known = {"app_label": "arena", "url": "nowhere", "id": 1, "object_id": 1, "content_type_id": 1, "pk": 1}
+        try:
+            found[name] = reverse(name, kwargs={word: known[word] for word in words})
+        except NoReverseMatch:  # Django's old addresses of rows have no name
+            found[name] = "/" + re.sub(r"<[^>]+>", "1", pattern)
+    return found
+
+
+def test_the_admin_lets_in_staff_only() -> None:
+    scene = set_scene()
+    outside = [persona for persona in PERSONAS if persona not in ("staff", "superuser")]
+    for name, path in admin_addresses(scene).items():
+        for persona in outside if name != "admin:login" else ():
+            reply = scene.browsers[persona].get(path)
+            assert (reply.status_code, "/admin/" in reply.headers.get("Location", "")) == (302, True), (name, persona)
+        staff_sees = scene.browsers["staff"].get(path).status_code
+        is_of_rows = re.match(
+            r"admin:(?:arena|auth|generation)_[a-z]+_(changelist|add|change|history|delete|original|password_change)$",
+            name,
+        )
+        assert not is_of_rows or staff_sees in (302, 403), (name, staff_sees)  # 302: no such row
+
+
+@pytest.fixture
+def eve_in_the_admin() -> tuple[Scene, Client]:
+    """Another researcher who has every right in the admin but none in the study."""
+    scene = set_scene()
+    staff("eve", has_rights=True)
+    return scene, scene.browsers["other researcher"]
+
+
+def test_in_the_admin_too_studies_of_others_do_not_exist(eve_in_the_admin: tuple[Scene, Client]) -> None:
+    scene, eve = eve_in_the_admin
+    study = scene.study
+    rows = [study, scene.ballot, Vote.objects.filter(study=study).latest("pk"), scene.ballot.rater]
+    rows += [study.study_prompts.latest("pk"), study.fits.latest("pk"), study.invitations.latest("pk")]
+    rows += [study.audit_events.latest("pk")]
+    for row in rows:
+        base = f"admin:arena_{row._meta.model_name}"
+        for page in ("change", "history"):
+            assert eve.get(reverse(f"{base}_{page}", args=[row.pk])).status_code in (302, 403), (row, page)
+        listed = eve.get(reverse(f"{base}_changelist")).content.decode()
+        assert study.name not in re.sub(r"<title>.*?</title>", "", listed), row
+
+
+@pytest.mark.parametrize(
+    "query", ["owner__password__startswith=m", "study__owner__password__startswith=m", "rater__identity__user__email=a"]
+)
+def test_lists_are_filtered_by_what_they_offer_and_nothing_else(
+    eve_in_the_admin: tuple[Scene, Client], query: str
+) -> None:
+    _, eve = eve_in_the_admin
+    for name, pattern in routes().items():
+        if name.startswith("admin:arena_") and name.endswith("_changelist"):
+            assert eve.get(f"/{pattern}?{query}").status_code in (302, 400), name
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+def test_a_session_is_new_at_login_and_over_at_logout_and_after_a_new_password() -> None:
+    user = User.objects.create_user("ada", password="correct horse battery")
+    form = {"username": "ada", "password": "correct horse battery"}
+    browser, second = Client(), Client()
+    browser.session.save()
+    planted = str(browser.session.session_key)
+    browser.cookies["sessionid"] = planted
+    for one in (browser, second):
+        assert one.post(reverse("arena:login"), form).status_code == 302
+    assert browser.session.session_key != planted
+    page = reverse("arena:runs")
+    assert [one.get(page).status_code for one in (browser, second)] == [200, 200]
+    kept = browser.cookies["sessionid"].value
+    browser.post(reverse("arena:logout"))
+    browser.cookies["sessionid"] = kept
+    assert browser.get(page).status_code == 302
+    user.set_password("another horse, another battery")
+    user.save()
+    assert second.get(page).status_code == 302
+
+
+def test_another_host_name_is_refused_and_enters_no_link() -> None:
+    scene = set_scene()
+    reply = scene.browsers["superuser"].get(reverse("arena:home"), headers={"Host": "evil.example"})
+    assert reply.status_code == 400
+    form = {"study": scene.study.pk, "label": "", "most_uses": "", "expires_at_0": "", "expires_at_1": ""}
+    elsewhere = {"X-Forwarded-Host": "evil.example"}
+    made = scene.browsers["superuser"].post(reverse("admin:arena_invitation_add"), form, headers=elsewhere, follow=True)
+    assert "http://testserver/join/" in made.content.decode() and "evil.example" not in made.content.decode()
