@@ -64,7 +64,7 @@ def left_behind(data_folder: Path) -> list[str]:
 
 def vote_page(visitor: Visitor, link: str) -> None:
     """Join, and look at a ballot with two images as soon as there is one."""
-    address = visitor.submit(link).url
+    address = visitor.join(link)
 
     def images() -> set[str] | None:
         pair = set(re.findall(r"/ballots/[0-9a-f]{32}/(?:left|right)\.webp", visitor.get(address).text))

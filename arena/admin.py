@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from arena import privacy, raters, studies
+from arena.audit import note
 from arena.designs import checked_design, checked_rater_rules
 from arena.display import DisplayRule
 from arena.models import (
@@ -26,6 +27,7 @@ from arena.models import (
     Fit,
     ImageReport,
     Invitation,
+    Provider,
     Rater,
     RuleTie,
     Study,
@@ -33,6 +35,7 @@ from arena.models import (
     StudyPrompt,
     Vote,
 )
+from arena.panel_settings import settings_of
 from arena.refusals import Refusal
 
 
@@ -390,6 +393,7 @@ class InvitationAdmin(AddOnly):
             most_uses=obj.most_uses,
             expires_at=obj.expires_at,
             created_by=person(request),
+            is_public=obj.is_public,
         )
         obj.__dict__.update(saved.__dict__)
         link = request.build_absolute_uri(reverse("arena:join", args=[token]))
@@ -401,6 +405,34 @@ class InvitationAdmin(AddOnly):
         for invitation in chosen.select_related("study"):
             raters.revoke(invitation=invitation, actor=person(request))
         self.message_user(request, f"{len(chosen)} revoked.", messages.SUCCESS)
+
+
+class ProviderForm(ModelForm[Provider]):
+    """A panel's settings, checked as the panel's door reads them."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "settings" in cleaned:
+            kind = cleaned.get("kind", self.instance.kind)  # shown, not asked, once the row is there
+            try:
+                settings_of(Provider(kind=kind, settings=cleaned["settings"]))
+            except Refusal as refusal:
+                raise forms.ValidationError({refusal.field: refusal.sentence}) from refusal
+        return cleaned
+
+
+@admin.register(Provider)
+class ProviderAdmin(OwnStudiesOnly):
+    form = ProviderForm
+    list_display = ["study", "kind", "changed_at"]
+    list_select_related = ["study"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> list[str]:
+        return ["study", "kind"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        note(obj.study, person(request), "panel changed" if change else "panel added", kind=obj.kind)
 
 
 from arena.api import token_admin  # noqa: E402, F401 - registers; at the end because it builds on the classes above

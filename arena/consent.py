@@ -3,11 +3,16 @@
 In the language that is active: what is stored is what was read.
 """
 
+import hashlib
+
+from django.conf import settings
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from arena import privacy_rules
-from arena.models import Study
+from arena.models import Provider, Study
+from arena.phase_rules import rules_of
 from arena.raters import TYPICAL_SECONDS
 from arena.voting import quota_of
 
@@ -45,6 +50,7 @@ def consent_text(study: Study) -> str:
                 "Kept are your answers, the time they took, and a random number that stands for you; no name, no "
                 "address. A cookie on this device remembers that number, so that you can go on where you stopped."
             ),
+            *kept_apart(study),
             privacy_rules.promise(study),
             _(
                 "The images come from computer models. "
@@ -52,3 +58,25 @@ def consent_text(study: Study) -> str:
             ),
         ]
     )
+
+
+def kept_apart(study: Study) -> list[str]:
+    """What is kept about the person besides the votes, where the study keeps anything: nothing, or one paragraph."""
+    rules = rules_of(study)
+    kept = []
+    if rules.requires_login:
+        kept.append(_("which account you signed in with"))
+    if Provider.objects.filter(study_id=study.pk).exists():
+        kept.append(_("the id under which your panel sent you"))
+    if rules.screening:
+        kept.append(_("your answers to a few questions about you"))
+    if not kept:
+        return []
+    what = _(" and ").join([", ".join(kept[:-1]), kept[-1]] if len(kept) > 1 else kept)
+    return [_("Kept apart from your votes, and deleted on request: %(what)s.") % {"what": what}]
+
+
+def consent_version(study: Study) -> str:
+    """sha256 of the text in the site's own language: who agreed to a translation agreed to the same version."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return hashlib.sha256(consent_text(study).encode()).hexdigest()

@@ -4,7 +4,8 @@ from typing import Any
 
 from arena import privacy_rules
 from arena.models import Criterion, Study
-from arena.refusals import Refusal
+from arena.phase_rules import PHASE_RULES, check_phase_rules
+from arena.refusals import StudyError as StudyError
 from generation.models import Prompt
 from generation.provenance import digest_of
 
@@ -25,10 +26,6 @@ KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, *SHARES, "one_question_at_a_time"}
 MOST_CHECKED = 0.5
 MOST_SAMPLES = 16
 MOST_TARGET = 10_000
-
-
-class StudyError(Refusal):
-    """A study that cannot be made or changed like this."""
 
 
 def frozen_design(study: Study) -> dict[str, Any]:
@@ -135,7 +132,7 @@ def _checked_pair_rule(rule: object) -> str:
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
     """The rater rules with their defaults filled in."""
     full = {**DEFAULT_RATER_RULES, **rules}
-    if unknown := sorted(set(full) - KNOWN_RATER_RULES - privacy_rules.PRIVACY_RULES):
+    if unknown := sorted(set(full) - KNOWN_RATER_RULES - privacy_rules.PRIVACY_RULES - PHASE_RULES):
         raise StudyError(
             f"The rater rules have an unknown entry {unknown[0]!r}.", code="unknown_rule", field="rater_rules"
         )
@@ -145,6 +142,7 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             code="bad_quota",
             field="rater_rules",
         )
+    check_phase_rules(full)
     if not isinstance(full.get("one_question_at_a_time", False), bool):
         raise StudyError("One question at a time must be true or false.", code="bad_question_rule", field="rater_rules")
     for code, sentence in privacy_rules.faults(full):

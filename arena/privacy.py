@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from arena import privacy_rules, raters
 from arena.audit import note
-from arena.models import Ballot, Exclusion, Invitation, Rater, RaterIdentity, Study
+from arena.models import Admission, Ballot, Exclusion, Invitation, Rater, RaterIdentity, Study
 from arena.models.tokens import random_token
 
 # Where a browser's session keeps who it is: study id -> public id, and hash of an invitation's token -> slug.
@@ -26,6 +26,7 @@ SESSION_LINKS: Final = "links"
 # adds one decides, and acts on it in `erase` and `own_data`.
 ROWS_OF_A_RATER: Final = {
     "arena.RaterIdentity": "deleted",
+    "arena.Admission": "deleted",
     "arena.Consent": "deleted",
     "arena.Ballot": "kept under a new token",
     "arena.Vote": "kept; left out of fits where the study says so",
@@ -59,6 +60,7 @@ def own_data(rater: Rater) -> dict[str, Any]:
         "kind": rater.kind,
         "joined_at": rater.created_at.isoformat(),
         "identity": _identity(identity) if identity else None,
+        "admission": _admission(Admission.objects.filter(rater=rater).first()),
         "consents": [
             {"version": consent.version, "given_at": consent.given_at.isoformat(), "text": consent.text}
             for consent in rater.consents.order_by("pk")
@@ -120,6 +122,7 @@ def _cut(rater: Rater) -> None:
         rater.traits = {}
     rater.save(update_fields=["public_id", "invitation", "erased_at", "traits"])
     rater.consents.all().delete()
+    Admission.objects.filter(rater=rater).delete()
     rater.image_reports.exclude(reason=ERASED_WORDS).update(reason=ERASED_WORDS)
     _forget_ballots(rater)
     _forget_sessions(old_id, slug=rater.study.slug)
@@ -204,7 +207,25 @@ def _ballots(rater: Rater) -> models.QuerySet[Ballot]:
 def _identity(identity: RaterIdentity) -> dict[str, Any]:
     user = identity.user
     account = None if user is None else {"name": user.get_username(), "email": user.email}
-    return {"account": account, "external_id": identity.external_id}
+    return {
+        "account": account,
+        "panel": identity.provider,
+        "external_id": identity.external_id,
+        "said_by_the_panel": identity.captured,
+        "answers_about_you": identity.screening,
+    }
+
+
+def _admission(admission: Admission | None) -> dict[str, Any] | None:
+    if admission is None:
+        return None
+    read_at, screened_at = admission.instructions_read_at, admission.screened_at
+    return {
+        "instructions_read_at": read_at.isoformat() if read_at else None,
+        "questions_answered_at": screened_at.isoformat() if screened_at else None,
+        "is_screened_out": admission.is_screened_out,
+        "qualification_attempts": admission.attempts_begun,
+    }
 
 
 def _pair(ballot: Ballot) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from arena.admission import Phase, gate
 from arena.audit import note
 from arena.models import Ballot, Consent, Exclusion, Invitation, Rater, Study, Vote
 from arena.models.tokens import random_token
+from arena.qualification import standing_of
 from arena.refusals import Refusal
 from arena.voting import quota_of
 from generation.models import Image
@@ -50,6 +52,7 @@ def invite(
     most_uses: int | None = None,
     expires_at: datetime | None = None,
     created_by: User | None = None,
+    is_public: bool = False,
 ) -> tuple[Invitation, str]:
     """A new invitation and the token of its link. The token is not stored: this is the only time it can be read."""
     check_invitation(most_uses=most_uses, expires_at=expires_at)
@@ -62,6 +65,7 @@ def invite(
             most_uses=most_uses,
             expires_at=expires_at,
             created_by=created_by,
+            is_public=is_public,
         )
         note(study, created_by, "invitation made", invitation=invitation.pk, most_uses=most_uses)
     return invitation, token
@@ -97,8 +101,27 @@ def invitation_of(token: str) -> Invitation:
     return invitation
 
 
-def join(*, invitation: Invitation, consent_text: str) -> Rater:
-    """Make a rater of whoever accepted the text under this invitation; one use of it is spent."""
+def study_behind(token: str) -> Study | None:
+    """The study of an invitation link, whether or not it still lets anybody in."""
+    return Study.objects.filter(invitations__token_sha256=_sha256(token)).first()
+
+
+def check_open_to_raters(study: Study) -> None:
+    """Whether the study takes raters now; an InvitationError says why not."""
+    if study.state == Study.State.DRAFT:
+        raise InvitationError(_("The study has not opened yet: try the link again later."), code="not_open_yet")
+    if study.state == Study.State.CLOSED:
+        raise InvitationError(_("The study has ended and takes no more votes. Thank you."), code="study_closed")
+
+
+def join(
+    *, invitation: Invitation, consent_text: str, consent_version: str = "", kind: str = Rater.Kind.INVITED
+) -> Rater:
+    """Make a rater of whoever accepted the text under this invitation; one use of it is spent.
+
+    By a public link everybody is anonymous. Without a version the text as shown is its own.
+    """
+    kind = Rater.Kind.ANONYMOUS if invitation.is_public and kind == Rater.Kind.INVITED else kind
     with transaction.atomic():
         usable = Invitation.objects.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
@@ -108,18 +131,28 @@ def join(*, invitation: Invitation, consent_text: str) -> Rater:
             study__in=Study.objects.filter(state__in=_JOINABLE),
         )
         if usable.update(uses=F("uses") + 1):
-            rater = Rater.objects.create(study_id=invitation.study_id, kind=Rater.Kind.INVITED, invitation=invitation)
-            Consent.objects.create(rater=rater, version=_sha256(consent_text), text=consent_text)
+            rater = Rater.objects.create(study_id=invitation.study_id, kind=kind, invitation=invitation)
+            version = consent_version or _sha256(consent_text)
+            Consent.objects.create(rater=rater, version=version, text=consent_text)
             return rater
     _check_usable(Invitation.objects.select_related("study").get(pk=invitation.pk))
     raise InvitationError(_("This invitation could not be used just now: try again."), code="invitation_busy")
 
 
 def progress_of(rater: Rater) -> RaterProgress:
-    """Ballots answered, of how many, at what pace, and about how long it will still take."""
+    """Ballots answered, of how many, at what pace, and about how long it will still take.
+
+    While the rater qualifies, it is about that attempt; afterwards its ballots do not count.
+    """
+    known = Ballot.Purpose.QUALIFICATION
     answered_ballots = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
-    answered = answered_ballots.count()
-    quota = quota_of(rater.study)
+    if gate(rater) == Phase.QUALIFICATION and (standing := standing_of(rater)) is not None:
+        quota: int | None = standing.rule.ballots
+        answered = standing.answered_now
+        answered_ballots = answered_ballots.filter(purpose=known)
+    else:
+        answered_ballots = answered_ballots.exclude(purpose=known)
+        answered, quota = answered_ballots.count(), quota_of(rater.study)
     recent = answered_ballots.annotate(page=Max("votes__page_milliseconds")).order_by("-position")[:PACE_BALLOTS]
     looks = [seconds for ballot in recent if (seconds := _seconds(ballot, ballot.page)) is not None]
     median = statistics.median(looks) if looks else None
@@ -200,10 +233,7 @@ def _check_usable(invitation: Invitation) -> None:
         raise InvitationError(_("This invitation has expired: ask whoever sent it for a new one."), code="expired")
     if invitation.most_uses is not None and invitation.uses >= invitation.most_uses:
         raise InvitationError(_("This invitation has been used up: ask whoever sent it for a new one."), code="used_up")
-    if study.state == Study.State.DRAFT:
-        raise InvitationError(_("The study has not opened yet: try the link again later."), code="not_open_yet")
-    if study.state == Study.State.CLOSED:
-        raise InvitationError(_("The study has ended and takes no more votes. Thank you."), code="study_closed")
+    check_open_to_raters(study)
 
 
 def _belongs(target: ExclusionTarget, study: Study) -> bool:

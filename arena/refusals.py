@@ -9,3 +9,7 @@ class Refusal(Exception):
         self.sentence = sentence
         self.code = code
         self.field = field
+
+
+class StudyError(Refusal):
+    """A study that cannot be made or changed like this."""

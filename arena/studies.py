@@ -13,6 +13,7 @@ from arena.audit import note
 from arena.criteria import CriterionSpec
 from arena.designs import StudyError, checked_design, checked_rater_rules, criterion_applies, design_digest
 from arena.models import Contender, Criterion, Study, StudyPrompt
+from arena.phase_rules import check_against_study
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 from generation import planning
 from generation.models import Prompt, Recipe, Run
@@ -139,6 +140,7 @@ def open_study(study: Study, *, actor: User | None) -> Study:
         _check_state(study, Study.State.DRAFT, act="opened")
         asked = _resolve_criteria(study)
         _check_openable(study, asked=asked)
+        check_against_study(study)
         study.frozen_digest = design_digest(study)
         study.state = Study.State.OPEN
         study.opened_at = timezone.now()

@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from arena import pairing, special_ballots
+from arena import pairing, qualification, special_ballots
+from arena.admission import Phase, gate
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_chain import GENESIS, chain_hash, check_chain
@@ -28,6 +29,8 @@ __all__ = [
     "mark_shown",
     "open_ballots",
     "quota_of",
+    "release",
+    "resume",
     "why_not",
     "withdrawn",
 ]
@@ -40,6 +43,7 @@ MOST_OPEN = 3  # one before the rater and two prefetched
 MOST_TRIES = 50  # a pair that another rater took meanwhile is followed by another one
 ANSWERS = (Vote.Choice.LEFT, Vote.Choice.RIGHT, Vote.Choice.TIE, Vote.Choice.BOTH_BAD)
 TOKEN = re.compile(r"[0-9a-f]{32}")
+_IMAGES = ("left_image", "right_image")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
 
 SKIP_REASONS: dict[str, "StrOrPromise"] = {
@@ -67,10 +71,16 @@ def open_ballots(*, rater: Rater, wanted: int = MOST_OPEN) -> list[Ballot]:
     """This rater's open ballots in queue order, up to `wanted` (at most three), the one to answer now first.
 
     New ones are issued as long as the rater's quota and the study's pairs last. Empty when there is nothing (more) to
-    do or the study is not open.
+    do, the study is not open, or something stands before the ballots. Until a rater has qualified, where the study
+    asks for it, these are pairs with known answers.
     """
     study = Study.objects.get(pk=rater.study_id)
     if study.state != Study.State.OPEN:
+        return []
+    stands = gate(rater)
+    if stands == Phase.QUALIFICATION:
+        return _known_pairs(rater, wanted=min(wanted, MOST_OPEN))
+    if stands != Phase.BALLOTS:
         return []
     wanted = min(wanted, MOST_OPEN)
     queue = list(_standing(rater)[:wanted])
@@ -89,6 +99,41 @@ def open_ballots(*, rater: Rater, wanted: int = MOST_OPEN) -> list[Ballot]:
         if not choices.is_undecided and (issued == short or issued < at_once):
             break
     return list(_standing(rater)[:wanted])
+
+
+def _known_pairs(rater: Rater, *, wanted: int) -> list[Ballot]:
+    """The open ballots of a qualification attempt."""
+    known = _standing(rater).filter(purpose=Ballot.Purpose.QUALIFICATION)
+    if known.count() < wanted:
+        with transaction.atomic():
+            _lock(rater)
+            _retire(rater)
+            qualification.issue(rater=rater, most=wanted - known.count(), lease=LEASE)
+    return list(known.all()[:wanted])
+
+
+def resume(rater: Rater) -> int:
+    """Put back before a rater what they left unanswered and nobody took from the study since; returns how many.
+
+    A rater who comes back after a long gap goes on at the very pair they left.
+    """
+    own = Ballot.objects.filter(rater=rater)
+    with transaction.atomic():
+        _lock(rater)
+        last = own.filter(state=Ballot.State.ANSWERED).aggregate(last=Max("position"))["last"] or 0
+        if _standing(rater).exists():
+            return 0
+        left = own.filter(state__in=[Ballot.State.OPEN, Ballot.State.EXPIRED], position__gt=last).exclude(withdrawn())
+        once = {frozenset(row[1:]): row[0] for row in left.order_by("-position").values_list("pk", *_IMAGES)}
+        chosen = sorted(once.values())[:MOST_OPEN]
+        return Ballot.objects.filter(pk__in=chosen).update(state=Ballot.State.OPEN, lease_until=timezone.now() + LEASE)
+
+
+def release(rater: Rater) -> int:
+    """Free the pairs that stand before a rater who gave their place back; answers stay. Returns how many."""
+    with transaction.atomic():
+        _lock(rater)
+        return Ballot.objects.filter(rater=rater, state=Ballot.State.OPEN).update(state=Ballot.State.EXPIRED)
 
 
 def mark_shown(ballot: Ballot) -> None:

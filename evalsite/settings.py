@@ -202,6 +202,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "arena.views.passes.PassMiddleware",  # last: its answers say who may frame them before the headers are written
 ]
 
 ROOT_URLCONF = "evalsite.urls"

@@ -92,8 +92,7 @@ class RaterVisit:
 
     def __init__(self, site: str, join: str) -> None:
         self.visitor = Visitor(site)
-        self.page = self.visitor.submit(join)
-        self.address = self.page.url
+        self.address = self.visitor.join(join)
         self.choices: list[Choice] = []
 
     def sees_a_ballot(self) -> bool:

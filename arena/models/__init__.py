@@ -9,10 +9,19 @@ from arena.models.images import ImageReport
 from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
 from arena.models.networks import NetworkCount, NetworkKey
 from arena.models.pair_choice import PairExposure, PairPlan, PromptNeed
-from arena.models.raters import Consent, Invitation, Rater, RaterIdentity
+from arena.models.raters import (
+    Admission,
+    Consent,
+    Invitation,
+    Provider,
+    ProviderEvent,
+    Rater,
+    RaterIdentity,
+)
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
 __all__ = [
+    "Admission",
     "Amendment",
     "ApiToken",
     "AuditEvent",
@@ -34,6 +43,8 @@ __all__ = [
     "PairExposure",
     "PairPlan",
     "PromptNeed",
+    "Provider",
+    "ProviderEvent",
     "Rater",
     "RaterIdentity",
     "RaterTable",

@@ -49,11 +49,31 @@ class RaterIdentity(models.Model):
     """What ties a rater to a person; deleting this row is erasure."""
 
     rater = models.OneToOneField(Rater, on_delete=models.CASCADE, related_name="identity")
+    study = models.ForeignKey(Study, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
+    provider = models.CharField(max_length=20, blank=True, help_text="The kind of panel that sent this person.")
     external_id = models.CharField(max_length=200, blank=True, help_text="A panel's id for this person.")
+    captured = models.JSONField(default=dict, blank=True, help_text="What else the panel's link said.")
+    screening = models.JSONField(default=dict, blank=True, help_text="Answers to the study's own questions.")
 
     class Meta:
         verbose_name_plural = "rater identities"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["study", "provider", "external_id"],
+                condition=~models.Q(external_id=""),
+                name="one_rater_per_panel_id_and_study",
+            ),
+            models.UniqueConstraint(
+                fields=["study", "user"],
+                condition=models.Q(user__isnull=False),
+                name="one_rater_per_user_and_study",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(study__isnull=False) | models.Q(user__isnull=True, external_id=""),
+                name="an_identity_says_in_which_study",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"identity of {self.rater}"
@@ -74,6 +94,53 @@ class Consent(models.Model):
         return f"{self.rater} agreed"
 
 
+class Admission(models.Model):
+    """How far a rater is on the way to the first ballot. What follows from votes is not stored here."""
+
+    rater = models.OneToOneField(Rater, on_delete=models.CASCADE, related_name="admission")
+    instructions_read_at = models.DateTimeField(null=True, blank=True)
+    screened_at = models.DateTimeField(null=True, blank=True)
+    is_screened_out = models.BooleanField(default=False)
+    attempts_begun = models.PositiveIntegerField(default=0, help_text="Qualification attempts that the rater began.")
+
+    def __str__(self) -> str:
+        return f"admission of {self.rater}"
+
+
+class Provider(models.Model):
+    """The panel that sends raters to a study: its parameters, completion codes and keys. Not part of the design."""
+
+    class Kind(models.TextChoices):
+        PROLIFIC = "prolific", "Prolific"
+        GENERIC = "generic", "another panel"
+        MTURK = "mturk", "Mechanical Turk"
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="provider")
+    kind = models.CharField(max_length=20, choices=Kind)
+    settings = models.JSONField(default=dict, blank=True, help_text="See docs/recruiting.md.")
+    webhook_secret = models.CharField(max_length=200, blank=True, help_text="Signs the panel's messages; empty: none.")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} for {self.study}"
+
+
+class ProviderEvent(models.Model):
+    """A message of a panel that was acted upon; the same one again is acknowledged and does nothing."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="events")
+    event_id = models.CharField(max_length=200)
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "event_id"], name="a_panel_message_is_acted_upon_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
 class Invitation(models.Model):
     """A link by which people become raters of a study. Only the hash of its token is stored."""
 
@@ -82,6 +149,9 @@ class Invitation(models.Model):
     label = models.CharField(max_length=200, blank=True)
     most_uses = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: unlimited.")
     uses = models.PositiveIntegerField(default=0)
+    is_public = models.BooleanField(
+        default=False, help_text="For posting anywhere: whoever joins by it is an anonymous rater, counted apart."
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)

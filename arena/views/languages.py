@@ -1,9 +1,11 @@
 """In which language a rater's page speaks: as chosen on the page, else as the browser asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
@@ -25,3 +27,11 @@ def in_raters_language(
 
     update_wrapper(in_language, view)
     return in_language
+
+
+@contextmanager
+def as_it_was_read(request: HttpRequest) -> Iterator[None]:
+    """The language in which a form was shown (its field `language`): another tab may have changed the choice since."""
+    said = request.POST.get("language", "")
+    with translation.override(said if said in dict(settings.LANGUAGES) else translation.get_language()):
+        yield

@@ -9,11 +9,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from arena import privacy, privacy_rules
 from arena.models import Rater, Study
 from arena.views import rater_sessions
-from arena.views.voting import not_joined
+from arena.views.languages import in_raters_language
+from arena.views.rater_sessions import not_joined
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_raters_language
 def own_data(request: HttpRequest, slug: str) -> HttpResponse:
     """GET shows what is kept; a first POST asks whether they are sure, and one with `sure` erases."""
     rater = rater_sessions.rater_here(request, Study.objects.filter(slug=slug).first())
@@ -32,6 +34,7 @@ def own_data(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
+@in_raters_language
 def download(request: HttpRequest, slug: str) -> HttpResponse:
     """The same as a JSON file."""
     rater = rater_sessions.rater_here(request, Study.objects.filter(slug=slug).first())

@@ -1,21 +1,26 @@
-"""Which rater a browser is, kept in its session. Nothing is set before consent."""
+"""Which rater a browser is: as its address says (passes), else as its session keeps. Nothing is set before consent."""
 
 import hashlib
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 
 from arena.models import Rater, Study
 from arena.privacy import SESSION_LINKS, SESSION_RATERS
+from arena.views.passes import rater_of_pass
 
+NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
 _RATERS = SESSION_RATERS  # study id -> the rater's public id
 _LINKS = SESSION_LINKS  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
 
 
-def remember(request: HttpRequest, *, rater: Rater, invitation_token: str) -> None:
+def remember(request: HttpRequest, *, rater: Rater, invitation_token: str = "") -> None:
     """Bind this browser to the rater. The session gets a new key, so that one planted beforehand is worth nothing."""
     request.session.cycle_key()
     request.session[_RATERS] = {**request.session.get(_RATERS, {}), str(rater.study_id): rater.public_id}
-    request.session[_LINKS] = {**request.session.get(_LINKS, {}), _hashed(invitation_token): rater.study.slug}
+    if invitation_token:
+        request.session[_LINKS] = {**request.session.get(_LINKS, {}), _hashed(invitation_token): rater.study.slug}
 
 
 def forget(request: HttpRequest, *, rater: Rater) -> None:
@@ -31,19 +36,29 @@ def forget(request: HttpRequest, *, rater: Rater) -> None:
 
 def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:
     """The rater this browser is in a study."""
-    public_id = request.session.get(_RATERS, {}).get(str(study.pk)) if study else None
+    if study is None:
+        return None
+    public_id = rater_of_pass(request) or request.session.get(_RATERS, {}).get(str(study.pk))
     return Rater.objects.select_related("study").filter(public_id=public_id, study=study).first() if public_id else None
 
 
 def public_ids_here(request: HttpRequest) -> list[str]:
     """Every rater this browser is, in whatever study."""
-    return list(request.session.get(_RATERS, {}).values())
+    passed = rater_of_pass(request)
+    return [passed] if passed else list(request.session.get(_RATERS, {}).values())
 
 
 def study_joined_by(request: HttpRequest, *, invitation_token: str) -> str | None:
     """The slug of the study that this browser joined by this link."""
     slug = request.session.get(_LINKS, {}).get(_hashed(invitation_token))
     return str(slug) if slug else None
+
+
+def not_joined(request: HttpRequest) -> HttpResponse:
+    """The same whether or not there is such a study: nobody learns from here which studies exist."""
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)
+    return render(request, "arena/not_joined.html", {"sentence": NO_SESSION}, status=403)
 
 
 def _hashed(token: str) -> str:

@@ -12,26 +12,37 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from arena import display, first_questions, image_safety, networks, raters, studies, supply, undoing, voting
+from arena import (
+    display,
+    first_questions,
+    image_safety,
+    networks,
+    panels,
+    raters,
+    studies,
+    supply,
+    undoing,
+    voting,
+)
+from arena.admission import Phase, gate
 from arena.models import Ballot, ImageReport, Rater, Study
 from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
 from arena.views.network_here import network_here
 from arena.views.page_words import script_words, undone, waiting_words
-from arena.views.rater_sessions import public_ids_here, rater_here
+from arena.views.phases import PAGES, page_before_ballots
+from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
-NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
 
 
@@ -46,6 +57,8 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
         return not_joined(request)
     if request.method == "POST":
         return _answer(request, rater)
+    if page := page_before_ballots(rater):
+        return redirect(page, slug=slug)
     return _ballot_or_why_not(request, rater)
 
 
@@ -57,6 +70,8 @@ def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return JsonResponse({"problem": NO_SESSION}, status=403)
+    if page_before_ballots(rater):
+        return JsonResponse(_nothing_yet(rater))
     return JsonResponse(_where_it_stands(request, rater))
 
 
@@ -89,16 +104,32 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
     rater = rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return not_joined(request)
-    votes = rater.votes.answers().standing()
+    votes = rater.votes.answers().standing().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
+    progress = raters.progress_of(rater)
+    is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
+    outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
+    code, way_back = panels.way_back(rater, outcome)
     context = {
         "study": rater.study,
-        "progress": raters.progress_of(rater),
+        "progress": progress,
         "answers": votes.count(),
-        "is_more_open": bool(voting.open_ballots(rater=rater, wanted=1)),
+        "is_more_open": is_more_open and outcome == "",
         "prompts": votes.values("study_prompt").distinct().count(),
+        "outcome": outcome,
+        "code": code,
+        "way_back": way_back,
+        "turk": panels.turk_form(rater, outcome),
         "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
+
+
+def _is_finished(rater: Rater, *, is_more_open: bool) -> bool:
+    """Whether the rater has done all there was for them. A pause is no end, nor is waiting for images."""
+    study = rater.study
+    if is_more_open or not raters.progress_of(rater).answered:
+        return False
+    return study.state == Study.State.CLOSED or (study.state == Study.State.OPEN and not _is_more_coming(rater))
 
 
 @require_safe
@@ -272,6 +303,17 @@ def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = Fal
     }
 
 
+def _nothing_yet(rater: Rater) -> dict[str, object]:
+    """Something else stands before the ballots: the vote page leads there."""
+    return {
+        "undoable": "",
+        "progress": asdict(progress_line(raters.progress_of(rater))),
+        "ballots": [],
+        "waiting": False,
+        "next": reverse("arena:vote", args=[rater.study.slug]),
+    }
+
+
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
     page = page_of(ballot, criteria=list(rater.study.criteria.all()))
     context = {"study": rater.study, "ballot": page, "skip_reasons": voting.SKIP_REASONS}
@@ -280,6 +322,8 @@ def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
 
 def _is_more_coming(rater: Rater) -> bool:
     """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
+    if gate(rater) not in (Phase.QUALIFICATION, Phase.BALLOTS):
+        return False
     quota = voting.quota_of(rater.study)
     if quota is not None and raters.progress_of(rater).answered >= quota:
         return False
@@ -295,11 +339,3 @@ def _is_copying(study: Study) -> bool:
     missing = display.without_copies(supply.images_of(study), study=study)
     is_new = study.opened_at is not None and study.opened_at >= since  # it may show images made long before it
     return (missing if is_new else missing.filter(created_at__gte=since)).exists()
-
-
-def not_joined(request: HttpRequest) -> HttpResponse:
-    """A browser that is no rater of this study, or of none that there is."""
-    # The same whether or not there is such a study: nobody learns from here which studies exist.
-    if _wants_json(request):
-        return JsonResponse({"saved": False, "problem": NO_SESSION}, status=403)
-    return render(request, "arena/not_joined.html", {"sentence": NO_SESSION}, status=403)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib.auth.models import User
 from PIL import Image as Pictures
@@ -129,9 +130,12 @@ def make_study(
     samples: int = 1,
     ballots_per_rater: int | None = 40,
     owner: User | None = None,
+    rules: dict[str, Any] | None = None,
+    design: dict[str, Any] | None = None,
 ) -> Study:
     """A study of flat colours: contender i uses the i-th step count, the first is the baseline.
 
+    No instructions stand before the first ballot unless the `rules` say so.
     Contenders from the seventh on belong to a second checkpoint. With `copies`, every image can be shown at once.
     """
     asked = make_prompts(prompts, with_text=with_text, name=slug)
@@ -147,8 +151,8 @@ def make_study(
         prompts=asked,
         contenders=specs,
         criteria=PRESETS[criteria],
-        design={"samples": samples},
-        rater_rules={"ballots_per_rater": ballots_per_rater},
+        design={"samples": samples, **(design or {})},
+        rater_rules={"ballots_per_rater": ballots_per_rater, "instructions": False, **(rules or {})},
     )
     if images:
         for spec, prompt, sample in itertools.product(specs, asked, range(samples)):

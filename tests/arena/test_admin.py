@@ -11,7 +11,19 @@ from django.urls import reverse
 
 from arena import raters
 from arena.designs import design_digest
-from arena.models import AuditEvent, Ballot, Exclusion, Fit, Invitation, Rater, RuleTie, Study, StudyPrompt, Vote
+from arena.models import (
+    AuditEvent,
+    Ballot,
+    Exclusion,
+    Fit,
+    Invitation,
+    Provider,
+    Rater,
+    RuleTie,
+    Study,
+    StudyPrompt,
+    Vote,
+)
 from generation.models import Prompt
 from tests.arena import factories
 
@@ -75,7 +87,7 @@ def test_every_model_of_the_arena_with_facts_is_guarded() -> None:
         if model._meta.app_label == "arena"
         and type(site).has_change_permission is admin.ModelAdmin.has_change_permission
     }
-    assert open_to_change == {"study"}
+    assert open_to_change == {"study", "provider"}  # a panel's codes and keys are no facts
 
 
 def test_prompts_are_text_wherever_the_admin_shows_them(client: Client) -> None:
@@ -250,3 +262,18 @@ def test_nobody_invites_to_or_excludes_from_somebody_elses_study(colleague: Clie
     colleague.post(address(Invitation, "add"), {"study": study.pk, "label": "mine", "most_uses": 1})
     colleague.post(address(Exclusion, "add"), exclusion_form(study, rater=study.raters.get().pk))
     assert not Invitation.objects.filter(label="mine").exists() and not Exclusion.objects.exists()
+
+
+def test_a_panels_settings_are_checked_and_logged_and_its_kind_stays(client: Client, boss: User) -> None:
+    study = factories.make_study(images=False)
+    form = {"study": study.pk, "kind": "generic", "webhook_secret": ""}
+    wrong = client.post(address(Provider, "add"), {**form, "settings": '{"id_param": ""}'})
+    assert "“id_param” must be a text." in wrong.content.decode() and not Provider.objects.exists()
+    client.post(address(Provider, "add"), {**form, "settings": '{"id_param": "pid"}'})
+    provider = Provider.objects.get()
+    changed = {**form, "kind": "mturk", "settings": '{"id_param": "participant"}'}
+    client.post(address(Provider, "change", provider.pk), changed)
+    provider.refresh_from_db()
+    assert (provider.kind, provider.settings) == ("generic", {"id_param": "participant"})
+    acts = study.audit_events.filter(act__startswith="panel").order_by("pk").values_list("act", "actor")
+    assert list(acts) == [("panel added", boss.pk), ("panel changed", boss.pk)]

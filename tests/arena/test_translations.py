@@ -19,7 +19,8 @@ from tests.arena.views.browsers import JSON, joined_browser, open_ballot, vote_a
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 RATER_TEMPLATES = (
     *("_ballot", "_choice", "_language", "vote", "done", "join"),
-    *("join_refused", "not_joined", "vote_waiting", "vote_paused"),
+    *("join_refused", "not_joined", "vote_waiting", "vote_paused", "own_data", "erased"),
+    *("consent", "instructions", "_example_pair", "screening", "qualification"),
 )
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w*\}")
 
@@ -66,7 +67,7 @@ def test_no_word_of_a_raters_template_stands_outside_of_a_translation(name: str)
 
 def test_no_script_of_a_raters_page_says_anything_itself() -> None:
     folder = Path(settings.BASE_DIR) / "arena" / "static" / "arena"
-    for name in ("vote", "outbox", "queue", "zoom", "keys", "wait"):
+    for name in ("vote", "outbox", "queue", "zoom", "keys", "wait", "instructions"):
         code = re.sub(r"//.*|/\*.*?\*/", "", (folder / f"{name}.js").read_text())
         assert re.findall(r'"[A-Z][a-z]+ [^"]*"', code) == [], name
 

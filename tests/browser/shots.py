@@ -77,6 +77,7 @@ def _page_with_text_to_spell(browser: Browser, *, link: str, window: dict[str, A
         page = browser.new_context(**window).new_page()
         page.goto(link)
         page.get_by_role("button", name="I agree, begin").click()
+        page.get_by_role("button", name="Understood, begin").click()
         expect(page.locator("[data-pair]")).to_have_attribute("data-state", "ready", timeout=30_000)
         if page.locator("#prompt mark").count() or attempt == MOST_TRIES - 1:
             return page

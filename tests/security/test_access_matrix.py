@@ -45,11 +45,19 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
     "arena:join": EVERYBODY,
+    "arena:join_from_panel": everybody(404),  # the study has no panel
+    "arena:join_from_turk": everybody(404),
+    "arena:panel_messages": everybody(405),
     "arena:vote": OWN_RATERS,
     "arena:vote_queue": OWN_RATERS,
     "arena:done": OWN_RATERS,
     "arena:undo": everybody(405),
     "arena:set_language": everybody(302),  # back to where one came from; only a POST chooses
+    "arena:consent": OWN_RATERS,
+    "arena:instructions": OWN_RATERS,
+    "arena:screening": OWN_RATERS | {"rater": 302, "other rater": 302},  # the study asks for neither
+    "arena:qualification": OWN_RATERS | {"rater": 302, "other rater": 302},
+    "arena:example_image": everybody(404),  # an invitation's token is none of an example
     "arena:own_data": OWN_RATERS,
     "arena:own_data_file": OWN_RATERS,
     "arena:ballot_image": ONE_RATER,
@@ -59,6 +67,8 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:commit_import": STAFF_TO_POST,
     "arena:discard_import": STAFF_TO_POST,
     "arena:study": THE_STUDYS,
+    "arena:invitations": THE_STUDYS | {"analyst": 404},
+    "arena:revoke_invitation": TO_POST,
     "arena:count_simulated": TO_POST,
     "arena:study_images": THE_STUDYS,
     "arena:study_image": THE_STUDYS,

@@ -46,6 +46,13 @@ class Visitor:
         token = found(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text, f"a form on {path}")
         return self._open(path, urllib.parse.urlencode(fields | {"csrfmiddlewaretoken": token}).encode())
 
+    def join(self, link: str) -> str:
+        """Agree to take part and say that the instructions were read; returns the address of the vote page."""
+        page = self.submit(link)
+        if 'name="read"' in page.text:
+            page = self.send(page, page.url, {"read": "1"})
+        return page.url
+
     def _open(self, path: str, data: bytes | None) -> Answer:
         url = urllib.parse.urljoin(self.site, path)
         try:

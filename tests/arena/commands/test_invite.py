@@ -1,7 +1,9 @@
 """`manage.py invite STUDY` prints a link's path, once."""
 
+import csv
 import io
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -58,3 +60,26 @@ def test_what_cannot_be_done_is_said_and_stores_nothing(arguments: list[str], se
     with pytest.raises(CommandError, match=sentence):
         invite(*arguments)
     assert not Invitation.objects.exists()
+
+
+def test_many_links_go_to_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    factories.make_study(images=False)
+    file = tmp_path / "links.csv"
+    said, _ = invite(
+        "colours", "--count", "50", "--uses", "1", "--csv", str(file), "--site", "https://vote.example.org/"
+    )
+    rows = list(csv.reader(file.open(encoding="utf-8", newline="")))
+    assert said == f"50 links in {file}." and len(rows) == 51 and file.stat().st_mode & 0o077 == 0
+    path = rows[50][1].removeprefix("https://vote.example.org")
+    assert raters.invitation_of(resolve(path).kwargs["token"]).most_uses == 1
+
+
+def test_a_file_that_is_there_is_not_overwritten_and_nothing_is_made(tmp_path: Path) -> None:
+    factories.make_study(images=False)
+    file = tmp_path / "links.csv"
+    file.write_text("kept")
+    with pytest.raises(CommandError, match="exists already"):
+        invite("colours", "--csv", str(file))
+    with pytest.raises(CommandError, match="There is no folder"):
+        invite("colours", "--csv", str(tmp_path / "nowhere" / "links.csv"))
+    assert file.read_text() == "kept" and not Invitation.objects.exists()

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import consent, raters, studies
-from arena.models import Consent, Invitation, Rater
+from arena.models import Consent, Invitation, Provider, Rater
 from tests.arena.factories import make_study, make_user
 from tests.arena.views.browsers import joined_browser, vote_address
 
@@ -120,3 +120,15 @@ def test_a_study_that_closes_between_page_and_consent_takes_nobody() -> None:
     studies.close_study(study, actor=None)
     assert browser.post(join_address(token)).status_code == 410
     assert Rater.objects.count() == 0
+
+
+def test_the_page_says_what_else_is_kept_where_anything_is() -> None:
+    plain = make_study(slug="plain", images=False)
+    asked = {"key": "k", "question": "q?", "choices": ["a", "b"], "allowed": ["a"]}
+    study = make_study(images=False, rules={"requires_login": True, "screening": [asked]})
+    Provider.objects.create(study=study, kind=Provider.Kind.GENERIC, settings={"id_param": "pid"})
+    assert "Kept apart" not in consent.consent_text(plain)
+    assert (
+        "Kept apart from your votes, and deleted on request: which account you signed in with, the id under which your "
+        "panel sent you and your answers to a few questions about you."
+    ) in consent.consent_text(study)
