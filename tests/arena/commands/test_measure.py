@@ -1,5 +1,7 @@
 """`manage.py measure`, and what is measured of readable studies without being asked."""
 
+import io
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,24 +15,28 @@ from arena.models import Study
 from generation.measuring import orders
 from generation.models import Image, Metric, MetricOrder, Prompt, PromptSet
 from generation.provenance import text_digest
-from generation.scenes import caption_of, demo_scenes, draw
+from generation.scenes import Scene, caption_of, demo_scenes, draw
 from tests.arena.factories import make_image, make_recipe, make_study, make_user
 from tests.generation.tiny_clip import save_clip
 
 pytestmark = pytest.mark.django_db
 
 
-def png_of_scene(number: int) -> bytes:
-    import io
+@cache
+def shown_scenes() -> list[Scene]:
+    return demo_scenes()
 
+
+@cache
+def png_of_scene(number: int) -> bytes:
     file = io.BytesIO()
-    Pictures.fromarray(draw(demo_scenes()[number])).save(file, format="PNG")
+    Pictures.fromarray(draw(shown_scenes()[number])).save(file, format="PNG")
     return file.getvalue()
 
 
 def scene_study() -> Study:
     """Two contenders, six scenes and one prompt that is no caption; the first draws them, the second the next one."""
-    scenes = demo_scenes()[:6]
+    scenes = shown_scenes()[:6]
     prompt_set = PromptSet.objects.create(name="scenes", digest="0" * 64)
     texts = [*(caption_of(scene) for scene in scenes), "an oil painting of a cat"]
     prompts = Prompt.objects.bulk_create(
