@@ -30,7 +30,7 @@ def join_from_turk(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         raters.check_open_to_raters(study)
         if request.GET.get("assignmentId", PREVIEW) == PREVIEW:
-            context = instructions_context(study) | {"is_preview": True, "practice": None}
+            context = instructions_context(study) | {"is_preview": True, "practice": None, "is_framed": True}
             return let_panels_frame(render(request, "arena/instructions.html", context))
         visit = read_visit(settings_of(provider), request.GET.dict())
         turk_address(visit.captured)

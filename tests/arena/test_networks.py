@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def capped(**rules: int) -> Study:
     study = make_study(contenders=3, prompts=3, opened=False)
-    studies.change_draft(study, actor=None, rater_rules={"ballots_per_rater": 40, **rules})
+    studies.change_draft(study, actor=None, rater_rules={"ballots_per_rater": 40, "instructions": False, **rules})
     return studies.open_study(study, actor=None)
 
 

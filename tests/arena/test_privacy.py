@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import consent, leaderboard, privacy, raters, studies, tasks
+from arena import consent, leaderboard, privacy, rater_phases, raters, studies, tasks
 from arena.counted_votes import counted_votes
 from arena.designs import StudyError, checked_rater_rules
 from arena.models import AuditEvent, Ballot, Consent, Exclusion, ImageReport, Invitation, Rater, RaterIdentity, Study
@@ -27,11 +27,12 @@ from tests.arena.views.browsers import answers_to, open_ballot, vote_address
 pytestmark = pytest.mark.django_db
 
 MAIL, PANEL, NAME = "grace.hopper@example.org", "panel-id-8812", "grace-hopper-account"
+VISIT, JOB = "visit-of-tuesday-4471", "rear admiral"
 
 
 def study_with(**rules: object) -> Study:
     study = make_study(contenders=3, prompts=3, opened=False)
-    studies.change_draft(study, actor=None, rater_rules={"ballots_per_rater": 40, **rules})
+    studies.change_draft(study, actor=None, rater_rules={"ballots_per_rater": 40, "instructions": False, **rules})
     return studies.open_study(study, actor=None)
 
 
@@ -49,7 +50,16 @@ def known_rater(study: Study) -> tuple[Rater, Client]:
     browser.post(reverse("arena:join", args=[token]))
     rater = Rater.objects.latest("pk")
     account = User.objects.create(username=NAME, email=MAIL)
-    RaterIdentity.objects.create(rater=rater, user=account, external_id=PANEL)
+    RaterIdentity.objects.create(
+        rater=rater,
+        study=study,
+        user=account,
+        provider="generic",
+        external_id=PANEL,
+        captured={"visit": VISIT},
+        screening={"job": JOB},
+    )
+    rater_phases.note_instructions_read(rater)
     for _ in range(3):
         browser.post(vote_address(study), answers_to(open_ballot(browser, study)))
     seen = open_ballot(browser, study)
@@ -72,7 +82,7 @@ def test_after_erasure_nothing_in_database_files_and_logs_names_the_rater(
     study = study_with(erased_votes=policy)
     rater, _ = known_rater(study)
     tokens = list(rater.ballots.values_list("token", flat=True))
-    needles = [rater.public_id, MAIL, PANEL, NAME, *tokens]
+    needles = [rater.public_id, MAIL, PANEL, NAME, VISIT, JOB, *tokens]
     before = dump()
     assert [needle for needle in needles if needle not in before] == []  # else this test could not fail
     votes = list(rater.votes.values_list("pk", "choice", "chain_hash"))
@@ -137,7 +147,14 @@ def test_own_data_is_all_of_it_and_only_ones_own() -> None:
     cast(raters.join(invitation=raters.invite(study=study)[0], consent_text="someone else's"), "right", ballots=4)
     data = json.loads(json.dumps(privacy.own_data(rater)))
     assert data["number"] == rater.public_id
-    assert data["identity"] == {"account": {"name": NAME, "email": MAIL}, "external_id": PANEL}
+    assert data["identity"] == {
+        "account": {"name": NAME, "email": MAIL},
+        "panel": "generic",
+        "external_id": PANEL,
+        "said_by_the_panel": {"visit": VISIT},
+        "answers_about_you": {"job": JOB},
+    }
+    assert data["admission"]["instructions_read_at"] and data["admission"]["qualification_attempts"] == 0
     assert [each["text"] for each in data["consents"]] == [consent.consent_text(study)]
     assert [each["words"] for each in data["reports"]] == [f"write to {MAIL}"]
     ballots = list(rater.ballots.order_by("position"))

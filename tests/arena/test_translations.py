@@ -38,8 +38,8 @@ def test_every_sentence_has_its_translation_with_the_same_places(language: str) 
     for msgid, entry in entries.items():
         forms = list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
         assert len(forms) == (2 if entry.msgid_plural else 1) and all(forms) and not entry.fuzzy, msgid
-        for form in forms:
-            assert sorted(PLACEHOLDER.findall(form)) == sorted(PLACEHOLDER.findall(msgid)), msgid
+        for form, source in zip(forms, (msgid, entry.msgid_plural), strict=False):
+            assert sorted(PLACEHOLDER.findall(form)) == sorted(PLACEHOLDER.findall(source)), msgid
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

@@ -206,7 +206,9 @@ def test_a_study_may_ask_one_question_at_a_time() -> None:
     study = make_study()
     browser, _ = joined_browser(study)
     assert "one-at-a-time" not in browser.get(vote_address(study)).content.decode()
-    Study.objects.filter(pk=study.pk).update(rater_rules={"ballots_per_rater": 40, "one_question_at_a_time": True})
+    Study.objects.filter(pk=study.pk).update(
+        rater_rules={"ballots_per_rater": 40, "one_question_at_a_time": True, "instructions": False}
+    )
     assert 'class="ballot one-at-a-time"' in browser.get(vote_address(study)).content.decode()
 
 
