@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from arena import pairing, raters
+from arena import pairing, raters, stock
 from arena.audit import note
 from arena.models import Ballot, Contender, Exclusion, ImageReport, Study, StudyMember, StudyPrompt
 from arena.refusals import Refusal
@@ -128,6 +128,7 @@ def restore_image(*, image: Image, reason: str, author: User | None, study: Stud
         for exclusion in taken.select_related("study").distinct():
             raters.readmit(exclusion=exclusion, reason=f"image restored: {reason}", author=author)
         _note_everywhere(pictures, author, "image restored", report)
+    stock.forget()
     _record_ties(pictures)
     return report
 

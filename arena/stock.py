@@ -118,6 +118,11 @@ def stock_of(study: Study, *, is_fresh: bool = False) -> Stock:
     return stock
 
 
+def forget() -> None:
+    """Believe nothing that this process has kept: something can be shown again."""
+    _kept.clear()
+
+
 def read_stock(study: Study) -> Stock:
     """The same from the database alone."""
     contender_of: dict[int, int] = dict(live_contenders(study).order_by().values_list("recipe", "pk"))

@@ -101,7 +101,7 @@ def test_no_page_has_a_script_or_a_style_in_it() -> None:
         source = page.content.decode()
         assert not re.search(r"\sstyle=|\son\w+=|javascript:", source)
         assert "<style" not in source
-        assert not re.search(r"<script(?![^>]*\ssrc=)", source)
+        assert not re.search(r"<script(?![^>]*\s(src=|type=\"application/json\"))", source)
 
 
 def test_wrong_addresses_and_errors_get_a_sentence_and_a_way_out() -> None:
