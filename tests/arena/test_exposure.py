@@ -129,7 +129,8 @@ def test_folding_leaves_one_row_a_pair_and_the_same_sums(
         factories.cast(rater, "left", ballots=6)
     before = sums_of(study)
     monkeypatch.setattr(exposure, "FEWEST_TO_FOLD", 1)
-    assert exposure.fold() == 3
+    touched = PairExposure.objects.order_by().values("study_prompt").distinct().count()  # prompts are drawn by chance
+    assert exposure.fold() == touched > 0
     assert sums_of(study) == before and PairExposure.objects.count() == len(before)
     assert exposure.fold() == 0
 
