@@ -13,7 +13,8 @@ from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_study
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.results_window import draw_charts
-from tests.browser.test_results_page import STRENGTHS, sign_in
+from tests.browser.signing_in import sign_in
+from tests.browser.test_results_page import STRENGTHS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

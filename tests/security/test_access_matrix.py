@@ -181,8 +181,15 @@ def test_outsiders_change_nothing_by_any_post() -> None:
     scene = set_scene()
     outsiders = ("anonymous", "other rater", "rater elsewhere", "other researcher", "disabled")
     # Log-in and log-out are everybody's, joining is what a link is for, a rater may act on what is theirs.
-    everybodys = ("arena:login", "arena:logout", "arena:join", "arena:own_data", "arena:new_import")
-    everybodys += ("arena:undo", "arena:set_language")
+    everybodys = (
+        "arena:login",
+        "arena:logout",
+        "arena:join",
+        "arena:own_data",
+        "arena:new_import",
+        "arena:undo",
+        "arena:set_language",
+    )
     before = dump(without=("django_session",))
     for name in MATRIX:
         if name in everybodys:
