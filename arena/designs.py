@@ -9,14 +9,23 @@ from arena.refusals import StudyError as StudyError
 from generation.models import Prompt
 from generation.provenance import digest_of
 
-PAIR_RULE = "prompt_then_least_seen"
-DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": PAIR_RULE, "samples": 1}
-# ballots_wanted is what the study hopes for in all; sampling says how its prompts were drawn from a larger set.
-KNOWN_DESIGN = {*DEFAULT_DESIGN, "ballots_wanted", "sampling", "counts_rule_ties", "counts_anonymous"}
+UNIFORM, BALANCED, ADAPTIVE, LMARENA = "uniform", "balanced", "adaptive", "lmarena"
+PAIR_RULES = (UNIFORM, BALANCED, ADAPTIVE, LMARENA)
+PLANNED_RULES = (ADAPTIVE, LMARENA)  # those that look at the votes so far
+FORMER_NAMES = {"prompt_then_least_seen": BALANCED}  # what studies that opened earlier have in their frozen design
+DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
+# ballots_wanted is what the study hopes for in all, target_votes what it wants of each pair on each prompt and
+# criterion before it stops asking; sampling says how its prompts were drawn from a larger set.
+SWITCHES = ("counts_rule_ties", "counts_anonymous")
+KNOWN_DESIGN = {*DEFAULT_DESIGN, *SWITCHES, "ballots_wanted", "target_votes", "sampling"}
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
 # one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
-KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, "one_question_at_a_time"}
+# gold_share, repeat_share: which share of a rater's ballots has a known answer, and which repeats an earlier one.
+SHARES = ("gold_share", "repeat_share")
+KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, *SHARES, "one_question_at_a_time"}
+MOST_CHECKED = 0.5
 MOST_SAMPLES = 16
+MOST_TARGET = 10_000
 
 
 def frozen_design(study: Study) -> dict[str, Any]:
@@ -77,21 +86,47 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
             code="unknown_design_entry",
             field="design",
         )
-    if full["pair_rule"] != PAIR_RULE:
-        raise StudyError(f"The pair rule must be {PAIR_RULE!r}.", code="unknown_pair_rule", field="design")
+    full["pair_rule"] = _checked_pair_rule(full["pair_rule"])
     if not _is_count(full["samples"]) or full["samples"] > MOST_SAMPLES:
         raise StudyError(
             f"The number of samples must be a whole number from 1 to {MOST_SAMPLES}.",
             code="bad_samples",
             field="design",
         )
-    if not isinstance(full.get("counts_anonymous", False), bool):
+    target = full.get("target_votes")
+    if target is not None and (not _is_count(target) or target > MOST_TARGET):
         raise StudyError(
-            "Whether anonymous votes count (counts_anonymous) must be true or false.",
-            code="bad_counts_anonymous",
+            f"The design's target_votes must be a whole number from 1 to {MOST_TARGET:,}, or left out for no target.",
+            code="bad_target",
             field="design",
         )
+    for switch in SWITCHES:
+        if not isinstance(full.get(switch, True), bool):
+            raise StudyError(f"The design's {switch} must be true or false.", code="bad_switch", field="design")
     return full
+
+
+def pair_rule_of(study: Study) -> str:
+    """The rule by which the study's pairs are chosen, under its name of now."""
+    rule = str(study.design.get("pair_rule", BALANCED))
+    return FORMER_NAMES.get(rule, rule)
+
+
+def target_of(study: Study) -> int | None:
+    """How many raters shall compare each pair of contenders on each prompt; None for no limit."""
+    target = study.design.get("target_votes")
+    return None if target is None else int(target)
+
+
+def _checked_pair_rule(rule: object) -> str:
+    name = FORMER_NAMES.get(rule, rule) if isinstance(rule, str) else rule
+    if name not in PAIR_RULES:
+        raise StudyError(
+            f"The design's pair_rule must be one of {', '.join(PAIR_RULES)}, not {str(rule)[:50]!r}.",
+            code="unknown_pair_rule",
+            field="design",
+        )
+    return str(name)
 
 
 def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +147,19 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
         raise StudyError("One question at a time must be true or false.", code="bad_question_rule", field="rater_rules")
     for code, sentence in privacy_rules.faults(full):
         raise StudyError(sentence, code=code, field="rater_rules")
+    shares = [full.get(name, 0) for name in SHARES]
+    if not all(_is_share(share) for share in shares) or sum(shares) > MOST_CHECKED:
+        raise StudyError(
+            f"The rater rules {' and '.join(SHARES)} must be shares from 0 on, at most {MOST_CHECKED} together: "
+            "the rest of the ballots is what a study is about.",
+            code="bad_shares",
+            field="rater_rules",
+        )
     return full
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_count(value: object) -> bool:

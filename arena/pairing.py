@@ -1,31 +1,23 @@
-"""Which pair next: a prompt by chance, then its least seen pair, with the exact probability of that choice."""
+"""Which pair next: a prompt by chance, then one of its pairs by the study's rule, with their exact probability."""
 
 import itertools
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count
 
-from arena import display
-from arena.designs import PAIR_RULE
-from arena.models import Ballot, Rater, RuleTie, Study
-from arena.ranking.design import choose_balanced
+from arena import exposure, pair_plans, targets
+from arena.designs import BALANCED, PLANNED_RULES, UNIFORM, pair_rule_of, target_of
+from arena.exposure import ContenderPair, Exposure, ImagePair
+from arena.models import Ballot, Rater, RuleTie, Study, StudyPrompt
+from arena.ranking.design import Choice, choose_balanced, choose_uniform
+from arena.stock import Look, Stock, is_showable, stock_of
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
-from generation.models import Image
 
-ImagePair = tuple[int, int]
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
-
-
-@dataclass(frozen=True)
-class Look:
-    """Two images of one prompt and sample that may be put side by side; the lower image id first."""
-
-    images: ImagePair
-    contenders: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -44,133 +36,143 @@ class PairChoice:
 class Pairing:
     """The choice of pairs for one rater during one call.
 
-    What the study can show is read when this is made and needs no lock; what the rater has had is read by
+    What the study can show is looked up when this is made and needs no lock; what the rater has had is read by
     `load_history`, which the caller does while it holds the rater's row.
     """
 
     def __init__(self, *, rater: Rater, study: Study) -> None:
         self.study = study
         self.rater = rater
-        self._contender_of: dict[int, int] = dict(live_contenders(self.study).values_list("recipe", "pk"))
-        self._text_of = self._prompts_with_something_to_compare()
-        self._least_pairs: dict[str, int] = {}
-        self._looks: dict[str, list[Look]] = {}
+        self.target = target_of(study)
+        self.is_undecided = False
+        self._use(stock_of(study))
         self._had: dict[str, set[ImagePair]] = defaultdict(set)
+        self._had_contenders: dict[str, set[ContenderPair]] = defaultdict(set)
+        self._needs: targets.Needs | None = None
         self._random = np.random.default_rng(secrets.randbits(128))
 
     def load_history(self) -> None:
-        """Read which pairs stand before this rater or have been answered."""
+        """Read which pairs stand before this rater or have been answered, and what the target still lacks."""
         self._had.clear()
+        self._had_contenders.clear()
         ballots = Ballot.objects.filter(rater=self.rater, purpose=Ballot.Purpose.ORDINARY, state__in=STANDING)
-        for digest, left, right in ballots.values_list(
-            "study_prompt__prompt__text_digest", "left_image", "right_image"
+        for digest, *images_and_contenders in ballots.order_by().values_list(
+            *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
         ):
+            left, right, left_contender, right_contender = images_and_contenders
             if left is not None and right is not None:
                 self._had[digest].add(_in_order(left, right))
-        self._least_pairs = self._count_least_pairs()
+                self._had_contenders[digest].add(_in_order(left_contender, right_contender))
+        if self.target is not None:
+            self._needs = targets.needs_of(
+                self.study, stratum=self.rater.stratum, target=self.target, stock=self._stock
+            )
 
     def choose(self) -> PairChoice | None:
-        """A pair this rater has not had, or None when there is none left."""
+        """A pair this rater has not had, or None when there is none left.
+
+        Under a target the prompt that was drawn is locked until the caller's transaction ends, so that two raters
+        cannot both take its last vote. None with `is_undecided` then means that somebody else took it meanwhile: ask
+        again in a new transaction, for a second prompt must not be locked beside the first.
+        """
+        self.is_undecided = False
         while prompts := self._prompts_with_a_pair():
             study_prompt_id = prompts[secrets.randbelow(len(prompts))]
-            digest = self._text_of[study_prompt_id]
-            self._load_looks([digest])
-            if looks := self._unseen(digest):
-                return self._choose_look(study_prompt_id, looks, prompt_probability=1 / len(prompts))
-            del self._text_of[study_prompt_id]  # its images were quarantined since the supply was read
+            if self.target is not None:
+                StudyPrompt.objects.select_for_update(no_key=True).get(pk=study_prompt_id)
+            known = exposure.exposure_of([study_prompt_id], stratum=self.rater.stratum)[study_prompt_id]
+            looks = self._open_looks(study_prompt_id, known)
+            if looks:
+                choice, look = self._choose_look(study_prompt_id, looks, known, prompts=len(prompts))
+                if is_showable(look, study=self.study):
+                    self._note(study_prompt_id, look, known)
+                    return choice
+                self._use(stock_of(self.study, is_fresh=True))  # taken out since the stock was read
+            elif self._needs is not None:
+                self._needs.note(study_prompt_id, known)
+            if self.target is not None:
+                self.is_undecided = True
+                return None
         return None
 
-    def _choose_look(self, study_prompt_id: int, looks: Sequence[Look], *, prompt_probability: float) -> PairChoice:
-        exposure = self._exposure(study_prompt_id)
-        chosen = choose_balanced(np.array([exposure[look.images] for look in looks]), self._random)
+    def _use(self, stock: Stock) -> None:
+        self._stock = stock
+        self._looks: dict[str, list[Look]] = {}
+
+    def _choose_look(
+        self, study_prompt_id: int, looks: Sequence[Look], known: Exposure, *, prompts: int
+    ) -> tuple[PairChoice, Look]:
+        chosen, rule = self._by_rule(looks, known)
         look = looks[chosen.candidate]
-        self._had[self._text_of[study_prompt_id]].add(look.images)
-        left, right = (0, 1) if secrets.randbelow(2) else (1, 0)
-        return PairChoice(
+        left, right = (0, 1) if _is_low_left(look, known) else (1, 0)
+        choice = PairChoice(
             study_prompt_id=study_prompt_id,
             left_image_id=look.images[left],
             right_image_id=look.images[right],
             left_contender_id=look.contenders[left],
             right_contender_id=look.contenders[right],
-            rule=PAIR_RULE,
-            probability=prompt_probability * chosen.probability,
+            rule=rule,
+            probability=chosen.probability / prompts,
         )
+        return choice, look
 
-    def _showable(self) -> QuerySet[Image]:
-        """Images of live contenders, of any prompt, that raters can be shown."""
-        images = Image.objects.filter(recipe__in=list(self._contender_of), sample__lt=samples_of(self.study))
-        return display.with_copies(images, study=self.study)
+    def _by_rule(self, looks: Sequence[Look], known: Exposure) -> tuple[Choice, str]:
+        """One of the looks, and the name of the rule that chose it: another one while the study's own has no plan."""
+        rule = pair_rule_of(self.study)
+        if rule == UNIFORM:
+            return choose_uniform(len(looks), self._random), rule
+        if rule in PLANNED_RULES:
+            chances = pair_plans.chances_of(self.study)
+            if chances is not None and all(look.pair in chances for look in looks):
+                return choose_planned(looks, chances, self._random), rule
+            rule = f"{rule}, {BALANCED} so far"
+        return choose_balanced(np.array([known.shown[look.images] for look in looks]), self._random), rule
 
-    def _prompts_with_something_to_compare(self) -> dict[int, str]:
-        """Study prompt -> text digest, where two different pictures of one sample can be shown.
-
-        One existence check for each prompt stops at the first pair; counting all images takes several times as long.
-        """
-        other = self._showable().filter(prompt_digest=OuterRef("prompt_digest"), sample=OuterRef("sample"))
-        one = self._showable().filter(
-            Exists(other.exclude(pixels_sha256=OuterRef("pixels_sha256"))),
-            prompt_digest=OuterRef("prompt__text_digest"),
-        )
-        return dict(asked_prompts(self.study).filter(Exists(one)).values_list("pk", "prompt__text_digest"))
-
-    def _count_least_pairs(self) -> dict[str, int]:
-        """For each prompt text this rater knows: a number of pairs that it surely holds.
-
-        With d different pictures of a sample there are at least d(d-1)/2 pairs, exactly so where no two are identical.
-        """
-        if not self._had:
-            return {}
-        images = self._showable().filter(prompt_digest__in=list(self._had)).order_by()
-        cells = images.values_list("prompt_digest", "sample").annotate(different=Count("pixels_sha256", distinct=True))
-        least: Counter[str] = Counter()
-        for digest, _, different in cells:
-            least[digest] += different * (different - 1) // 2
-        return dict(least)
+    def _note(self, study_prompt_id: int, look: Look, known: Exposure) -> None:
+        """What was chosen is had and counted, as it will be once the ballot is stored."""
+        digest = self._stock.text_of[study_prompt_id]
+        self._had[digest].add(look.images)
+        self._had_contenders[digest].add(look.pair)
+        if self._needs is not None:
+            known.towards[look.pair] += 1
+            self._needs.note(study_prompt_id, known)
 
     def _prompts_with_a_pair(self) -> list[int]:
-        # A prompt can only be exhausted once the rater has had at least as many pairs as it surely holds, so that the
-        # images of most prompts need not be read.
-        suspects = {digest for digest, had in self._had.items() if len(had) >= self._least_pairs.get(digest, 1)}
-        self._load_looks(suspects & set(self._text_of.values()))
-        exhausted = {digest for digest in suspects if not self._unseen(digest)}
-        return [prompt for prompt, digest in self._text_of.items() if digest not in exhausted]
+        if self._needs is not None:
+            return [prompt for prompt in self._needs.open_prompts() if self._has_needed_pair(prompt, self._needs)]
+        return [prompt for prompt, digest in self._stock.text_of.items() if self._has_pair(digest)]
+
+    def _has_pair(self, digest: str) -> bool:
+        # Only a rater who has had as many pairs as there are can have had them all, so that most prompts are quick.
+        had = self._had.get(digest, ())
+        return len(had) < self._stock.shelves[digest].look_count or bool(self._unseen(digest))
+
+    def _has_needed_pair(self, study_prompt_id: int, needs: targets.Needs) -> bool:
+        had = self._had_contenders.get(self._stock.text_of[study_prompt_id], set())
+        return len(had) < needs.open_pairs[study_prompt_id] or bool(needs.open_pairs_of(study_prompt_id) - had)
+
+    def _open_looks(self, study_prompt_id: int, known: Exposure) -> list[Look]:
+        """Looks that may be shown to this rater now; under a target never the same contenders on a prompt twice."""
+        digest = self._stock.text_of.get(study_prompt_id)
+        unseen = self._unseen(digest) if digest is not None else []
+        if self._needs is None or digest is None:
+            return unseen
+        open_pairs = self._needs.lacking(study_prompt_id, known) - self._had_contenders[digest]
+        return [look for look in unseen if look.pair in open_pairs]
 
     def _unseen(self, digest: str) -> list[Look]:
-        return [look for look in self._looks.get(digest, []) if look.images not in self._had[digest]]
+        if digest not in self._looks:
+            self._looks[digest] = self._stock.shelves[digest].looks
+        return [look for look in self._looks[digest] if look.images not in self._had[digest]]
 
-    def _load_looks(self, digests: Iterable[str]) -> None:
-        missing = [digest for digest in digests if digest not in self._looks]
-        if not missing:
-            return
-        self._looks.update({digest: [] for digest in missing})
-        images = self._showable().filter(prompt_digest__in=missing)
-        cells: dict[tuple[str, int], list[tuple[int, str, int]]] = defaultdict(list)
-        for digest, sample, pk, pixels, recipe in images.order_by("pk").values_list(
-            "prompt_digest", "sample", "pk", "pixels_sha256", "recipe"
-        ):
-            if (contender := self._contender_of.get(recipe)) is not None:
-                cells[digest, sample].append((pk, pixels, contender))
-        for (digest, _), cell in cells.items():
-            self._looks[digest] += [
-                Look(images=(low[0], high[0]), contenders=(low[2], high[2]))
-                for low, high in itertools.combinations(cell, 2)
-                if low[1] != high[1]
-            ]
 
-    def _exposure(self, study_prompt_id: int) -> Counter[ImagePair]:
-        """How often each pair of this prompt stands before a rater of this stratum or was answered by one."""
-        ballots = Ballot.objects.filter(
-            study=self.study,
-            study_prompt=study_prompt_id,
-            stratum=self.rater.stratum,
-            purpose=Ballot.Purpose.ORDINARY,
-            origin=Ballot.Origin.ISSUED,
-            state__in=STANDING,
-        )
-        counts: Counter[ImagePair] = Counter()
-        for left, right, count in ballots.order_by().values_list("left_image", "right_image").annotate(Count("pk")):
-            counts[_in_order(left, right)] += count
-        return counts
+def choose_planned(looks: Sequence[Look], chances: pair_plans.PairChances, random: np.random.Generator) -> Choice:
+    """One of the looks, each pair of contenders by its chance among those that are there, its samples alike."""
+    samples = Counter(look.pair for look in looks)
+    weights = np.array([chances[look.pair] / samples[look.pair] for look in looks])
+    weights = weights / weights.sum()
+    place = int(random.choice(len(looks), p=weights))
+    return Choice(place, float(weights[place]))
 
 
 def record_rule_ties(*, study: Study) -> int:
@@ -220,5 +222,11 @@ def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
     return same
 
 
-def _in_order(left: int, right: int) -> ImagePair:
+def _is_low_left(look: Look, known: Exposure) -> bool:
+    """The side that this pair has had less often, by a coin where both are even: no contender gains from its side."""
+    ahead = 2 * known.low_left[look.images] - known.shown[look.images]
+    return ahead < 0 or (ahead == 0 and bool(secrets.randbelow(2)))
+
+
+def _in_order(left: int, right: int) -> tuple[int, int]:
     return (left, right) if left < right else (right, left)

@@ -32,6 +32,7 @@ ROWS_OF_A_RATER: Final = {
     "arena.Vote": "kept; left out of fits where the study says so",
     "arena.Exclusion": "kept",
     "arena.ImageReport": "kept without its words",
+    "arena.Flag": "kept; it names the rater by number only",
 }
 ERASED_WORDS: Final = "(erased with the rater)"
 ON_REQUEST: Final = "The rater was erased, and the study leaves out the votes of erased raters."
@@ -69,6 +70,7 @@ def own_data(rater: Rater) -> dict[str, Any]:
             {"kind": report.kind, "words": report.reason, "at": report.created_at.isoformat()}
             for report in rater.image_reports.order_by("pk")
         ],
+        "suspicions": [{"kind": flag.kind, "at": flag.found_at.isoformat()} for flag in rater.flags.order_by("pk")],
         "left_out_of_results_since": [
             exclusion.created_at.isoformat() for exclusion in Exclusion.objects.standing().filter(rater=rater)
         ],

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from arena import counted_votes, external_contenders, leaderboard, studies
+from arena import counted_votes, external_contenders, judging, leaderboard, leaving_out, studies, targets, vote_roots
 from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
@@ -12,9 +12,10 @@ from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
 from arena.metrics_report import MetricsReport, metrics_report
-from arena.models import Study
+from arena.models import Study, VoteRoot
 from arena.studies import Readiness
 from arena.supply import asked_prompts, live_contenders
+from arena.targets import TargetProgress
 from generation import planning
 from generation.models import Recipe
 from generation.planning import RunProgress
@@ -57,6 +58,11 @@ class StudyPage:
     images_wanted: int
     images_failed: int
     seconds_left: float | None
+    exclusion_alarm: str
+    suspected: int
+    root: VoteRoot | None
+    targets: tuple[TargetProgress, ...]
+    identical_pairs: int
     gaps: tuple[MissingImages, ...] = ()
     """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
@@ -81,6 +87,16 @@ class StudyPage:
         return max(0, self.images_wanted - self.images_made)
 
     @property
+    def target(self) -> TargetProgress | None:
+        """Votes still needed, over all criteria; None where the study has no target."""
+        return targets.over_all_criteria(self.targets)
+
+    @property
+    def counts_rule_ties(self) -> bool:
+        """Whether pairs of identical images, which nobody is shown, count as ties."""
+        return bool(self.study.design.get("counts_rule_ties", True))
+
+    @property
     def is_moving(self) -> bool:
         """Whether the page can change by itself, so that looking again makes sense."""
         return self.study.state == Study.State.OPEN or self.images_missing > self.images_failed
@@ -95,11 +111,13 @@ class StudyPage:
         shown = [[chart.digest for chart in report.charts] for report in self.reports]
         counts = [[count.stratum, count.votes, count.raters] for count in self.counts]
         notes = [[report.results.fit and report.results.fit.pk, report.results.is_current] for report in self.reports]
+        needed = [[row.wanted, row.still_needed, row.out] for row in self.targets]
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         metrics = self.metrics.shown if self.metrics else []
+        trust = [self.exclusion_alarm, self.suspected, self.root and self.root.root]
         images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        state = [self.study.state, self.study.counts_simulated]
-        return digest_of([*state, shown, counts, notes, order, images, metrics])[:20]
+        state = [self.study.state, self.study.counts_simulated, needed, self.identical_pairs]
+        return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
 def study_page(study: Study) -> StudyPage:
@@ -121,6 +139,11 @@ def study_page(study: Study) -> StudyPage:
         images_wanted=images.wanted,
         images_failed=run.failed if run else 0,
         seconds_left=run.seconds_left if run else None,
+        exclusion_alarm=leaving_out.exclusion_alarm(study),
+        suspected=judging.suspected(study),
+        root=vote_roots.newest_root(study),
+        targets=tuple(targets.progress_of(study)),
+        identical_pairs=study.rule_ties.count(),
         gaps=_gaps(study, images, run),
     )
 

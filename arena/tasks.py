@@ -2,7 +2,19 @@
 
 from celery import shared_task
 
-from arena import fitting, intake, measuring, networks, privacy, simulated_raters, voting
+from arena import (
+    exposure,
+    fitting,
+    intake,
+    judging,
+    measuring,
+    networks,
+    pair_plans,
+    privacy,
+    simulated_raters,
+    vote_roots,
+    voting,
+)
 
 SECONDS_OF_SIMULATED_VOTING = 6.0  # fits and rater copies wait for this worker
 SECONDS_OF_MEASURING = 3.0
@@ -48,3 +60,27 @@ def forget_old_networks() -> None:
 def erase_raters_after_retention() -> None:
     """Erase the raters of studies that promised to keep them no longer."""
     privacy.erase_after_retention()
+
+
+@shared_task(ignore_result=True)
+def judge_changed() -> None:
+    """Look at the raters of studies with new votes: numbers for the judge table, suspicions as flags."""
+    judging.judge_changed_studies()
+
+
+@shared_task(ignore_result=True)
+def publish_vote_roots() -> None:
+    """Publish the root over all votes of each study that has new ones."""
+    vote_roots.publish_roots()
+
+
+@shared_task(ignore_result=True)
+def refresh_pair_plans() -> None:
+    """Make the chances of pairs anew where votes have changed them."""
+    pair_plans.refresh_plans()
+
+
+@shared_task(ignore_result=True)
+def fold_exposure() -> None:
+    """Sum up what was written down of which pairs were shown."""
+    exposure.fold()

@@ -13,6 +13,10 @@ PERIODS: Final = {
     "expire_abandoned_ballots": 60.0,
     "forget_old_networks": 3600.0,
     "erase_raters_after_retention": 3600.0,
+    "judge_changed": 60.0,
+    "publish_vote_roots": 3600.0,
+    "refresh_pair_plans": 10.0,
+    "fold_exposure": 60.0,
 }
 
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {

@@ -5,11 +5,13 @@ from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
 from arena.views import (
+    gold,
     home,
     image_grids,
     image_imports,
     image_safety,
     joining,
+    judging,
     own_data,
     phases,
     recruiting,
@@ -58,6 +60,19 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/steer/", runs.steer, name="steer_run"),
     path("runs/<int:pk>/grid/", image_grids.run_grid, name="run_grid"),
     path("runs/<int:run_pk>/images/<int:pk>.<str:suffix>", image_grids.run_image, name="run_image"),
+    path("studies/<slug:slug>/raters/", judging.rater_list, name="raters"),
+    path("studies/<slug:slug>/raters.csv", judging.rater_csv, name="raters_csv"),
+    path("studies/<slug:slug>/raters/exclude/", judging.exclude_raters, name="exclude_raters"),
+    path("studies/<slug:slug>/raters/readmit/", judging.readmit_rater, name="readmit_rater"),
+    path("studies/<slug:slug>/raters/dismiss/", judging.dismiss_flag, name="dismiss_flag"),
+    path("studies/<slug:slug>/gold/", gold.gold_list, name="gold"),
+    path("studies/<slug:slug>/gold/propose/", gold.propose_gold, name="propose_gold"),
+    path("studies/<slug:slug>/gold/decide/", gold.decide_gold, name="decide_gold"),
+    re_path(
+        r"^studies/(?P<slug>[-\w]+)/gold/(?P<pk>\d{1,9})/(?P<side>first|second)\.webp$",
+        gold.gold_image,
+        name="gold_image",
+    ),
     path("studies/<slug:slug>/charts/<slug:name>.<str:suffix>", results.chart, name="chart"),
     path("images/<int:pk>/", image_safety.image, name="image"),
     path("images/<int:pk>/picture.png", image_safety.picture, name="image_picture"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from arena import pairing, qualification
+from arena import pairing, qualification, special_ballots
 from arena.admission import Phase, gate
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(hours=2)
 MOST_OPEN = 3  # one before the rater and two prefetched
+MOST_TRIES = 50  # a pair that another rater took meanwhile is followed by another one
 ANSWERS = (Vote.Choice.LEFT, Vote.Choice.RIGHT, Vote.Choice.TIE, Vote.Choice.BOTH_BAD)
 TOKEN = re.compile(r"[0-9a-f]{32}")
 _IMAGES = ("left_image", "right_image")
@@ -86,12 +87,17 @@ def open_ballots(*, rater: Rater, wanted: int = MOST_OPEN) -> list[Ballot]:
     if len(queue) == wanted or not _quota_left(rater, study):
         return queue
     choices = pairing.Pairing(rater=rater, study=study)
-    with transaction.atomic():
-        _lock(rater)
-        _retire(rater)
-        short = min(wanted - _standing(rater).count(), _quota_left(rater, study))
-        choices.load_history()
-        _issue(choices, rater=rater, most=short)
+    # Under a target every ballot has its own transaction, because each holds the prompt that it counts for.
+    at_once = wanted if choices.target is None else 1
+    for _try in range(MOST_TRIES):
+        with transaction.atomic():
+            _lock(rater)
+            _retire(rater)
+            short = min(wanted - _standing(rater).count(), _quota_left(rater, study))
+            choices.load_history()
+            issued = _issue(choices, rater=rater, most=min(short, at_once))
+        if not choices.is_undecided and (issued == short or issued < at_once):
+            break
     return list(_standing(rater)[:wanted])
 
 
@@ -218,10 +224,11 @@ def _quota_left(rater: Rater, study: Study) -> int:
     quota = quota_of(study)
     if quota is None:
         return MOST_OPEN
-    # Open ballots that nobody can answer any more use up nothing, whether or not they were taken back yet.
-    ordinary = Ballot.objects.filter(rater=rater, purpose=Ballot.Purpose.ORDINARY)
-    answered = ordinary.filter(state=Ballot.State.ANSWERED).count()
-    return max(0, quota - answered - _standing(rater).filter(purpose=Ballot.Purpose.ORDINARY).count())
+    # Gold and repeats count too, as in the progress that the rater sees: nothing may tell them apart. Open ballots that
+    # nobody can answer any more use up nothing, whether or not they were taken back yet.
+    own = Ballot.objects.filter(rater=rater, purpose__in=special_ballots.WITHIN_QUOTA)
+    answered = own.filter(state=Ballot.State.ANSWERED).count()
+    return max(0, quota - answered - _standing(rater).filter(purpose__in=special_ballots.WITHIN_QUOTA).count())
 
 
 def _lock(rater: Rater) -> None:
@@ -229,14 +236,16 @@ def _lock(rater: Rater) -> None:
     Rater.objects.select_for_update().get(pk=rater.pk)
 
 
-def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
+def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> int:
+    """Store up to `most` new ballots; returns how many there were pairs for."""
     if most <= 0:
-        return
+        return 0
     last = Ballot.objects.filter(rater=rater).aggregate(last=Max("position"))["last"] or 0
     for position in range(last + 1, last + 1 + most):
-        if (choice := choices.choose()) is None:
-            return
-        Ballot.objects.create(
+        special = special_ballots.next_special(rater=rater, study=choices.study, position=position)
+        if (choice := special.pair if special else choices.choose()) is None:
+            return position - last - 1
+        ballot = Ballot.objects.create(
             study_id=rater.study_id,
             rater=rater,
             study_prompt_id=choice.study_prompt_id,
@@ -245,11 +254,15 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> None:
             left_image_id=choice.left_image_id,
             right_image_id=choice.right_image_id,
             stratum=rater.stratum,
+            purpose=special.purpose if special else Ballot.Purpose.ORDINARY,
             rule=choice.rule,
             probability=choice.probability,
             position=position,
             lease_until=timezone.now() + LEASE,
         )
+        if special:
+            special.note_on(ballot)
+    return most
 
 
 def ballot_of(rater: Rater, token: str) -> Ballot:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from playwright.sync_api import Browser, sync_playwright
 
@@ -21,6 +22,8 @@ from tests.servers.missing import say_missing
 from tests.servers.postgres import PostgresServer, find_postgres
 from tests.servers.redis_server import RedisServer
 
+APPEND_ONLY = ("arena_vote", "arena_auditevent", "arena_voteroot")
+
 StartWorker = Callable[..., CeleryWorker]
 
 
@@ -31,9 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _emptying_lets_append_only_tables_go() -> Iterator[None]:
-    """Take SQLite's triggers away while the database is emptied after a test.
+    """Take the triggers away while the database is emptied after a test.
 
-    Votes and audit events refuse DELETE, which is how Django empties SQLite; PostgreSQL is emptied by TRUNCATE.
+    Votes and audit events refuse DELETE, which is how Django empties SQLite, and TRUNCATE, its way with PostgreSQL.
     """
     operations = DatabaseWrapper.ops_class
     flush = operations.sql_flush
@@ -45,8 +48,17 @@ def _emptying_lets_append_only_tables_go() -> Iterator[None]:
             triggers = cursor.fetchall()
         return [f'DROP TRIGGER "{name}"' for name, _ in triggers] + statements + [sql for _, sql in triggers]
 
+    postgres_flush = PostgresOperations.sql_flush
+
+    def flush_past_triggers(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+        refusing = [table for table in tables if table in APPEND_ONLY]
+        statements = postgres_flush(self, style, tables, **options)
+        off, on = ([f"ALTER TABLE {table} {act} TRIGGER USER" for table in refusing] for act in ("DISABLE", "ENABLE"))
+        return off + statements + on
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operations, "sql_flush", flush_without_triggers)
+        patch.setattr(PostgresOperations, "sql_flush", flush_past_triggers)
         yield
 
 

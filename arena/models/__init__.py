@@ -6,7 +6,9 @@ from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
+from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
 from arena.models.networks import NetworkCount, NetworkKey
+from arena.models.pair_choice import PairExposure, PairPlan, PromptNeed
 from arena.models.raters import (
     Admission,
     Consent,
@@ -24,24 +26,32 @@ __all__ = [
     "ApiToken",
     "AuditEvent",
     "Ballot",
+    "BallotCheck",
     "Consent",
     "Contender",
     "Criterion",
     "DisplayCopy",
     "Exclusion",
     "Fit",
+    "Flag",
     "FrontSorting",
     "ImageReport",
+    "Gold",
     "Invitation",
     "NetworkCount",
     "NetworkKey",
+    "PairExposure",
+    "PairPlan",
+    "PromptNeed",
     "Provider",
     "ProviderEvent",
     "Rater",
     "RaterIdentity",
+    "RaterTable",
     "RuleTie",
     "Study",
     "StudyMember",
     "StudyPrompt",
     "Vote",
+    "VoteRoot",
 ]

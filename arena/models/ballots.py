@@ -69,6 +69,7 @@ class Ballot(models.Model):
         indexes = [
             models.Index(fields=["study", "study_prompt", "stratum"], name="ballots_by_exposure"),
             models.Index(fields=["rater", "state", "position"], name="ballots_in_queue_order"),
+            models.Index(fields=["lease_until"], condition=Q(state="open"), name="open_ballots_by_lease"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["rater", "position"], name="one_ballot_per_rater_and_position"),

@@ -91,7 +91,7 @@ def test_an_exhausted_prompt_is_not_counted_among_the_choices() -> None:
 def test_the_ballot_keeps_rule_and_probability() -> None:
     study = factories.make_study(contenders=2, prompts=4)
     ballot = voting.open_ballots(rater=factories.make_rater(study), wanted=1)[0]
-    assert ballot.rule == "prompt_then_least_seen" and ballot.probability == pytest.approx(1 / 4)
+    assert ballot.rule == "balanced" and ballot.probability == pytest.approx(1 / 4)
 
 
 def test_least_seen_pairs_come_first_so_that_exposure_stays_even() -> None:

@@ -105,6 +105,12 @@ def _contenders(*labels: str, baselines: int = 0) -> Callable[[], dict[str, Any]
         (_same_prompt_twice, "twice", "prompts"),
         (_same_recipe_twice, "twice", "contenders"),
         (lambda: {"design": {"pair_rule": "favourites"}}, "unknown_pair_rule", "design"),
+        (lambda: {"design": {"pair_rule": ["uniform"]}}, "unknown_pair_rule", "design"),
+        (lambda: {"design": {"target_votes": 0}}, "bad_target", "design"),
+        (lambda: {"design": {"target_votes": "3"}}, "bad_target", "design"),
+        (lambda: {"design": {"target_votes": 10_001}}, "bad_target", "design"),
+        (lambda: {"design": {"counts_rule_ties": "no"}}, "bad_switch", "design"),
+        (lambda: {"design": {"counts_anonymous": 1}}, "bad_switch", "design"),
         (lambda: {"design": {"samples": 0}}, "bad_samples", "design"),
         (lambda: {"design": {"samples": True}}, "bad_samples", "design"),
         (lambda: {"design": {"sample": 1}}, "unknown_design_entry", "design"),
@@ -178,7 +184,7 @@ def test_a_draft_can_be_changed_and_an_opened_study_cannot() -> None:
     changed = studies.change_draft(
         study, actor=study.owner, design={"samples": 2}, rater_rules={"ballots_per_rater": None}
     )
-    assert changed.design == {"pair_rule": "prompt_then_least_seen", "samples": 2}
+    assert changed.design == {"pair_rule": "balanced", "samples": 2}
     assert changed.rater_rules == {"ballots_per_rater": None}
     assert study.audit_events.get(act="draft changed").detail == {
         "design": {"samples": 2},

@@ -79,6 +79,15 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:steer_run": TO_POST,
     "arena:run_grid": THE_STUDYS,
     "arena:run_image": THE_STUDYS,
+    "arena:raters": THE_STUDYS,
+    "arena:raters_csv": THE_STUDYS,
+    "arena:exclude_raters": TO_POST,
+    "arena:readmit_rater": TO_POST,
+    "arena:dismiss_flag": TO_POST,
+    "arena:gold": THE_STUDYS,
+    "arena:propose_gold": TO_POST,
+    "arena:decide_gold": TO_POST,
+    "arena:gold_image": TO_LOGIN | dict.fromkeys(SIGNED_IN, 404),  # there is no such known answer
     "arena:image": THE_STUDYS,
     "arena:image_picture": THE_STUDYS,
     "arena:report_image": TO_POST,
@@ -111,7 +120,7 @@ def address(name: str, scene: Scene) -> str:
     known: dict[str, Any] = {
         "slug": scene.study.slug,
         "token": scene.ballot.token if "ballot" in name else scene.invitation_token,
-        "side": "left",
+        "side": "first" if "gold" in name else "left",
         "pk": scene.image.pk if "image" in name else run.pk,
         "run_pk": run.pk,
         "suffix": "svg" if "chart" in name else "webp",
@@ -173,6 +182,7 @@ def test_outsiders_change_nothing_by_any_post() -> None:
     outsiders = ("anonymous", "other rater", "rater elsewhere", "other researcher", "disabled")
     # Log-in and log-out are everybody's, joining is what a link is for, a rater may act on what is theirs.
     everybodys = ("arena:login", "arena:logout", "arena:join", "arena:own_data", "arena:new_import")
+    everybodys += ("arena:undo", "arena:set_language")
     before = dump(without=("django_session",))
     for name in MATRIX:
         if name in everybodys:
@@ -186,11 +196,14 @@ def test_outsiders_change_nothing_by_any_post() -> None:
             if reply.status_code == 302 and name not in LEADING_ON:
                 assert reply.headers["Location"].startswith("/accounts/login/"), (name, persona)
     # A rater elsewhere who asks for their own page may be handed ballots; nothing of this study may change.
-    assert dump(without=("django_session", "arena_ballot")) == dump_without_ballots(before)
+    assert dump(without=("django_session", "arena_ballot", "arena_pairexposure")) == dump_without_ballots(before)
+
+
+BALLOTS: Final = ("('arena_ballot',", "('arena_pairexposure',")
 
 
 def dump_without_ballots(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if not line.startswith("('arena_ballot',"))
+    return "\n".join(line for line in text.splitlines() if not line.startswith(BALLOTS))
 
 
 def test_no_post_works_without_the_form_token_or_from_another_site() -> None:

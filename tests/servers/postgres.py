@@ -28,8 +28,8 @@ def find_postgres() -> Path | None:
 class PostgresServer:
     """One server with an empty database; `url` is what DATABASE_URL takes."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
-        """Make a cluster in a folder and start it."""
+    def __init__(self, binaries: Path, folder: Path, *, is_durable: bool = False) -> None:
+        """Make a cluster in a folder and start it. is_durable: commits reach the disk, as in production."""
         data, port = folder / "data", free_port()
         server = f"postgres://{NAME}@127.0.0.1:{port}"
         self.url, self._first_database = f"{server}/{NAME}", f"{server}/postgres"
@@ -42,7 +42,8 @@ class PostgresServer:
             **person,
         )
         # Nothing here has to outlive a power cut, and fsync is most of a test's time.
-        options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "60"}
+        options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options = {"max_connections": "60"} | ({} if is_durable else options)
         options["dynamic_shared_memory_type"] = "mmap"  # files in our folder, not segments that outlive a kill
         options |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder)}
         self._log = folder / "postgres.log"

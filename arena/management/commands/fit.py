@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from arena import fitting, front_sorting, leaderboard, vote_snapshot
+from arena import exposure, fitting, front_sorting, leaderboard, vote_snapshot
 from arena.counted_votes import ReadingError
 from arena.front_sorting import Fronts
 from arena.leaderboard import NOTHING, CriterionResults, Estimate, Row
@@ -22,7 +22,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rebuild",
             action="store_true",
-            help="First read all votes from the database again, and replace the file that keeps them for fits.",
+            help="First read all votes from the database again, replace the file that keeps them for fits, and count "
+            "anew how often each pair was shown.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,6 +32,7 @@ class Command(BaseCommand):
             known = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
             raise CommandError(f"There is no study {options['study']!r}. Known are: {known}.")
         if options["rebuild"]:
+            exposure.rebuild(study)
             votes = vote_snapshot.rebuild(study)
             self.stdout.write(f"{len(votes.rows):,} votes read from the database.")
         try:

@@ -6,6 +6,7 @@
 import { meaningOf } from "./keys.js";
 import { jsonHeaders, Outbox } from "./outbox.js";
 import { BallotQueue, decoded } from "./queue.js";
+import { SeenTime } from "./seen.js";
 import { HELD, Zoom } from "./zoom.js";
 
 const host = document.querySelector("[data-ballot-host]");
@@ -15,7 +16,7 @@ const queue = new BallotQueue(host.dataset.queue);
 const outbox = new Outbox(form().action, { heard, known: () => [form().dataset.ballot, ...queue.tokens] });
 const zoom = new Zoom();
 const answered = new Set();
-let shownAt = performance.now();
+const seen = new SeenTime();
 let undoable = host.dataset.undoable; // token of the ballot that "undo" takes back, or ""
 let isUndoing = false;
 let isUndoWanted = false; // pressed while the answer was still on its way
@@ -59,7 +60,7 @@ function begin(waitFor) {
 function enable(isReady, { keepsTime = false } = {}) {
   form().querySelector("[data-criteria]").disabled = !isReady;
   form().querySelector("[data-pair]").dataset.state = isReady ? "ready" : "loading";
-  if (isReady && !keepsTime) shownAt = performance.now();
+  if (isReady && !keepsTime) seen.restart();
   turnTo(rows().find((row) => !isAnswered(row)) ?? null, { focus: isReady });
 }
 
@@ -115,7 +116,7 @@ function send(submitter) {
   if (!isSkip && "firstStep" in form().dataset) return sendFirst();
   const fields = new FormData(form(), submitter);
   fields.delete("csrfmiddlewaretoken");
-  fields.set("page_milliseconds", String(Math.round(performance.now() - shownAt)));
+  fields.set("page_milliseconds", String(Math.round(seen.milliseconds)));
   const token = form().dataset.ballot;
   answered.add(token);
   undoable = token;

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arena", "0008_privacy"),
+        ("arena", "0010_pair_choice"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,79 @@
+"""Published roots: one hash over the ends of all raters' chains; even a chain rewritten from its start is seen."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from django.db.models import Max
+
+from arena.models import Rater, Study, VoteRoot
+from arena.vote_chain import check_chain
+from generation.provenance import canonical_json
+
+
+@dataclass(frozen=True)
+class VoteCheck:
+    """What a check of a study's votes found: how much was looked at, and a sentence for each thing that is wrong."""
+
+    votes: int
+    raters: int
+    roots: int
+    problems: tuple[str, ...]
+
+
+def publish_root(study: Study) -> VoteRoot | None:
+    """Keep the root over all votes of now; None where none came since the newest root."""
+    sequences = dict(study.votes.order_by().values_list("rater").annotate(Max("sequence")))
+    newest = study.vote_roots.first()
+    heads = {str(rater): sequence for rater, sequence in sorted(sequences.items())}
+    if not heads or (newest is not None and newest.heads == heads):
+        return None
+    return VoteRoot.objects.create(study=study, root=_root(study, heads), heads=heads, votes=sum(sequences.values()))
+
+
+def publish_roots() -> int:
+    """A root for every study with new votes; returns how many."""
+    return sum(publish_root(study) is not None for study in Study.objects.exclude(state=Study.State.DRAFT))
+
+
+def check_votes(study: Study) -> VoteCheck:
+    """Every chain from its beginning, and every published root against the rows of now."""
+    problems: list[str] = []
+    raters = list(study.raters.order_by("pk"))
+    for rater in raters:
+        problems += [problem.sentence for problem in check_chain(rater)]
+    roots = list(study.vote_roots.order_by("pk"))
+    for root in roots:
+        problems += _root_problems(study, root)
+    return VoteCheck(study.votes.count(), len(raters), len(roots), tuple(problems))
+
+
+def _root_problems(study: Study, root: VoteRoot) -> Iterator[str]:
+    published = f"The root {root.root[:12]} published at {root.created_at:%Y-%m-%d %H:%M} UTC"
+    known = dict(Rater.objects.filter(pk__in=[int(pk) for pk in root.heads]).values_list("pk", "public_id"))
+    held = {
+        (rater, sequence)
+        for rater, sequence in study.votes.filter(rater__in=known, sequence__in=set(root.heads.values())).values_list(
+            "rater", "sequence"
+        )
+    }
+    missing = [pk for pk, sequence in root.heads.items() if (int(pk), sequence) not in held]
+    for pk in missing:
+        who = f"rater {known[int(pk)][:8]}" if int(pk) in known else f"rater row {pk}, which is gone itself"
+        yield f"{published} covers vote {root.heads[pk]} of {who}, which is missing."
+    if not missing and _root(study, root.heads) != root.root:
+        yield f"{published} does not fit the votes of now: at least one of {root.votes} was changed with all after it."
+
+
+def _root(study: Study, heads: Mapping[str, int]) -> str:
+    """sha256 over the chain hash of each rater's vote with that sequence, in the order of the raters' ids."""
+    wanted = study.votes.filter(rater__in=[int(pk) for pk in heads], sequence__in=set(heads.values()))
+    rows = wanted.values_list("rater", "sequence", "chain_hash")
+    ends = {str(rater): value for rater, sequence, value in rows if heads[str(rater)] == sequence}
+    covered = [[int(pk), heads[pk], ends.get(pk, "")] for pk in sorted(heads, key=int)]
+    return hashlib.sha256(canonical_json([study.pk, covered]).encode()).hexdigest()
+
+
+def newest_root(study: Study) -> VoteRoot | None:
+    """What the study page shows."""
+    return study.vote_roots.first()

@@ -1,0 +1,217 @@
+"""Voting under load over HTTP, and the next pair and a vote with few and with many votes stored.
+
+    python -m benchmarks.voting load --database postgres --seconds 120
+    python -m benchmarks.voting stored --database sqlite --votes 10000 1000000
+
+Everything runs on this machine, on the loopback interface, in a temporary folder: a real server (`gunicorn -w 2`), and
+SQLite as the site sets it or a PostgreSQL of its own with its own defaults, fsync included. Images are rows without
+files and are not fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import django
+import requests
+
+from benchmarks.measuring import machine
+
+
+def load(asked: argparse.Namespace) -> None:
+    """Clients vote for a while; then every acknowledged answer is looked up in the database."""
+    from arena import raters
+    from arena.models import Ballot, Vote
+    from benchmarks.voting_clients import Client, vote_together
+    from benchmarks.voting_world import make_world, store_votes
+
+    study = make_world(contenders=asked.contenders, prompts=asked.prompts, design={"pair_rule": asked.rule})
+    store_votes(study, asked.votes[0])
+    before = Vote.objects.count()
+    questions = list(study.criteria.values_list("key", flat=True))
+    _, token = raters.invite(study=study)
+    with _served() as site:
+        clients = [Client(site, token) for _ in range(asked.clients)]
+        started = time.perf_counter()
+        vote_together(clients, seconds=asked.seconds, rate=asked.rate, questions=questions)
+        elapsed = time.perf_counter() - started
+    seen = [client.seen for client in clients]
+    saved = Counter(ballot for one in seen for ballot in one.saved)
+    answered = Ballot.objects.filter(rater__invitation__isnull=False, state=Ballot.State.ANSWERED)
+    votes_of = Counter(Vote.objects.filter(ballot__in=answered).values_list("ballot__token", flat=True))
+    statuses = sum((one.statuses for one in seen), Counter[int]())
+    lost = sum(votes_of[ballot] < len(questions) for ballot in saved)
+    doubled = sum(votes_of[ballot] > len(questions) for ballot in saved) + sum(number > 1 for number in saved.values())
+    print(
+        f"\n### {asked.database}, {asked.rate:g} votes a second asked for, {asked.clients} clients, {asked.seconds} s\n"
+    )
+    pace = f"{len(saved):,} answers saved in {elapsed:.0f} s ({len(saved) / elapsed:.1f} a second)"
+    print(f"{before:,} votes stored before. {pace}, ")
+    print(
+        f"{Vote.objects.count() - before:,} votes of {len(questions)} questions each. Lost: {lost}. Doubled: {doubled}."
+    )
+    print(f"Status 5xx: {sum(number for status, number in statuses.items() if status >= 500)}. ")
+    print(f"Other than 200: {sum(number for status, number in statuses.items() if status != 200)}. ")
+    print(f"Said to be saved already: {sum(one.repeated for one in seen)}. Broken: {sum(one.broken for one in seen)}. ")
+    print(f"Furthest behind schedule: {max(one.behind for one in seen):.1f} s.\n")
+    print("| request | number | p50 ms | p95 ms | p99 ms |\n|---|---|---|---|---|")
+    for what in ("vote", "next pair"):
+        times = sorted(1000 * each for one in seen for each in one.seconds[what])
+        print(
+            f"| {what} | {len(times):,} | "
+            + " | ".join(f"{_at(times, share):.0f}" for share in (0.5, 0.95, 0.99))
+            + " |"
+        )
+
+
+def stored(asked: argparse.Namespace) -> None:
+    """The same acts of fresh raters with so many votes stored, in this process: no server, no network."""
+    from arena import raters, voting
+    from arena.models import Vote
+    from benchmarks.voting_world import make_world, store_votes
+
+    design: dict[str, Any] = {"pair_rule": asked.rule}
+    if asked.target:
+        design["target_votes"] = asked.target
+    study = make_world(contenders=asked.contenders, prompts=asked.prompts, design=design)
+    invitation, _ = raters.invite(study=study)
+    keys = list(study.criteria.values_list("key", flat=True))
+    found: dict[int, dict[str, list[tuple[float, float]]]] = {}
+    for number in asked.votes:
+        started = time.perf_counter()
+        store_votes(study, number)
+        print(f"{Vote.objects.count():,} votes stored after {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        times = found[number] = {"next pair": [], "vote": []}
+        for _ in range(asked.raters):
+            rater = raters.join(invitation=invitation, consent_text="benchmark")
+            voting.open_ballots(rater=rater)  # warm, and the three ballots that a rater always has
+            for _ in range(asked.each):
+                ballot = voting.open_ballots(rater=rater, wanted=1)[0]
+                answers = dict.fromkeys(keys, "left")
+                _take(times["vote"], lambda: voting.cast_votes(rater=rater, ballot_token=ballot.token, answers=answers))  # noqa: B023
+                _take(times["next pair"], lambda: voting.open_ballots(rater=rater))  # noqa: B023
+    _print_stored(asked, found)
+
+
+def _print_stored(asked: argparse.Namespace, found: dict[int, dict[str, list[tuple[float, float]]]]) -> None:
+    first, last = asked.votes[0], asked.votes[-1]
+    target = f", target {asked.target}" if asked.target else ""
+    images = asked.contenders * asked.prompts
+    print(f"\n### {asked.database}: {asked.contenders} contenders x {asked.prompts} prompts ({images:,} images), ")
+    print(f"rule {asked.rule}{target}, {asked.raters * asked.each} of each\n")
+    columns = " | ".join(f"{number:,} votes: p10 / p50 / p95 ms" for number in asked.votes)
+    print(f"| act | {columns} | ratio p10 | p50 | p95 |\n|---|" + "---|" * (len(asked.votes) + 3))
+    for act in ("next pair", "vote"):
+        for place, clock in enumerate(("wall", "CPU of this process")):
+            times = {number: sorted(each[place] for each in found[number][act]) for number in asked.votes}
+            cells = [" / ".join(f"{_at(times[number], at):.1f}" for at in (0.1, 0.5, 0.95)) for number in asked.votes]
+            cells += [f"{_at(times[last], at) / _at(times[first], at):.2f}" for at in (0.1, 0.5, 0.95)]
+            print(f"| {act}, {clock} | {' | '.join(cells)} |", flush=True)
+
+
+def _take(times: list[tuple[float, float]], act: Callable[[], object]) -> None:
+    gc.disable()
+    started, cpu = time.perf_counter(), time.thread_time()
+    act()
+    times.append((1000 * (time.perf_counter() - started), 1000 * (time.thread_time() - cpu)))
+    gc.enable()
+
+
+def _at(times: list[float], share: float) -> float:
+    return median(times) if share == 0.5 else times[min(len(times) - 1, int(share * len(times)))]
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    from tests.servers.addresses import free_port
+
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "evalsite.wsgi",
+        "-w",
+        "2",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+    ]
+    server = subprocess.Popen([*command, "--bind", f"127.0.0.1:{port}", "--log-level", "warning"])  # noqa: S603
+    site = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                requests.get(f"{site}/accounts/login/", timeout=30)
+                break
+            except requests.RequestException:
+                time.sleep(0.2)
+        yield site
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@contextmanager
+def _database(kind: str, folder: Path) -> Iterator[None]:
+    """Settings for this process and its children, then Django itself with an empty database."""
+    (folder / "data").mkdir(mode=0o700)
+    os.environ |= {"WINRATE_DATA_DIR": str(folder / "data"), "CELERY_BROKER_URL": "memory://"}
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "evalsite.settings", "WINRATE_HASHED_STATIC": "off"}
+    server = None
+    if kind == "postgres":
+        from tests.servers.postgres import PostgresServer, find_postgres
+
+        if (binaries := find_postgres()) is None:
+            sys.exit("PostgreSQL cannot be had on this machine.")
+        folder.chmod(0o711)
+        (folder / "postgres").mkdir()
+        server = PostgresServer(binaries, folder / "postgres", is_durable=True)
+        os.environ["DATABASE_URL"] = server.url
+    try:
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        yield
+    finally:
+        if server:
+            server.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["load", "stored"])
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--rate", type=float, default=50, help="answers a second, all clients together")
+    parser.add_argument("--votes", type=int, nargs="*", default=[10_000, 1_000_000])
+    parser.add_argument("--contenders", type=int, default=12)
+    parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--rule", default="balanced")
+    parser.add_argument("--target", type=int, default=0)
+    parser.add_argument("--raters", type=int, default=20)
+    parser.add_argument("--each", type=int, default=20)
+    asked = parser.parse_args()
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}, {machine()}.", flush=True)
+    with tempfile.TemporaryDirectory(prefix="winrate-benchmark-") as folder, _database(asked.database, Path(folder)):
+        {"load": load, "stored": stored}[asked.what](asked)
+
+
+if __name__ == "__main__":
+    main()
