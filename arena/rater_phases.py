@@ -62,5 +62,5 @@ def note_instructions_read(rater: Rater) -> None:
 
 def _has_answered_all(rater: Rater) -> bool:
     quota = quota_of(rater.study)
-    ordinary = Ballot.objects.filter(rater=rater, purpose=Ballot.Purpose.ORDINARY, state=Ballot.State.ANSWERED)
-    return quota is not None and ordinary.count() >= quota
+    real = Ballot.objects.filter(rater=rater, state=Ballot.State.ANSWERED).exclude(purpose=Ballot.Purpose.QUALIFICATION)
+    return quota is not None and real.count() >= quota

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import networks, raters, studies
-from arena.models import NetworkCount, NetworkKey, Rater, Study, Vote
+from arena.models import NetworkCount, NetworkKey, Provider, Rater, RaterIdentity, Study, Vote
 from arena.networks import NetworkError, network_of
 from tests.arena.factories import make_study
 from tests.arena.views.browsers import JSON, answers_to, open_ballot, vote_address
@@ -96,6 +96,15 @@ def test_one_network_answers_so_many_ballots_within_a_day(headers: dict[str, str
     repeated = browser.post(vote_address(study), answers_to(answered[0]), headers=JSON)
     assert (repeated.status_code, repeated.json()["already"]) == (200, True)
     assert open_ballot(browser, study) == answered[-1]
+
+
+def test_a_panels_people_count_once_for_their_network_and_come_back_freely() -> None:
+    study = capped(new_raters_per_network_and_hour=1)
+    Provider.objects.create(study=study, kind="generic", settings={"id_param": "who"})
+    door = reverse("arena:join_from_panel", args=[study.slug])
+    came = [Client(REMOTE_ADDR="192.0.2.1").post(f"{door}?who={who}") for who in ("p1", "p1", "p2")]
+    assert [reply.status_code for reply in came] == [302, 302, 429]
+    assert Rater.objects.count() == RaterIdentity.objects.count() == 1
 
 
 def test_without_caps_nothing_is_counted() -> None:

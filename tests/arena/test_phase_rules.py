@@ -65,7 +65,7 @@ def test_whether_anonymous_votes_count_is_yes_or_no() -> None:
     assert checked_design({"counts_anonymous": True})["counts_anonymous"] is True
     with pytest.raises(StudyError) as refused:
         checked_design({"counts_anonymous": "sometimes"})
-    assert refused.value.code == "bad_counts_anonymous"
+    assert refused.value.code == "bad_switch"
 
 
 @pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from arena import raters
-from arena.models import Consent
+from arena.models import Consent, Provider
 from tests import catalogues
 from tests.arena.factories import cast, make_study
 from tests.arena.views.browsers import JSON, joined_browser, open_ballot, vote_address
@@ -102,6 +102,34 @@ def test_consent_is_kept_in_the_language_in_which_it_was_read() -> None:
     text = Consent.objects.get().text
     assert "Gespeichert werden Ihre Antworten" in text
     assert all(paragraph in shown for paragraph in text.split("\n\n"))
+
+
+@pytest.mark.django_db
+def test_a_translation_of_the_consent_is_the_same_version() -> None:
+    study = make_study()
+    _, token = raters.invite(study=study)
+    browser = Client(headers=GERMAN)
+    browser.post(reverse("arena:join", args=[token]), {"language": "de"})
+    english = browser.get(vote_address(study), headers={"Accept-Language": "en"})
+    assert english.status_code == 200  # not sent to agree anew
+    browser.post(reverse("arena:consent", args=[study.slug]), {"language": "en-gb"})
+    assert Consent.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_panels_door_and_the_pages_behind_it_speak_german() -> None:
+    question = {"key": "sight", "question": "Rot?", "choices": ["ja", "nein"], "allowed": ["ja"]}
+    study = make_study(rules={"instructions": True, "screening": [question]})
+    Provider.objects.create(study=study, kind="generic", settings={"id_param": "who"})
+    browser, door = Client(headers=GERMAN), reverse("arena:join_from_panel", args=[study.slug]) + "?who=p1"
+    asked = browser.get(door).content.decode()
+    assert "Getrennt von Ihren Antworten gespeichert" in asked and f'name="next" value="{door}"' in asked
+    browser.post(door, {"language": "de"})
+    assert "Getrennt von Ihren Antworten gespeichert" in Consent.objects.get().text
+    assert "So geht es" in browser.get(vote_address(study), follow=True).content.decode()
+    browser.post(reverse("arena:instructions", args=[study.slug]), {"read": "1"})
+    assert "Zuerst ein paar Fragen" in browser.get(vote_address(study), follow=True).content.decode()
+    assert "Ihre Daten" in browser.get(reverse("arena:own_data", args=[study.slug])).content.decode()
 
 
 @pytest.mark.django_db
