@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from arena import pairing, qualification, special_ballots
 from arena.admission import Phase, gate
+from arena.designs import target_of
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_chain import GENESIS, chain_hash, check_chain
@@ -115,15 +116,17 @@ def _known_pairs(rater: Rater, *, wanted: int) -> list[Ballot]:
 def resume(rater: Rater) -> int:
     """Put back before a rater what they left unanswered and nobody took from the study since; returns how many.
 
-    A rater who comes back after a long gap goes on at the very pair they left.
+    A rater who comes back after a long gap goes on at the very pair they left. Under a target, what was taken back may
+    have been given to somebody else since, so there only pairs that still count for this rater return.
     """
+    given_up = [] if target_of(rater.study) else [Ballot.State.EXPIRED]
     own = Ballot.objects.filter(rater=rater)
     with transaction.atomic():
         _lock(rater)
         last = own.filter(state=Ballot.State.ANSWERED).aggregate(last=Max("position"))["last"] or 0
         if _standing(rater).exists():
             return 0
-        left = own.filter(state__in=[Ballot.State.OPEN, Ballot.State.EXPIRED], position__gt=last).exclude(withdrawn())
+        left = own.filter(state__in=[Ballot.State.OPEN, *given_up], position__gt=last).exclude(withdrawn())
         once = {frozenset(row[1:]): row[0] for row in left.order_by("-position").values_list("pk", *_IMAGES)}
         chosen = sorted(once.values())[:MOST_OPEN]
         return Ballot.objects.filter(pk__in=chosen).update(state=Ballot.State.OPEN, lease_until=timezone.now() + LEASE)
