@@ -100,3 +100,19 @@ def test_a_given_number_of_threads_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
     before = torch.get_num_threads()
     use_few_threads()
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_sums_do_not_depend_on_where_in_memory_their_numbers_lie(rows: int) -> None:
+    """MKL's do by default, which now and then changed the last bit of an image that was made again."""
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(rows, 64, generator=generator)
+    weights = torch.randn(64, 64, generator=generator)
+    bias = torch.randn(64, generator=generator)
+    expected = torch.nn.functional.linear(values, weights, bias)
+    memory = torch.empty(weights.numel() + 32)
+    aligned = -memory.data_ptr() // 4 % 16
+    for offset in range(16):
+        moved = memory[aligned + offset :][: weights.numel()].view_as(weights)
+        moved.copy_(weights)
+        assert torch.equal(torch.nn.functional.linear(values, moved, bias), expected), offset
