@@ -11,6 +11,7 @@ from arena import (
     networks,
     pair_plans,
     privacy,
+    sign_in,
     simulated_raters,
     vote_roots,
     voting,
@@ -54,6 +55,12 @@ def measure_readable_images() -> None:
 def forget_old_networks() -> None:
     """Throw away keys and counts of networks that are old enough."""
     networks.forget_old()
+
+
+@shared_task(ignore_result=True)
+def forget_old_sign_ins() -> None:
+    """Throw away counts of tries to sign in."""
+    sign_in.forget_old()
 
 
 @shared_task(ignore_result=True)

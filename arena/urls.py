@@ -1,10 +1,11 @@
 """The arena's addresses."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
 from arena.views import (
+    accounts,
     gold,
     home,
     image_grids,
@@ -17,6 +18,7 @@ from arena.views import (
     recruiting,
     results,
     runs,
+    sharing,
     turk,
     voting,
 )
@@ -24,8 +26,15 @@ from arena.views import (
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="home"),
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/password/", accounts.ChangePassword.as_view(), name="password_change"),
+    path("accounts/forgotten/", accounts.ForgottenPassword.as_view(), name="forgotten"),
+    path("accounts/new/<uidb64>/<token>/", accounts.SetPassword.as_view(), name="password_reset_confirm"),
+    path("people/", accounts.people, name="people"),
+    path("people/<int:pk>/link/", accounts.new_link, name="password_link"),
+    path("people/<int:pk>/switch/", accounts.switch_account, name="switch_account"),
+    path("log/", sharing.site_log, name="site_log"),
     path("language/", set_language, name="set_language"),
     path("join/<str:token>/", joining.join, name="join"),
     path("panel/<slug:slug>/", joining.join_from_panel, name="join_from_panel"),
@@ -49,6 +58,9 @@ urlpatterns: list[URLPattern] = [
     path("images/import/<int:pk>/commit/", image_imports.commit, name="commit_import"),
     path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
     path("studies/<slug:slug>/", results.study, name="study"),
+    path("studies/<slug:slug>/members/", sharing.members, name="members"),
+    path("studies/<slug:slug>/members/<int:pk>/remove/", sharing.remove_member, name="remove_member"),
+    path("studies/<slug:slug>/log/", sharing.study_log, name="study_log"),
     path("studies/<slug:slug>/invitations/", recruiting.invitations, name="invitations"),
     path("studies/<slug:slug>/invitations/<int:pk>/revoke/", recruiting.revoke_invitation, name="revoke_invitation"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),

@@ -33,7 +33,6 @@ from arena.models import Ballot, ImageReport, Rater, Study
 from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
-from arena.views.network_here import network_here
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
 from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
@@ -163,7 +162,7 @@ def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
         with transaction.atomic():  # an answer too many from a network is taken back whole
             receipt = _cast(request.POST, rater)
             if not receipt.already:
-                networks.count_answer(rater.study, network=network_here(request))
+                networks.count_answer(rater.study, network=networks.network_here(request))
     except (voting.VotingError, networks.NetworkError) as refusal:
         refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
         return refuse(request, rater, refusal)

@@ -36,6 +36,7 @@ RESEARCHERS = TO_LOGIN | dict.fromkeys(SIGNED_IN, 200)
 THE_STUDYS = RESEARCHERS | {"other researcher": 404, "staff": 404}
 TO_POST = TO_LOGIN | dict.fromkeys(SIGNED_IN, 405)
 STAFF = TO_LOGIN | dict.fromkeys(SIGNED_IN, 403) | {"staff": 200, "superuser": 200}
+ADMINISTRATORS = STAFF | {"staff": 403}
 STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
@@ -45,6 +46,16 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
     "arena:set_language": everybody(302),
+    "arena:password_change": RESEARCHERS,
+    "arena:forgotten": EVERYBODY,
+    "arena:password_reset_confirm": EVERYBODY,
+    "arena:people": ADMINISTRATORS,
+    "arena:password_link": TO_POST,
+    "arena:switch_account": TO_POST,
+    "arena:site_log": ADMINISTRATORS,
+    "arena:members": THE_STUDYS,
+    "arena:remove_member": TO_POST,
+    "arena:study_log": THE_STUDYS,
     "arena:join": EVERYBODY,
     "arena:join_from_panel": everybody(404),  # the study has no panel
     "arena:join_from_turk": everybody(404),
@@ -126,6 +137,7 @@ def address(name: str, scene: Scene) -> str:
         "suffix": "svg" if "chart" in name else "webp",
         "name": "forest-prompt-following",
         "rest": "somewhere",
+        "uidb64": "MQ",
         "prompt_set_id": 1,
         "contender_id": scene.image.recipe_id,
     }
@@ -189,6 +201,8 @@ def test_outsiders_change_nothing_by_any_post() -> None:
         "arena:new_import",
         "arena:undo",
         "arena:set_language",
+        "arena:password_change",  # one's own, and asks for the old one
+        "arena:password_reset_confirm",  # the link itself is the right
     )
     before = dump(without=("django_session",))
     for name in MATRIX:
