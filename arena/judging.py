@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 METHOD: Final = 1
 # Looking takes longer the more votes there are: it waits so many times as long as the last look took.
 PAUSE: Final = 20.0
+TABLES_KEPT: Final = 3
+"""Of a study: pages show the newest, and each can be made again from the votes."""
 
 
 class FlagError(Refusal):
@@ -51,6 +53,8 @@ def judge(study: Study) -> RaterTable | None:
             study=study, state_digest=digest, results=results, seconds=perf_counter() - started
         )
         _keep_flags(study, suspicions, excluded=found.excluded)
+        kept = study.rater_tables.values("pk")[:TABLES_KEPT]
+        study.rater_tables.exclude(pk__in=[row["pk"] for row in kept]).delete()
     return table
 
 
