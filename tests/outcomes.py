@@ -65,4 +65,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     counts = {outcome: len(tests) for outcome, tests in named.items()}
     del named["passed"]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps({"counts": counts, "tests": {name: sorted(named[name]) for name in named}}, indent=2))
+    Path(path).write_text(
+        json.dumps({"counts": counts, "tests": {name: sorted(named[name]) for name in named}}, indent=2)
+    )

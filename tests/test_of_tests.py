@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -63,28 +64,35 @@ def test_ci_fails_where_a_test_was_left_out(
     assert ended.returncode == code
 
 
-@pytest.mark.parametrize("processes", [0, 2])
-def test_what_was_left_out_is_written_down_whichever_process_left_it_out(processes: int, tmp_path: Path) -> None:
+def outcomes_of_a_run(folder: Path, *options: str) -> Any:
+    """What `--outcomes` says about the tests in a folder, run by a pytest of their own."""
+    (folder / "pytest.ini").write_text("[pytest]")
+    plugins = ("no:django", "no:cacheprovider", "tests.outcomes", "tests.shares")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--outcomes=outcomes.json"),
+            *(word for plugin in plugins for word in ("-p", plugin)),
+            *options,
+        ],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(settings.BASE_DIR)},
+        capture_output=True,
+    )
+    return json.loads((folder / "outcomes.json").read_text())
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_what_was_left_out_is_written_down_whichever_process_left_it_out(processes: str, tmp_path: Path) -> None:
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(OF_EVERY_OUTCOME)
     (tmp_path / "test_skipped_as_a_whole.py").write_text("import pytest\npytest.skip(allow_module_level=True)")
-    (tmp_path / "pytest.ini").write_text("[pytest]")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "no:django", "-p", "no:cacheprovider"),
-            *("-p", "tests.outcomes", "-p", "tests.shares", "-n", str(processes), "--outcomes", "outcomes.json"),
-            *("-k", "not is_left_out"),
-        ],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        | {"PYTHONPATH": str(settings.BASE_DIR)},
-        capture_output=True,
-    )
+    outcomes = outcomes_of_a_run(tmp_path, "-n", processes, "-k", "not is_left_out")
 
     def twice(test: str) -> list[str]:
         return [f"test_one.py::test_{test}", f"test_two.py::test_{test}"]
 
-    assert json.loads((tmp_path / "outcomes.json").read_text()) == {
+    assert outcomes == {
         "counts": {
             "passed": 2,
             "failed": 2,
@@ -109,17 +117,7 @@ def test_what_was_left_out_is_written_down_whichever_process_left_it_out(process
 
 def test_a_test_that_no_process_reported_is_not_forgotten(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text("def test_fails(): raise AssertionError\ndef test_comes_later(): pass")
-    (tmp_path / "pytest.ini").write_text("[pytest]")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "no:django", "-p", "no:cacheprovider", "-p", "tests.outcomes", "-x"),
-            *("--outcomes", "outcomes.json"),
-        ],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(settings.BASE_DIR)},
-        capture_output=True,
-    )
-    outcomes = json.loads((tmp_path / "outcomes.json").read_text())
+    outcomes = outcomes_of_a_run(tmp_path, "-x")
     assert outcomes["tests"]["unreported"] == ["test_one.py::test_comes_later"]
 
 
