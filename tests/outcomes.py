@@ -33,25 +33,26 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is to run, where no other process runs it."""
-    session.config.stash[collected] |= {item.nodeid for item in session.items}
+    session.config.stash[collected].update(item.nodeid for item in session.items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A process that runs a share of the tests tells the first one what it was told to leave out."""
+    left_out = session.config.stash[deselected]
     if (told := getattr(session.config, "workeroutput", None)) is not None:
-        told["deselected"] = sorted(session.config.stash[deselected])
+        told["deselected"] = list(left_out)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: Iterable[str]) -> None:
     """Every process collects all tests; each runs a share."""
-    node.config.stash[collected] |= set(ids)
+    node.config.stash[collected].update(ids)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A process has ended; one that crashed tells nothing, but its test counts as failed."""
-    node.config.stash[deselected] |= set(getattr(node, "workeroutput", {}).get("deselected", ()))
+    node.config.stash[deselected].update(getattr(node, "workeroutput", {}).get("deselected", ()))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
