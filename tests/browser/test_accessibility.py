@@ -15,7 +15,7 @@ from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.signing_in import sign_in
 from tests.browser.vote_window import answer_by_keys, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}

@@ -14,7 +14,7 @@ from tests.arena import factories
 from tests.arena.judged_study import add_gold_answers, add_rater
 from tests.browser.conftest import PHONE, OpenWindow
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.browser.conftest import REPOSITORY, OpenWindow
 from tests.browser.slow_server import LATENCY
 from tests.browser.vote_window import join, questions, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 BALLOTS = int(os.environ.get("VOTE_PAGE_BALLOTS", "4"))
 LOOK = 2000  # milliseconds between a pair's display and its answer
