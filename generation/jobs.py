@@ -54,7 +54,8 @@ def _take(first: ImageJob, *, worker: str, size: int, run: Run | None) -> list[I
     alike = choosing.claimable(run)
     if first.state == ImageJob.State.PENDING and first.attempts == 0:
         # By state and not only by being due: the index then gives them in order, and no other row is looked at.
-        alike = alike.filter(recipe=first.recipe_id, state=ImageJob.State.PENDING, attempts=0)
+        waiting = alike.filter(recipe=first.recipe_id, state=ImageJob.State.PENDING, attempts=0)
+        alike = waiting.filter(priority__gte=choosing.LEAST_PRIORITY)
     else:
         alike, size = alike.filter(pk=first.pk), 1
     with transaction.atomic():

@@ -5,7 +5,8 @@ prompt, and pictures are bit-equal whether it came from memory or not.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -150,16 +151,34 @@ def _encode(pipe: Any, prompt: str, encoding: Encoding, options: dict[str, Any],
 
 
 def _called(pipe: Any, prompt: str, encoding: Encoding, arguments: dict[str, Any]) -> Tensors:
-    values = pipe.encode_prompt(
-        prompt=prompt,
-        **dict.fromkeys(encoding.repeats, prompt),
-        device=pipe._execution_device,
-        num_images_per_prompt=1,
-        **dict(encoding.fixed),
-        **arguments,
-    )
+    with _with_text_model(pipe.text_encoder):
+        values = pipe.encode_prompt(
+            prompt=prompt,
+            **dict.fromkeys(encoding.repeats, prompt),
+            device=pipe._execution_device,
+            num_images_per_prompt=1,
+            **dict(encoding.fixed),
+            **arguments,
+        )
     named = zip(encoding.returns, values, strict=True)
     return {name: value for name, value in named if name and value is not None}
+
+
+@contextmanager
+def _with_text_model(encoder: Any) -> Iterator[None]:
+    """A CLIP encoder as diffusers 0.42 reads it: for `clip_skip` it asks for `text_model.final_layer_norm`.
+
+    transformers 5 has put that layer on the encoder itself. Set past the module's own bookkeeping, in which an encoder
+    that is part of itself would never end.
+    """
+    is_flat = hasattr(encoder, "final_layer_norm") and not hasattr(encoder, "text_model")
+    if is_flat:
+        vars(encoder)["text_model"] = encoder
+    try:
+        yield
+    finally:
+        if is_flat:
+            del vars(encoder)["text_model"]
 
 
 def _bytes_of(tensors: Tensors) -> int:
