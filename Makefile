@@ -4,12 +4,13 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?=
 
-.PHONY: help up test faults lint venv install install-dev
+.PHONY: help up test faults attacks lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
+	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
 	@echo "make lint       check style and types"
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
@@ -28,6 +29,9 @@ test: install-dev
 
 faults: install-dev
 	FAULTS=full $(PY) -m pytest tests/faults
+
+attacks: install-dev
+	ATTACKS=1000 $(PY) -m pytest -s tests/security
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

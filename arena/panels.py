@@ -12,7 +12,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from arena import voting
+from arena import special_ballots, voting
 from arena.admission import Phase, gate
 from arena.models import Provider, ProviderEvent, Rater, RaterIdentity
 from arena.panel_settings import COMPLETED, FAILED, SCREENED_OUT, PanelError, settings_of
@@ -37,7 +37,11 @@ def outcome_of(rater: Rater, *, is_finished: bool) -> str:
     stands = gate(rater)
     if stands in _OUTCOMES:
         return _OUTCOMES[stands]
-    return COMPLETED if is_finished and stands == Phase.BALLOTS else ""
+    if not is_finished or stands != Phase.BALLOTS:
+        return ""
+    # Only a panel hears of it: to everybody else known answers are never shown to have been any.
+    is_panels = rater.kind == Rater.Kind.PANEL
+    return FAILED if is_panels and special_ballots.has_failed_gold(rater) else COMPLETED
 
 
 def way_back(rater: Rater, outcome: str) -> tuple[str, str]:

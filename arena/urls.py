@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 
 from arena.views import (
     accounts,
+    contenders,
     gold,
     home,
     image_grids,
@@ -79,6 +80,9 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/raters/exclude/", judging.exclude_raters, name="exclude_raters"),
     path("studies/<slug:slug>/raters/readmit/", judging.readmit_rater, name="readmit_rater"),
     path("studies/<slug:slug>/raters/dismiss/", judging.dismiss_flag, name="dismiss_flag"),
+    path("studies/<slug:slug>/contenders/", contenders.contender_list, name="contenders"),
+    path("studies/<slug:slug>/contenders/<int:pk>/withdraw/", contenders.withdraw_contender, name="withdraw_contender"),
+    path("studies/<slug:slug>/contenders/<int:pk>/back/", contenders.bring_back_contender, name="bring_back_contender"),
     path("studies/<slug:slug>/gold/", gold.gold_list, name="gold"),
     path("studies/<slug:slug>/gold/propose/", gold.propose_gold, name="propose_gold"),
     path("studies/<slug:slug>/gold/decide/", gold.decide_gold, name="decide_gold"),

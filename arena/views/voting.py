@@ -43,6 +43,7 @@ MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
+LEAVING = ("skip", "report")  # buttons that close a ballot without answers
 
 
 @never_cache
@@ -115,6 +116,7 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "is_more_open": is_more_open and outcome == "",
         "prompts": votes.values("study_prompt").distinct().count(),
         "outcome": outcome,
+        "is_at_end": gate(rater) == Phase.BALLOTS,
         "code": code,
         "way_back": way_back,
         "turk": panels.turk_form(rater, outcome),
@@ -155,7 +157,7 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
-    is_first_step = "step" in request.POST and "skip" not in request.POST
+    is_first_step = "step" in request.POST and not any(button in request.POST for button in LEAVING)
     try:
         if is_first_step:
             return _keep_first(request, rater)
@@ -186,7 +188,7 @@ def _keep_first(request: HttpRequest, rater: Rater) -> HttpResponse:
 
 def _answers_in(form: QueryDict) -> dict[str, str]:
     answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
-    for name in ["ballot", "skip_reason", *answers.values()]:
+    for name in ["ballot", "skip_reason", "report_reason", *answers.values()]:
         if len(form.getlist(name)) > 1:
             field = name.removeprefix(FIELD_PREFIX)
             raise voting.VotingError(
@@ -199,11 +201,9 @@ def _answers_in(form: QueryDict) -> dict[str, str]:
 
 def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
     answers, token = _answers_in(form), form.get("ballot", "")
-    skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
-    if "skip" not in form:
+    skip_reason = _reason_in(form)
+    if not skip_reason:
         first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
-    elif not skip_reason:
-        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
     receipt = voting.cast_votes(
         rater=rater,
         ballot_token=token,
@@ -215,6 +215,18 @@ def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
         image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
     return receipt
+
+
+def _reason_in(form: QueryDict) -> str:
+    """Why the ballot is left without answers: skipped, or an image of it is reported. Empty: it is answered."""
+    if "report" in form:
+        if (reason := str(form.get("report_reason", ""))) not in REPORTED:
+            sentence = _("Choose what is wrong with the image.")
+            raise voting.VotingError(sentence, code="missing_report_reason", field="report_reason")
+        return reason
+    if "skip" in form and not form.get("skip_reason"):
+        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
+    return str(form["skip_reason"]) if "skip" in form else ""
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -276,6 +288,7 @@ def _ballot_page(
         "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
         "skip_reasons": voting.SKIP_REASONS,
+        "report_reasons": voting.REPORT_REASONS,
         "undoable": undoing.undoable(rater),
         "words": script_words(),
         **(context or {}),
@@ -315,13 +328,17 @@ def _nothing_yet(rater: Rater) -> dict[str, object]:
 
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
     page = page_of(ballot, criteria=list(rater.study.criteria.all()))
-    context = {"study": rater.study, "ballot": page, "skip_reasons": voting.SKIP_REASONS}
+    reasons = {"skip_reasons": voting.SKIP_REASONS, "report_reasons": voting.REPORT_REASONS}
+    context = {"study": rater.study, "ballot": page, **reasons}
     return render_to_string("arena/_ballot.html", context, request=request)
 
 
 def _is_more_coming(rater: Rater) -> bool:
     """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
-    if gate(rater) not in (Phase.QUALIFICATION, Phase.BALLOTS):
+    stands = gate(rater)
+    if stands == Phase.QUALIFICATION:  # an attempt has begun and none of its pairs can be shown: its images are to come
+        return True
+    if stands != Phase.BALLOTS:
         return False
     quota = voting.quota_of(rater.study)
     if quota is not None and raters.progress_of(rater).answered >= quota:

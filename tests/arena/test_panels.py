@@ -16,12 +16,14 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from arena import joining, panels, studies
+from arena import joining, panels, special_ballots, studies
 from arena.models import Ballot, Provider, ProviderEvent, Rater, RaterIdentity, Study
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import PanelVisit, read_visit
 from tests.arena.factories import cast, make_study
-from tests.arena.views.browsers import open_ballot, vote_address
+from tests.arena.judged_study import add_gold_answers
+from tests.arena.test_special_ballots import make_gold
+from tests.arena.views.browsers import joined_browser, open_ballot, vote_address
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +131,37 @@ def test_who_does_not_qualify_gets_the_failed_code() -> None:
     browser.post(reverse("arena:qualification", args=[study.slug]))
     cast(Rater.objects.get(), lambda ballot, _: "right" if ballot.left_contender.label == first else "left")
     assert f'href="{BACK}FAIL1"' in done_page(browser, study)
+
+
+@pytest.mark.parametrize(
+    ("missed", "bar", "code"),
+    [(0, 0.75, "DONE1"), (1, 1.0, "DONE1"), (2, 0.75, "FAIL1"), (2, 0.5, "DONE1"), (2, None, "DONE1")],
+)
+def test_whoever_misses_too_many_known_answers_gets_the_failed_code_at_the_end_only(
+    missed: int, bar: float | None, code: str
+) -> None:
+    """One slip is forgiven whatever the bar. Four known answers, of which `missed` are missed."""
+    study = make_study(contenders=2, prompts=2, with_text=0, rules={"gold_share": 0.1, "gold_bar": bar})
+    prolific(study)
+    browser = Client()
+    browser.post(link(study))
+    rater = Rater.objects.get()
+    known = make_gold(study)
+    add_gold_answers(rater, known, asked=4, right=4 - missed)
+    Ballot.objects.filter(rater=rater, purpose="gold").update(left_image=known.first_image)
+    cast(rater, ballots=1)
+    assert not any(word in done_page(browser, study) for word in CODES.values())
+    cast(rater, ballots=9)
+    page = done_page(browser, study)
+    assert f'href="{BACK}{code}"' in page and "pairs compared" in page
+
+
+def test_nobody_but_a_panel_hears_of_known_answers() -> None:
+    study = make_study(contenders=2, prompts=2, with_text=0, rules={"gold_bar": 1.0})
+    browser, rater = joined_browser(study)
+    add_gold_answers(rater, make_gold(study), asked=4, right=0)
+    cast(rater, ballots=9)
+    assert special_ballots.has_failed_gold(rater) and "known answers" not in done_page(browser, study)
 
 
 def test_no_code_while_the_study_is_paused() -> None:

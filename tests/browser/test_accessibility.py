@@ -48,7 +48,7 @@ def test_raters_pages_have_no_violation(open_window: OpenWindow, window: dict[st
     expect(page.locator("[data-kept]")).to_have_count(1)
     page.keyboard.press("ArrowLeft")
     found += violations(page, "vote")
-    for key, sheet in (("s", "skip"), ("?", "help")):
+    for key, sheet in (("s", "skip"), ("r", "report"), ("?", "help")):
         page.keyboard.press(key)
         if page.locator(f"[data-pop={sheet}] .sheet").is_visible():
             found += violations(page, f"vote, {sheet}")

@@ -277,7 +277,7 @@ def test_skip_help_and_zoom_by_keyboard(study: Study, open_window: OpenWindow) -
     page.keyboard.press("Enter")
     expect(page.locator(f'form.ballot[data-ballot="{token}"]')).to_have_count(0)
     expect(saved_line(page)).to_have_text("✓ Saved")
-    assert set(Vote.objects.values_list("choice", "skip_reason")) == {("skip", "not_shown")}
+    assert set(Vote.objects.values_list("choice", "skip_reason")) == {("skip", "unclear_prompt")}
 
 
 def test_an_answer_that_cannot_be_sent_is_kept_said_and_sent_later(study: Study, open_window: OpenWindow) -> None:
