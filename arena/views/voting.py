@@ -1,7 +1,7 @@
 """The vote page: one open ballot, its answers, the ballots after it, and their images."""
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.db import transaction
@@ -345,13 +345,23 @@ def _is_more_coming(rater: Rater) -> bool:
         return False
     readiness = studies.readiness(rater.study)
     run = rater.study.run
-    is_drawing = readiness.made < readiness.wanted and (run is None or run.jobs.unfinished().exists())
-    return is_drawing or _is_copying(rater.study)
+    is_drawing = _is_arriving(rater.study) if run is None else run.jobs.unfinished().exists()
+    return (readiness.made < readiness.wanted and is_drawing) or _is_copying(rater.study)
+
+
+def _is_arriving(study: Study) -> bool:
+    """Whether images made elsewhere are still to be expected. One that never comes keeps nobody from the end."""
+    since = timezone.now() - COPIED_WITHIN
+    return _is_new(study, since) or supply.images_of(study).filter(created_at__gte=since).exists()
 
 
 def _is_copying(study: Study) -> bool:
     """Whether raters' copies are still to be expected. One original that cannot be read keeps nobody waiting."""
     since = timezone.now() - COPIED_WITHIN
     missing = display.without_copies(supply.images_of(study), study=study)
-    is_new = study.opened_at is not None and study.opened_at >= since  # it may show images made long before it
-    return (missing if is_new else missing.filter(created_at__gte=since)).exists()
+    # A new study may show images made long before it.
+    return (missing if _is_new(study, since) else missing.filter(created_at__gte=since)).exists()
+
+
+def _is_new(study: Study, since: datetime) -> bool:
+    return study.opened_at is not None and study.opened_at >= since

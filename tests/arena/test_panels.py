@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from arena import joining, panels, special_ballots, studies
 from arena.models import Ballot, Provider, ProviderEvent, Rater, RaterIdentity, Study
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import PanelVisit, read_visit
+from generation.models import Image
 from tests.arena.factories import cast, make_study
 from tests.arena.judged_study import add_gold_answers
 from tests.arena.test_special_ballots import make_gold
@@ -162,6 +165,20 @@ def test_nobody_but_a_panel_hears_of_known_answers() -> None:
     add_gold_answers(rater, make_gold(study), asked=4, right=0)
     cast(rater, ballots=9)
     assert special_ballots.has_failed_gold(rater) and "known answers" not in done_page(browser, study)
+
+
+def test_an_uploaded_image_that_never_comes_keeps_nobody_from_their_code() -> None:
+    study = make_study(contenders=2, prompts=3, with_text=0)
+    prolific(study)
+    Image.objects.filter(prompt_text=study.study_prompts.get(position=2).prompt.text).earliest("pk").delete()
+    browser = Client()
+    browser.post(link(study))
+    assert len(cast(Rater.objects.get(), ballots=9)) == 2
+    long_ago = timezone.now() - timedelta(minutes=11)
+    Study.objects.update(opened_at=long_ago)
+    assert "DONE1" not in done_page(browser, study)  # images came a moment ago, so more may come
+    Image.objects.update(created_at=long_ago)
+    assert f'href="{BACK}DONE1"' in done_page(browser, study)
 
 
 def test_no_code_while_the_study_is_paused() -> None:
