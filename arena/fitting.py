@@ -17,7 +17,7 @@ from generation.provenance import digest_of
 # Everything that changes the numbers for equal votes. A change of method raises "method": fits of the same votes by the
 # old and the new one then stand side by side. The old ones can still be read, and are refitted by the next round.
 OPTIONS: Final[dict[str, Any]] = {
-    "method": 2,
+    "method": 3,
     "model": "Bradley-Terry",
     "ties": "half a win",
     "both_bad": "tie",
@@ -101,16 +101,33 @@ def _fitted_criteria(study: Study) -> set[int]:
 def _fits_of(study: Study, criteria: list[Criterion], votes: StudyVotes) -> list[Fit]:
     fitted = _fitted_criteria(study)
     labels = dict(study.contenders.values_list("pk", "label"))
+    groups = prompt_groups(study)
     fits = []
     for criterion in criteria:
         started = perf_counter()
         counted = read_votes(criterion, votes)
         if len(counted) or criterion.pk in fitted:
-            fits.append(_fit_of(criterion, counted, labels=labels, started=started))
+            fits.append(_fit_of(criterion, counted, labels=labels, groups=groups, started=started))
     return fits
 
 
-def _fit_of(criterion: Criterion, counted: CountedVotes, *, labels: dict[int, str], started: float) -> Fit:
+def prompt_groups(study: Study) -> dict[str, dict[int, str]]:
+    """Category and challenge of each prompt of a study, by study prompt id."""
+    rows = list(study.study_prompts.order_by().values_list("pk", "prompt__category", "prompt__challenge"))
+    return {
+        "category": {pk: category for pk, category, _ in rows},
+        "challenge": {pk: challenge for pk, _, challenge in rows},
+    }
+
+
+def _fit_of(
+    criterion: Criterion,
+    counted: CountedVotes,
+    *,
+    labels: dict[int, str],
+    groups: dict[str, dict[int, str]],
+    started: float,
+) -> Fit:
     key = {
         "study": criterion.study,
         "criterion": criterion,
@@ -123,7 +140,8 @@ def _fit_of(criterion: Criterion, counted: CountedVotes, *, labels: dict[int, st
     # Brings in SciPy, 50 MB and a second: only a process that fits should pay for it, no web process at its start.
     from arena.fit_results import results_of
 
-    results = results_of(counted, labels=[labels[pk] for pk in counted.contenders], options=OPTIONS)
+    names = [labels[pk] for pk in counted.contenders]
+    results = results_of(counted, labels=names, options=OPTIONS, groups=groups)
     fit, _ = Fit.objects.get_or_create(
         **key,
         defaults={

@@ -5,6 +5,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
 from arena.views import (
+    ballot_lists,
     gold,
     home,
     image_grids,
@@ -55,6 +56,7 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/images/", runs.study_images, name="study_images"),
     path("studies/<slug:slug>/images/<int:pk>.<str:suffix>", image_grids.study_image, name="study_image"),
     path("studies/<slug:slug>/grid/", image_grids.study_grid, name="study_grid"),
+    path("studies/<slug:slug>/ballots/", ballot_lists.ballots, name="ballots"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/steer/", runs.steer, name="steer_run"),
