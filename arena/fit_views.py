@@ -87,8 +87,13 @@ def prompts_of(counted: CountedVotes) -> Told:
     answer = np.where(left == low, answer, 2 - answer)
     codes, unit = np.unique((prompt * len(order) + low) * len(order) + high, return_inverse=True)
     counts = np.bincount(unit * 3 + answer, minlength=3 * len(codes)).reshape(-1, 3)
+    votes = counts.sum(axis=1)
+    items = (
+        {"fewest": int(votes.min()), "median": float(np.median(votes)), "most": int(votes.max())} if len(votes) else {}
+    )
     bad = np.bincount(prompt[outcome == BOTH_BAD], minlength=len(prompts))
     return {
+        "items": {"count": len(codes), **items},
         "hardest": _hardest(prompts, codes // len(order) ** 2, counts, bad),
         "disagreements": _disagreements(prompts, codes, counts, order),
     }
@@ -144,11 +149,15 @@ def _ceiling(found: Fitted, units: Units) -> float | None:
 
 
 def _by_prompt(counted: CountedVotes, group_of: Mapping[int, str]) -> Iterator[tuple[str, CountedVotes]]:
-    names = np.array([group_of.get(prompt, "") for prompt in counted.rows["prompt"].tolist()], dtype=object)
-    of_ties = np.array([group_of.get(prompt, "") for prompt in counted.rule_ties["prompt"].tolist()], dtype=object)
-    for name in sorted(set(names.tolist()) - {""}):
-        part = _with_rows(counted, counted.rows[names == name])
-        yield name, replace(part, rule_ties=counted.rule_ties[of_ties == name])
+    prompts, place = np.unique(counted.rows["prompt"], return_inverse=True)
+    names = sorted({group_of.get(prompt, "") for prompt in prompts.tolist()} - {""})
+    number = {name: at for at, name in enumerate(names)}
+    of_prompt = np.array([number.get(group_of.get(prompt, ""), -1) for prompt in prompts.tolist()], dtype=np.intp)
+    of_row = of_prompt[place]
+    of_ties = np.array([number.get(group_of.get(pk, ""), -1) for pk in counted.rule_ties["prompt"].tolist()], dtype=int)
+    for at, name in enumerate(names):
+        part = _with_rows(counted, counted.rows[of_row == at])
+        yield name, replace(part, rule_ties=counted.rule_ties[of_ties == at])
 
 
 def _by_stratum(counted: CountedVotes) -> Iterator[tuple[str, CountedVotes]]:

@@ -1,5 +1,6 @@
 """From votes to fits: estimate what changed and keep every estimate as a row of its own that says what it saw."""
 
+from datetime import timedelta
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max, QuerySet
+from django.utils import timezone
 
 from arena import audit, front_sorting
 from arena.counted_votes import CountedVotes, counts_by_criterion, read_votes, selections_of
@@ -28,6 +30,13 @@ OPTIONS: Final[dict[str, Any]] = {
     "level": 0.95,
 }
 
+# While a study is open, fits of all its criteria that took so long together are followed by this many times as long
+# without. 1,000,000 votes on three questions take the better part of a minute.
+LONG_SECONDS: Final = 10.0
+REST: Final = 4.0
+# Votes up to which a page waits for new fits.
+MOST_AT_ONCE: Final = 50_000
+
 
 def refit(study: Study) -> list[Fit]:
     """The fit of every criterion to the votes counted now. Votes that were fitted before give back the fit of then."""
@@ -42,6 +51,8 @@ def refit_changed_studies() -> list[Fit]:
     fits = []
     for study in Study.objects.exclude(state=Study.State.DRAFT):
         known = current_fits(study)
+        if _is_resting(study):
+            continue
         if not (changed := _changed_criteria(study, known)):
             front_sorting.sort_fronts(study, known)
             continue
@@ -50,6 +61,17 @@ def refit_changed_studies() -> list[Fit]:
         fits += _fits_of(study, changed, votes)
         front_sorting.sort_fronts(study, current_fits(study), votes)
     return fits
+
+
+def _is_resting(study: Study) -> bool:
+    """Whether fits of this study take so long that the next round has to wait, or they would keep a worker for good."""
+    if study.state != Study.State.OPEN:
+        return False
+    newest = newest_fits(study).values()
+    took = sum(fit.seconds for fit in newest)
+    if took < LONG_SECONDS:
+        return False
+    return bool(max(fit.created_at for fit in newest) > timezone.now() - timedelta(seconds=REST * took))
 
 
 def set_counts_simulated(study: Study, *, counts: bool, actor: User | None) -> list[Fit]:
@@ -61,7 +83,8 @@ def set_counts_simulated(study: Study, *, counts: bool, actor: User | None) -> l
             study.save(update_fields=["counts_simulated"])
             act = "simulated raters counted" if counts else "simulated raters left out"
             audit.note(study, actor, act)
-    return refit(study)
+    # Whoever pressed the button waits for this; of a large study the next round brings the new estimate.
+    return refit(study) if sum(counts_by_criterion(study).values()) <= MOST_AT_ONCE else []
 
 
 def current_fits(study: Study) -> dict[int, Fit]:

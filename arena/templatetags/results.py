@@ -37,7 +37,7 @@ def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
             {"media": _PHONE, **picture(LIGHT, NARROW)},
             {"media": _NIGHT, **picture(DARK, WIDE)},
         ],
-        "downloads": [(suffix, _address(study, chart, suffix)) for suffix in CONTENT_TYPES],
+        "downloads": [(suffix, _address(study, chart, suffix)) for suffix in (*CONTENT_TYPES, "csv")],
     }
 
 

@@ -26,7 +26,7 @@ def client_of(name: str = "ada") -> Client:
     return client
 
 
-def ballots_of(study: Study, client: Client | None = None, **query: object) -> str:
+def ballots_of(study: Study, client: Client | None = None, **query: str | int) -> str:
     response = (client or client_of()).get(reverse("arena:ballots", args=[study.slug]), query)
     assert response.status_code == 200
     return str(response.content.decode())
