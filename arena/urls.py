@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 
 from arena.views import (
     accounts,
+    ballot_lists,
     contenders,
     gold,
     home,
@@ -15,6 +16,7 @@ from arena.views import (
     joining,
     judging,
     own_data,
+    papers,
     phases,
     recruiting,
     results,
@@ -69,6 +71,8 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/images/<int:pk>.<str:suffix>", image_grids.study_image, name="study_image"),
     path("studies/<slug:slug>/images/<int:pk>/about/", image_grids.study_image_about, name="study_image_about"),
     path("studies/<slug:slug>/grid/", image_grids.study_grid, name="study_grid"),
+    path("studies/<slug:slug>/ballots/", ballot_lists.ballots, name="ballots"),
+    path("studies/<slug:slug>/paper/", papers.paper, name="paper"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/steer/", runs.steer, name="steer_run"),

@@ -86,6 +86,8 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:study_image_about": THE_STUDYS,
     "arena:study_grid": THE_STUDYS,
     "arena:chart": THE_STUDYS,
+    "arena:ballots": THE_STUDYS,
+    "arena:paper": THE_STUDYS,
     "arena:runs": RESEARCHERS,
     "arena:run": THE_STUDYS,
     "arena:steer_run": TO_POST,
