@@ -70,8 +70,13 @@ def _root(study: Study, heads: Mapping[str, int]) -> str:
     wanted = study.votes.filter(rater__in=[int(pk) for pk in heads], sequence__in=set(heads.values()))
     rows = wanted.values_list("rater", "sequence", "chain_hash")
     ends = {str(rater): value for rater, sequence, value in rows if heads[str(rater)] == sequence}
+    return root_over(study.pk, heads, ends)
+
+
+def root_over(study: int, heads: Mapping[str, int], ends: Mapping[str, str]) -> str:
+    """The root over the ends of chains: by rater id, the sequence and the hash of the last vote that it covers."""
     covered = [[int(pk), heads[pk], ends.get(pk, "")] for pk in sorted(heads, key=int)]
-    return hashlib.sha256(canonical_json([study.pk, covered]).encode()).hexdigest()
+    return hashlib.sha256(canonical_json([study, covered]).encode()).hexdigest()
 
 
 def newest_root(study: Study) -> VoteRoot | None:
