@@ -50,7 +50,8 @@ class _Fitted:
 
     def precision_of(self, fit: ModelFit) -> Precision:
         votes = self.counted.to_ranking()
-        return estimate_precision(fit, votes, by=tuple(self.options["clusters"]), method=self.options["covariance"])
+        by = tuple(name for name in self.options["clusters"] if f"{name}s" not in self.counted.unknown)
+        return estimate_precision(fit, votes, by=by, method=self.options["covariance"])
 
     @property
     def level(self) -> float:
@@ -79,6 +80,9 @@ class _Fitted:
 def headline_fit(counted: CountedVotes) -> ModelFit:
     """The fit whose strengths are shown."""
     tallies, said = counted.tallies, counted.said
+    if "sides" in counted.unknown:
+        # Which one is written on the left says nothing about where it was seen.
+        return fit_model(tallies, side_bias=False)
     if len(counted.rule_ties) and fit_model(said).unidentified_side:
         # What nobody has seen cannot tell which side people favour.
         return replace(fit_model(tallies, side_bias=False), unidentified_side=True)
@@ -263,8 +267,13 @@ def _notes(found: _Fitted, baseline: int) -> list[str]:
 def _warnings(found: _Fitted, choix_difference: float | None) -> list[str]:
     """What a reader must know before believing the numbers."""
     labels, precision = found.labels, found.precision
+    unnamed = [name for name in found.options["clusters"] if f"{name}s" in found.counted.unknown]
     told = {reason.sentence(labels) for reason in found.fit.reasons}
     sentences = [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
+    sentences += [
+        f"The votes name no {name}s: intervals say nothing about how {name}s differ, and may be too narrow."
+        for name in unnamed
+    ]
     for reason, ground in _TOO_FEW.items():
         lacking = [label for label, given in zip(labels, precision.no_interval, strict=True) if given == reason]
         if len(lacking) == len(labels) - precision.no_interval.count("alone") and lacking:

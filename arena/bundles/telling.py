@@ -45,6 +45,14 @@ _IMAGE: Final = (
 )
 
 
+# What a fit estimated and counted. What else it tells follows from the same votes, and names rows of this database.
+_ESTIMATED: Final = (
+    *("version", "baseline", "contenders", "win_probability", "against_baseline", "observed", "both_bad", "skips"),
+    *("simulated_votes", "rule_ties", "not_comparable", "unbounded", "warnings", "estimator", "side_bias", "ties"),
+    *("covariance", "goodness", "cluster", "choix_difference"),
+)
+
+
 class Places:
     """Ascending ids and the place of each among them, in eight bytes each."""
 
@@ -260,7 +268,7 @@ class Teller:
 
 def placed(results: dict[str, Any], places: dict[int, int]) -> dict[str, Any]:
     """Results of a fit with places of contenders for their ids, so that two databases can agree on them."""
-    moved = dict(results)
+    moved: dict[str, Any] = {name: results[name] for name in _ESTIMATED if name in results}
     if moved.get("baseline") is not None:
         moved["baseline"] = places[moved["baseline"]]
     for name in ("contenders", "against_baseline"):
