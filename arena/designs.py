@@ -17,7 +17,9 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
 # ballots_wanted is what the study hopes for in all, target_votes what it wants of each pair on each prompt and
 # criterion before it stops asking; sampling says how its prompts were drawn from a larger set.
 SWITCHES = ("counts_rule_ties", "counts_anonymous")
-KNOWN_DESIGN = {*DEFAULT_DESIGN, *SWITCHES, "ballots_wanted", "target_votes", "sampling"}
+# unknown: what votes from elsewhere do not say, so that no fit may take what stands in its place for true.
+KNOWN_DESIGN = {*DEFAULT_DESIGN, *SWITCHES, "ballots_wanted", "target_votes", "sampling", "unknown"}
+UNKNOWNS = ("sides", "raters", "prompts")
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40, "instructions": True}
 # one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
 # gold_share, repeat_share: which share of a rater's ballots has a known answer, and which repeats an earlier one.
@@ -99,6 +101,13 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
         raise StudyError(
             f"The design's target_votes must be a whole number from 1 to {MOST_TARGET:,}, or left out for no target.",
             code="bad_target",
+            field="design",
+        )
+    unknown_parts = full.get("unknown", [])
+    if not isinstance(unknown_parts, list) or [part for part in unknown_parts if part not in UNKNOWNS]:
+        raise StudyError(
+            f"The design's unknown is a list of {', '.join(UNKNOWNS)}; leave it out where all is known.",
+            code="bad_unknown",
             field="design",
         )
     for switch in SWITCHES:

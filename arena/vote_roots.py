@@ -72,8 +72,14 @@ def _root_problems(study: Study, root: VoteRoot, ends: Mapping[tuple[int, int], 
 
 def _root(study: Study, heads: Mapping[str, int], ends: Mapping[tuple[int, int], str]) -> str:
     """sha256 over the chain hash of each rater's vote with that sequence, in the order of the raters' ids."""
-    covered = [[int(pk), heads[pk], ends.get((int(pk), heads[pk]), "")] for pk in sorted(heads, key=int)]
-    return hashlib.sha256(canonical_json([study.pk, covered]).encode()).hexdigest()
+    ours = {pk: ends.get((int(pk), sequence), "") for pk, sequence in heads.items()}
+    return root_over(study.pk, heads, ours)
+
+
+def root_over(study: int, heads: Mapping[str, int], ends: Mapping[str, str]) -> str:
+    """The root over the ends of chains: by rater id, the sequence and the hash of the last vote that it covers."""
+    covered = [[int(pk), heads[pk], ends.get(pk, "")] for pk in sorted(heads, key=int)]
+    return hashlib.sha256(canonical_json([study, covered]).encode()).hexdigest()
 
 
 def newest_root(study: Study) -> VoteRoot | None:
