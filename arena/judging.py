@@ -116,7 +116,8 @@ def sentence_of(kind: str, statistic: dict[str, Any], p: float, criterion: str |
         "target": f"prefers {whom} far more often than others: {shares}",
         "target, with others": f"is one of many who prefer {whom} more often than others: {shares}",
         "against": f"prefers {whom} far less often than others: {shares}",
-        "disagrees": f"votes against what others agree on: {observed:.2f}, expected {expected:.2f}, {count} votes",
+        "disagrees": f"votes against what others agree on: {observed:.2f} log odds a vote for what they prefer, "
+        f"expected {expected:.2f}, {count} votes",
         "gold and disagrees": f"misses known answers and disagrees with others, both together, in {count} votes",
         "one side": f"prefers the left side in {shares}",
         "too fast": f"answers within a second: {shares} at most",

@@ -56,8 +56,8 @@ class BeforeAndAfter:
 
     @property
     def most_changed(self) -> Place | None:
-        """The contender whose strength changes most."""
-        changed = [place for place in self.places if place.change is not None]
+        """The contender whose strength changes most; None where no change can be seen in two decimals."""
+        changed = [place for place in self.places if place.change is not None and abs(place.change) >= 0.005]
         return max(changed, key=lambda place: abs(place.change or 0.0), default=None)
 
 

@@ -52,6 +52,7 @@ def test_raters_pages_have_no_violation(open_window: OpenWindow, window: dict[st
         page.keyboard.press(key)
         if page.locator(f"[data-pop={sheet}] .sheet").is_visible():
             found += violations(page, f"vote, {sheet}")
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), sheet
         page.keyboard.press("Escape")
     answer_by_keys(page, "ArrowRight", waits_for_next=False)
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
