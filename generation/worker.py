@@ -29,6 +29,7 @@ from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
 
 logger = logging.getLogger(__name__)
 LONGEST_UNSTORED_SECONDS: Final = 1.0
+SECONDS_BETWEEN_LOOKS_FOR_WEIGHTS: Final = 60.0
 images_made = [0]
 
 
@@ -167,6 +168,8 @@ def work_for(seconds: float, *, worker: str) -> bool:
     beat(worker, queue=settings.IMAGE_QUEUE)
     end = time.monotonic() + seconds
     while not stopping.is_asked():
+        if _looks.is_time():
+            _fetched_more(worker, get=weights.fetch_overdue)
         if not work_one_batch(worker) and not _fetched_more(worker):
             return False
         if time.monotonic() > end:
@@ -174,13 +177,13 @@ def work_for(seconds: float, *, worker: str) -> bool:
     return True
 
 
-def _fetched_more(worker: str) -> bool:
-    """Get weights that due jobs wait for, when there is nothing else to do; whether any came."""
+def _fetched_more(worker: str, get: Callable[[], bool] = weights.fetch_most_urgent) -> bool:
+    """Get weights that due jobs wait for: when there is nothing else to do, or too long; whether any came."""
     if not weights.fetchable():
         return False
     # No step is made while files come: their number of hours is not known, and Celery's own limit ends what hangs.
     with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating():
-        return weights.fetch_most_urgent()
+        return get()
 
 
 def resolve_drafts(worker: str) -> int:
@@ -250,7 +253,23 @@ class Turns:
         return None if is_in_turn else choosing.LONGEST_WAIT
 
 
+class Looks:
+    """Every so often, whether jobs wait too long for weights: looking costs more than a small batch."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = float("-inf")
+
+    def is_time(self) -> bool:
+        """True once in each interval, the first time at once."""
+        if self._clock() < self._next:
+            return False
+        self._next = self._clock() + SECONDS_BETWEEN_LOOKS_FOR_WEIGHTS
+        return True
+
+
 _turns = Turns()
+_looks = Looks()
 
 
 def _loaded(held: dict[Checkpoint, Path]) -> list[Checkpoint]:
