@@ -83,8 +83,9 @@ class _Work:
         """Make all, in parts that fit into memory."""
         making.wake_up()
         failures_alone = 0
+        most = batch_limits.largest_batch(self.recipe, device=making.device_name())
         while self.left:
-            part = self.left[: batch_limits.largest_batch(self.recipe, device=making.device_name())]
+            part = self.left[:most]
             images = self._made(part)
             if images is not None:
                 self.made += images
@@ -97,6 +98,7 @@ class _Work:
             is_whole = len(part) == 1 or self.recipe.batch_mode == batch_limits.STRICT
             if not is_whole:
                 batch_limits.learn(self.recipe, device=making.device_name(), largest=len(part) // 2)
+                most = batch_limits.largest_batch(self.recipe, device=making.device_name())
             elif failures_alone == 0:
                 failures_alone = 1
             else:
