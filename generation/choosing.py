@@ -78,7 +78,7 @@ def candidates(
 
 
 def overdue(*, checkpoints: Collection[int]) -> list[ImageJob]:
-    """The first waiting jobs of recipes of these checkpoints, where they have waited too long; the one to take first."""
+    """First waiting jobs of recipes of these checkpoints that have waited too long; the one to take first."""
     old = heads(checkpoints=checkpoints).filter(created_at__lt=Now() - LONGEST_WAIT)
     return list(old.select_related("recipe").order_by("-priority", "pk"))
 

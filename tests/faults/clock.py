@@ -1,4 +1,4 @@
-"""A wall clock that a test can set for the processes it starts: a small C library, built once and loaded before libc."""
+"""A wall clock that a test can set for processes it starts: a small C library, built once and loaded before libc."""
 
 import shutil
 import subprocess

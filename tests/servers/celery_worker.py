@@ -12,7 +12,6 @@ from django.db import connection
 from evalsite.box.children import Child, stop_together
 from tests.servers.addresses import wait_until
 
-
 SECONDS_TO_START = 400
 """Importing torch three times takes minutes where twenty other programs want the same two cores."""
 
