@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -79,7 +80,7 @@ def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     Checkpoint.objects.filter(pk=checkpoint.pk).update(state=Checkpoint.State.CHECKING)
     try:
         weights.ensure(checkpoint)
-        checkpoint.base = adapting.told_base(checkpoint.folder)
+        checkpoint.base = adapting.told_base(checkpoint.folder, get=partial(weights.ensure_place, checkpoint))
         facts = adapting.inspect_parts(adapting.parts_of(checkpoint))
         told = _told_facts(checkpoint.folder)
         _try_to_load(checkpoint, facts)

@@ -77,6 +77,12 @@ def candidates(
     return sorted(found, key=in_order)
 
 
+def overdue(*, checkpoints: Collection[int]) -> list[ImageJob]:
+    """First waiting jobs of recipes of these checkpoints that have waited too long; the one to take first."""
+    old = heads(checkpoints=checkpoints).filter(created_at__lt=Now() - LONGEST_WAIT)
+    return list(old.select_related("recipe").order_by("-priority", "pk"))
+
+
 def _wanted(run: Run | None) -> QuerySet[RunItem]:
     wanted = RunItem.objects.filter(job=OuterRef("pk"), run__paused_at__isnull=True, run__cancelled_at__isnull=True)
     return wanted if run is None else wanted.filter(run=run)
