@@ -59,7 +59,7 @@ def _start_postgres(config: pytest.Config, folder: Path) -> None:
 
     if (binaries := find_postgres()) is None:
         pytest.exit("PostgreSQL cannot be had on this machine: its pass is left out.", returncode=1 if is_ci() else 0)
-    if config.known_args_namespace.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ:
+    if getattr(config.known_args_namespace, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
         return  # this process runs no tests; each of those that do has a server of its own
     place = folder / "postgres"
     place.mkdir()

@@ -24,8 +24,13 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Whole files go to one process, for the sake of what their tests share."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return next((folder for folder in TOGETHER if path.startswith(folder)), path)
+        return share_of(nodeid)
+
+
+def share_of(nodeid: str) -> str:
+    """A test's file, or the folder that is kept together."""
+    path = nodeid.partition("::")[0]
+    return next((folder for folder in TOGETHER if path.startswith(folder)), path)
 
 
 @pytest.hookimpl(optionalhook=True)

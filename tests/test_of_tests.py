@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from arena.models import AuditEvent
+from tests.shares import share_of
 
 NOTHING: dict[str, list[str]] = {
     "failed": [],
@@ -113,6 +114,14 @@ def test_what_was_left_out_is_written_down_whichever_process_left_it_out(process
             "unreported": [],
         },
     }
+
+
+def test_a_file_is_one_share_and_all_fault_tests_are_another() -> None:
+    assert share_of("tests/test_readme.py::test_one") == share_of("tests/test_readme.py::test_two[a/b::c]")
+    assert share_of("tests/faults/test_redis_faults.py::test_one") == share_of(
+        "tests/faults/test_killed_workers.py::test_two"
+    )
+    assert share_of("tests/faults/test_redis_faults.py::test_one") != share_of("tests/test_readme.py::test_one")
 
 
 def test_a_test_that_no_process_reported_is_not_forgotten(tmp_path: Path) -> None:
