@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from arena import privacy_rules, raters
+from arena import first_questions, privacy_rules, raters
 from arena.audit import note
 from arena.models import Admission, Ballot, Exclusion, Invitation, Rater, RaterIdentity, Study
 from arena.models.tokens import random_token
@@ -199,6 +199,7 @@ def _forget_account(user: User) -> None:
 def _ballots(rater: Rater) -> models.QuerySet[Ballot]:
     return (
         rater.ballots.select_related("study_prompt__prompt")
+        .prefetch_related("study_prompt__criteria")
         .prefetch_related(models.Prefetch("votes", rater.votes.select_related("criterion").order_by("sequence")))
         .order_by("position")
     )
@@ -229,10 +230,18 @@ def _admission(admission: Admission | None) -> dict[str, Any] | None:
 
 
 def _pair(ballot: Ballot) -> dict[str, Any]:
+    # Who asks for their data before they answered must not read in it what the page hides until they have.
+    is_hidden = ballot.state != Ballot.State.ANSWERED and first_questions.hides_prompt(ballot)
+    first_answers = ballot.first_answers or {}
     return {
-        "text": ballot.study_prompt.prompt.text,
+        "text": None if is_hidden else ballot.study_prompt.prompt.text,
         "shown_at": ballot.shown_at.isoformat() if ballot.shown_at else None,
         "answered_at": ballot.answered_at.isoformat() if ballot.answered_at else None,
+        "first_answers": [
+            {"question": criterion.question, "answer": first_answers[criterion.key]}
+            for criterion in ballot.study_prompt.criteria.all()
+            if criterion.key in first_answers
+        ],
         "answers": [
             {
                 "question": vote.criterion.question,
