@@ -21,6 +21,7 @@ from arena.models.tokens import random_token
 # Where a browser's session keeps who it is: study id -> public id, and hash of an invitation's token -> slug.
 SESSION_RATERS: Final = "raters"
 SESSION_LINKS: Final = "links"
+SESSION_UNPROVEN: Final = "unproven"
 
 # What erasing a rater does to each kind of row that names one. A test fails for a kind that is missing here: whoever
 # adds one decides, and acts on it in `erase` and `own_data`.
@@ -158,6 +159,9 @@ def _forget_sessions(public_id: str, *, slug: str) -> None:
         if public_id not in known.values():
             continue
         said[SESSION_RATERS] = {study: rater for study, rater in known.items() if rater != public_id}
+        said[SESSION_UNPROVEN] = {
+            study: visit for study, visit in said.get(SESSION_UNPROVEN, {}).items() if study in said[SESSION_RATERS]
+        }
         said[SESSION_LINKS] = {link: study for link, study in said.get(SESSION_LINKS, {}).items() if study != slug}
         session.session_data = SessionStore().encode(said)
         session.save(update_fields=["session_data"])
