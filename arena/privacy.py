@@ -14,7 +14,7 @@ from django.db import models, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from arena import privacy_rules, raters
+from arena import first_questions, privacy_rules, raters
 from arena.audit import note
 from arena.models import Admission, Ballot, Exclusion, Invitation, Rater, RaterIdentity, Study
 from arena.models.tokens import random_token
@@ -22,6 +22,7 @@ from arena.models.tokens import random_token
 # Where a browser's session keeps who it is: study id -> public id, and hash of an invitation's token -> slug.
 SESSION_RATERS: Final = "raters"
 SESSION_LINKS: Final = "links"
+SESSION_UNPROVEN: Final = "unproven"
 
 # What erasing a rater does to each kind of row that names one. A test fails for a kind that is missing here: whoever
 # adds one decides, and acts on it in `erase` and `own_data`.
@@ -167,6 +168,9 @@ def _forget_sessions(public_ids: Set[str], *, slug: str) -> None:
         if not public_ids & set(known.values()):
             continue
         said[SESSION_RATERS] = {study: rater for study, rater in known.items() if rater not in public_ids}
+        said[SESSION_UNPROVEN] = {
+            study: visit for study, visit in said.get(SESSION_UNPROVEN, {}).items() if study in said[SESSION_RATERS]
+        }
         said[SESSION_LINKS] = {link: study for link, study in said.get(SESSION_LINKS, {}).items() if study != slug}
         session.session_data = SessionStore().encode(said)
         session.save(update_fields=["session_data"])
@@ -208,6 +212,7 @@ def _forget_account(user: User) -> None:
 def _ballots(rater: Rater) -> models.QuerySet[Ballot]:
     return (
         rater.ballots.select_related("study_prompt__prompt")
+        .prefetch_related("study_prompt__criteria")
         .prefetch_related(models.Prefetch("votes", rater.votes.select_related("criterion").order_by("sequence")))
         .order_by("position")
     )
@@ -238,10 +243,18 @@ def _admission(admission: Admission | None) -> dict[str, Any] | None:
 
 
 def _pair(ballot: Ballot) -> dict[str, Any]:
+    # Who asks for their data before they answered must not read in it what the page hides until they have.
+    is_hidden = ballot.state != Ballot.State.ANSWERED and first_questions.hides_prompt(ballot)
+    first_answers = ballot.first_answers or {}
     return {
-        "text": ballot.study_prompt.prompt.text,
+        "text": None if is_hidden else ballot.study_prompt.prompt.text,
         "shown_at": ballot.shown_at.isoformat() if ballot.shown_at else None,
         "answered_at": ballot.answered_at.isoformat() if ballot.answered_at else None,
+        "first_answers": [
+            {"question": criterion.question, "answer": first_answers[criterion.key]}
+            for criterion in ballot.study_prompt.criteria.all()
+            if criterion.key in first_answers
+        ],
         "answers": [
             {
                 "question": vote.criterion.question,

@@ -62,6 +62,7 @@ def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("arena:vote", slug=slug)
         if request.method != "POST":
             return _ask(request, study)
+        unproven = None if joining.proves_itself(study, visit) else visit.captured
         with as_it_was_read(request):
             rater = joining.join_from_panel(study, visit, network=networks.network_here(request))
     except networks.NetworkError as refusal:
@@ -70,7 +71,7 @@ def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
         return _refuse(request, refusal.sentence, status=410)
     except PanelError as refusal:
         return _refuse(request, refusal.sentence, status=400)
-    rater_sessions.remember(request, rater=rater)
+    rater_sessions.remember(request, rater=rater, unproven=unproven)
     return redirect("arena:vote", slug=slug)
 
 

@@ -37,6 +37,7 @@ def join_from_turk(request: HttpRequest, slug: str) -> HttpResponse:
             paragraphs = consent.consent_text(study).split("\n\n")
             context = {"study": study, "paragraphs": paragraphs, "is_framed": True}
             return let_panels_frame(render(request, "arena/join.html", context))
+        unproven = None if joining.proves_itself(study, visit) else visit.captured
         with as_it_was_read(request):
             rater = joining.join_from_panel(study, visit, network=networks.network_here(request))
     except networks.NetworkError as refusal:
@@ -45,4 +46,4 @@ def join_from_turk(request: HttpRequest, slug: str) -> HttpResponse:
     except (raters.InvitationError, PanelError) as refusal:
         page = render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=400)
         return let_panels_frame(page)
-    return let_panels_frame(redirect(address_with_pass(rater, reverse("arena:vote", args=[slug]))))
+    return let_panels_frame(redirect(address_with_pass(rater, reverse("arena:vote", args=[slug]), unproven=unproven)))

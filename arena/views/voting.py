@@ -35,7 +35,7 @@ from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
-from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
+from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here, unproven_visit
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
@@ -108,7 +108,8 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
     progress = raters.progress_of(rater)
     is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
     outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
-    code, way_back = panels.way_back(rater, outcome)
+    said = unproven_visit(request, rater)
+    code, way_back = panels.way_back(rater, outcome, captured=said)
     context = {
         "study": rater.study,
         "progress": progress,
@@ -119,7 +120,7 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "is_at_end": gate(rater) == Phase.BALLOTS,
         "code": code,
         "way_back": way_back,
-        "turk": panels.turk_form(rater, outcome),
+        "turk": panels.turk_form(rater, outcome, captured=said),
         "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import joining, panels, special_ballots, studies
+from arena import joining, panels, privacy, special_ballots, studies
 from arena.models import Ballot, Provider, ProviderEvent, Rater, RaterIdentity, Study
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import PanelVisit, read_visit
@@ -70,10 +70,30 @@ def test_the_same_person_is_the_same_rater_at_the_same_ballot_in_any_browser() -
     identity = RaterIdentity.objects.get()
     assert (identity.external_id, identity.captured) == (
         PROLIFIC["PROLIFIC_PID"],
-        {"STUDY_ID": "s1", "SESSION_ID": "e2"},
+        {"STUDY_ID": "s1", "SESSION_ID": "e1"},  # an unsigned link replaces nothing
     )
     assert identity.rater.kind == Rater.Kind.PANEL and identity.rater.stratum == "people"
     assert first.get(link(study)).headers["Location"] == vote_address(study)
+
+
+def test_who_knows_an_id_alone_sees_and_erases_nothing() -> None:
+    study = make_study()
+    prolific(study)
+    own, again, stranger = Client(), Client(), Client()
+    own.post(link(study))
+    again.post(link(study))
+    for _ in range(2):
+        stranger.post(link(study, {**PROLIFIC, "SESSION_ID": "another"}))
+    identity = RaterIdentity.objects.get()
+    assert identity.captured["SESSION_ID"] == PROLIFIC["SESSION_ID"]
+    address = reverse("arena:own_data", args=[study.slug])
+    assert [browser.get(address).status_code for browser in (own, again, stranger)] == [200, 200, 403]
+    assert stranger.post(address, {"sure": "yes"}).status_code == 403
+    assert stranger.get(vote_address(study)).status_code == 200
+    privacy.erase(rater=identity.rater)
+    assert stranger.session["unproven"] == {}
+    stranger.post(link(study, {**PROLIFIC, "PROLIFIC_PID": "n" * 24}))
+    assert stranger.get(address).status_code == 200  # a new person there
 
 
 def test_another_persons_link_in_the_same_browser_is_another_rater() -> None:

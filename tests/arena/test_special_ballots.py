@@ -196,3 +196,18 @@ def test_an_undone_answer_to_gold_is_judged_by_the_second_one_alone() -> None:
     assert check_counts(study) == {}
     voting.cast_votes(rater=rater, ballot_token=again.token, answers=answer_of(again, right))
     assert check_counts(study)[rater.pk] == CheckCounts(gold_asked=1, gold_right=1)
+
+
+def test_a_pair_that_was_shown_with_a_known_answer_does_not_come_again_as_an_ordinary_one() -> None:
+    study = factories.make_study(contenders=2, prompts=4, with_text=0)
+    study.rater_rules = checked_rater_rules({"ballots_per_rater": 30, "gold_share": 0.5})
+    study.save(update_fields=["rater_rules"])
+    make_gold(study)
+    rater = make_checked_rater(study)
+    while special_ballots._draw(rater, 1) >= 0.5:
+        rater.public_id = random_token()
+        rater.save(update_fields=["public_id"])
+    factories.cast(rater, "left", ballots=9)
+    shown = [frozenset(pair) for pair in rater.ballots.values_list("left_image", "right_image")]
+    assert rater.ballots.get(position=1).purpose == Ballot.Purpose.GOLD
+    assert len(shown) == len(set(shown)) == 4
