@@ -1,5 +1,7 @@
 """Coverage: how many ballots each pair of contenders has on each prompt, as a heat map."""
 
+from os.path import commonprefix
+
 from arena.charts.rendering import Chart, Size, Spec, Theme, label_axis
 from arena.charts.words import plural
 from arena.live_progress import Coverage
@@ -36,10 +38,11 @@ def coverage_chart(coverage: Coverage) -> Chart | None:
 
 
 def _draw(coverage: Coverage, theme: Theme, size: Size) -> Spec:
-    labels = [row.label for row in coverage.rows]
+    common = _common({each.label for row in coverage.rows for each in (row.one, row.other)})
+    labels = [f"{row.one.label[common:]} · {row.other.label[common:]}" for row in coverage.rows]
     values = [
-        {"pair": row.label, "prompt": place + 1, "ballots": count}
-        for row in coverage.rows
+        {"pair": label, "prompt": place + 1, "ballots": count}
+        for label, row in zip(labels, coverage.rows, strict=True)
         for place, count in enumerate(row.counts)
     ]
     return {
@@ -69,3 +72,9 @@ def _draw(coverage: Coverage, theme: Theme, size: Size) -> Spec:
             },
         },
     }
+
+
+def _common(labels: set[str]) -> int:
+    """Letters that all labels begin with, up to the end of a word: two labels side by side leave no room for them."""
+    start = commonprefix(list(labels))
+    return max((start.rfind(end) + 1 for end in " -_/:"), default=0) if len(labels) > 1 else 0

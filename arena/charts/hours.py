@@ -1,4 +1,4 @@
-"""Votes an hour: one bar an hour, people below, others above."""
+"""Votes an hour: one bar an hour, votes of people and of others stacked."""
 
 from arena.charts.rendering import Chart, Size, Spec, Theme
 from arena.charts.words import plural
