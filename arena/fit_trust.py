@@ -26,6 +26,7 @@ def trust_of(found: Fitted, *, baseline: int) -> Told:
     """Everything of the panel that must be worked out from the votes."""
     return {
         "pairs": _pairs(found),
+        "sides": _sides(found),
         "separable": _separable(found),
         "flips": {unit: _flip(found, unit) for unit in _UNITS},
         "searched": SEARCHED,
@@ -48,6 +49,13 @@ def _pairs(found: Fitted) -> Told:
         "boards": sum(len(board) > 1 for board in found.boards),
         "alone": sum(len(board) == 1 for board in found.boards),
     }
+
+
+def _sides(found: Fitted) -> list[list[int]]:
+    """Each contender with how often its votes saw it on the left and on the right."""
+    seen = found.counted.said.counts.sum(axis=2)
+    columns = (found.counted.contenders, seen.sum(axis=1).tolist(), seen.sum(axis=0).tolist())
+    return [list(each) for each in zip(*columns, strict=True)]
 
 
 def _separable(found: Fitted) -> Told:

@@ -16,12 +16,13 @@ from arena.breakdowns import (
     breakdowns_of,
     divisions_of,
 )
-from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
+from arena.charts import Chart, coverage, forest_chart, fronts_chart, hours, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
+from arena.live_progress import coverage_of, pace_of
 from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
 from arena.studies import Readiness
@@ -198,6 +199,10 @@ def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[Mis
 
 def chart_of(study: Study, name: str) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
+    if name == hours.NAME:
+        return hours.hours_chart(pace_of(study))
+    if name == coverage.NAME:
+        return coverage.coverage_chart(coverage_of(study))
     if name == FRONTS:
         return fronts_chart(_fronts(study, leaderboard.results_of(study)))
     reports = tuple(_reports(study))

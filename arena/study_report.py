@@ -1,12 +1,14 @@
 """A study's results as a folder to keep: one self-contained page, figures, their data, a table, methods text."""
 
 import base64
+import errno
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
@@ -80,6 +82,7 @@ def html_of(page: StudyPage, charts: list[Chart], methods: MethodsText, table: s
     others = [own for report in page.reports for own in report.charts]
     context = {
         "page": page,
+        "style": _style(),
         "sections": [(report, [figures[chart.name] for chart in report.charts]) for report in page.reports],
         "others": [figures[chart.name] for chart in charts if chart not in others],
         "methods": methods,
@@ -126,6 +129,14 @@ def _criterion(results: CriterionResults) -> dict[str, Any]:
 
 def _ends(estimate: Estimate) -> dict[str, float | None]:
     return {"estimate": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _style() -> SafeString:
+    """The page's own looks, put into it as it is written."""
+    found = finders.find("arena/report.css")
+    if not isinstance(found, str):
+        raise FileNotFoundError(errno.ENOENT, "the report's style sheet is missing from this installation")
+    return mark_safe(f"<style>{Path(found).read_text()}</style>")  # noqa: S308 our own file
 
 
 def _address(chart: Chart) -> SafeString:

@@ -84,6 +84,10 @@ class TargetProgress:
     out: int
 
     @property
+    def done(self) -> int:
+        return self.wanted - self.still_needed
+
+    @property
     def is_reached(self) -> bool:
         return self.still_needed == 0
 

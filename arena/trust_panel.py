@@ -211,6 +211,6 @@ def _share(count: int, of: int) -> str:
 
 
 def _some(names: Sequence[str], most: int = 4) -> str:
-    if len(names) > most:
+    if len(names) > most + 1:
         return f"{', '.join(names[:most])} or {len(names) - most} others"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -88,6 +88,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:chart": THE_STUDYS,
     "arena:ballots": THE_STUDYS,
     "arena:paper": THE_STUDYS,
+    "arena:progress": THE_STUDYS,
     "arena:runs": RESEARCHERS,
     "arena:run": THE_STUDYS,
     "arena:steer_run": TO_POST,
