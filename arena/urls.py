@@ -5,6 +5,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
 from arena.views import (
+    api_docs,
     gold,
     home,
     image_grids,
@@ -48,6 +49,7 @@ urlpatterns: list[URLPattern] = [
     path("images/import/<int:pk>/files/", image_imports.upload_files, name="upload_files"),
     path("images/import/<int:pk>/commit/", image_imports.commit, name="commit_import"),
     path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
+    path("api/", api_docs.api_docs, name="api_docs"),
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/invitations/", recruiting.invitations, name="invitations"),
     path("studies/<slug:slug>/invitations/<int:pk>/revoke/", recruiting.revoke_invitation, name="revoke_invitation"),

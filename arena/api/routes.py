@@ -35,7 +35,12 @@ api.add_router("/studies", ballots.router)
 @api.get("/openapi.json", include_in_schema=False)
 def openapi(request: HttpRequest) -> dict[str, Any]:
     """The description of the API for programs (OpenAPI 3.1)."""
-    return dict(api.get_openapi_schema())
+    return description()
+
+
+def description() -> dict[str, Any]:
+    """Every operation, as OpenAPI says it."""
+    return dict(api.get_openapi_schema(path_prefix="/api/v1/"))
 
 
 elsewhere = Router()
