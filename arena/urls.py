@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 
 from arena.views import (
     accounts,
+    api_docs,
     ballot_lists,
     contenders,
     gold,
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern] = [
     path("images/import/<int:pk>/files/", image_imports.upload_files, name="upload_files"),
     path("images/import/<int:pk>/commit/", image_imports.commit, name="commit_import"),
     path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
+    path("api/", api_docs.api_docs, name="api_docs"),
     path("studies/<slug:slug>/", results.study, name="study"),
     path("studies/<slug:slug>/members/", sharing.members, name="members"),
     path("studies/<slug:slug>/members/<int:pk>/remove/", sharing.remove_member, name="remove_member"),

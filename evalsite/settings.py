@@ -201,6 +201,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
+    "ninja",  # for the static files of Swagger UI
     "generation",
     "arena",
 ]

@@ -46,16 +46,24 @@ class Exported:
 
 
 def export_study(
-    study: Study, path: Path, *, with_images: bool = False, is_public: bool = False, actor: User | None = None
+    study: Study,
+    path: Path,
+    *,
+    with_images: bool = False,
+    is_public: bool = False,
+    actor: User | None = None,
+    fits_first: bool = True,
 ) -> Exported:
     """Write the study's bundle; it appears at `path` whole or not at all. Raises BundleError.
 
     All of it is as of one moment, and voting goes on meanwhile. Raters stand under names made for this bundle.
-    `is_public` also leaves out the row numbers and hashes of the vote chains and rounds times down to the hour.
+    `is_public` also leaves out the row numbers and hashes of the vote chains and rounds times down to the hour. Without
+    `fits_first` the fits that there are go along.
     """
     if study.state == Study.State.DRAFT:
         raise BundleError(f"The study {study.name!r} has not opened: there is nothing to fit again.", code="draft")
-    fitting.refit(study)
+    if fits_first:
+        fitting.refit(study)
     descriptor, name = _draft_beside(path)
     draft = Path(name)
     try:

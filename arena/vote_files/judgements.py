@@ -27,7 +27,7 @@ _WINNERS: Final = {
 }
 _RATERS: Final = ("rater", "judge", "user_id")
 _PROMPTS: Final = ("prompt", "caption", "question_id")
-_CATEGORIES: Final = ("category",)
+_FLAGS: Final = ("has_label",)
 _MOST_TEXT: Final = 20_000
 _MOST_NAME: Final = 200
 
@@ -73,8 +73,8 @@ class _Shape:
 
 def read_judgements(path: Path) -> Judgements:
     """Read single votes, scores, an arena's log or Pick-a-Pic. Raises VoteFileError with file, line and reason."""
-    extra = (*_RATERS, *_PROMPTS, *_CATEGORIES, "criterion", "weight", "has_label", "are_different")
-    sheet = read_sheet(path, wanted={*extra, *(name for shape in _SHAPES for name in shape.needs)})
+    extra = (*_RATERS, *_PROMPTS, *_FLAGS, "category", "criterion", "weight")
+    sheet = read_sheet(path, wanted={*extra, *(name for shape in _SHAPES for name in shape.needs)}, flags=_FLAGS)
     for shape in _SHAPES:
         if set(shape.needs) <= set(sheet.columns):
             if "weight" in sheet.columns:

@@ -77,6 +77,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:upload_files": STAFF_TO_POST,
     "arena:commit_import": STAFF_TO_POST,
     "arena:discard_import": STAFF_TO_POST,
+    "arena:api_docs": RESEARCHERS,
     "arena:study": THE_STUDYS,
     "arena:invitations": THE_STUDYS | {"analyst": 404},
     "arena:revoke_invitation": TO_POST,
@@ -118,8 +119,27 @@ MATRIX: Final[dict[str, Row]] = {
             *("api:openapi", "api:nothing_here", "api:list_prompt_sets", "api:get_prompt_set"),
             *("api:list_prompts", "api:list_contenders", "api:create_contender", "api:get_contender"),
             *("api:upload_images", "api:list_images", "api:get_coverage", "api:get_study_coverage"),
+            *("api:create_prompt_set", "api:list_checkpoints", "api:create_checkpoint", "api:get_checkpoint"),
+            *(
+                "api:list_recipes",
+                "api:create_recipe",
+                "api:get_recipe",
+                "api:list_runs",
+                "api:start_run",
+                "api:get_run",
+            ),
+            *("api:list_studies", "api:create_study", "api:get_study", "api:get_results", "api:download_votes"),
+            *("api:download_bundle", "api:get_consent", "api:get_ballot_image"),
         ),
         BY_TOKEN_ONLY,
+    ),
+    # These take POST alone. What a POST without a token gets: tests/arena/api/test_every_operation.py.
+    **dict.fromkeys(
+        (
+            *("api:steer_run", "api:open_study", "api:pause_study", "api:resume_study", "api:close_study"),
+            *("api:ask_for_images", "api:enrol_rater", "api:fetch_ballots", "api:cast_votes"),
+        ),
+        everybody(405),
     ),
 }
 # These hand out ballots and note what was shown: the only pages whose look is an act.
@@ -148,6 +168,10 @@ def address(name: str, scene: Scene) -> str:
         "uidb64": "MQ",
         "prompt_set_id": 1,
         "contender_id": scene.image.recipe_id,
+        "checkpoint_id": 1,
+        "recipe_id": scene.image.recipe_id,
+        "run_id": run.pk,
+        "rater_id": scene.ballot.rater.public_id,
     }
     wanted = re.findall(r"<(?:P<|\w+:)?(\w+)>", routes()[name])
     return reverse(name, kwargs={word: known[word] for word in wanted})
