@@ -65,6 +65,6 @@ def _prompts_of(study: Study) -> _Prompts:
         kept = _Prompts(now)
         if study.frozen_digest:  # a draft can still change
             if len(_kept) >= _MOST_KEPT and key not in _kept:
-                _kept.pop(next(iter(_kept)), None)
+                _kept.pop(list(_kept)[0], None)  # at once, for other threads change it too
             _kept[key] = kept
     return kept
