@@ -13,7 +13,7 @@ from arena import studies, voting
 from arena.intake import take_in_images
 from arena.models import Ballot, Criterion, Study, Vote
 from generation.models import Image, ImageJob
-from tests.arena.factories import make_image, make_rater, make_study
+from tests.arena.factories import cast, make_image, make_rater, make_study
 from tests.arena.views.browsers import JSON, answers_to, joined_browser, open_ballot, vote_address
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +102,19 @@ def test_a_script_gets_the_receipt_with_progress_and_the_next_ballots() -> None:
     ]
     assert len(said["ballots"]) == 3
     assert set(Vote.objects.values_list("page_milliseconds", flat=True)) == {2345}
+
+
+def test_an_answer_with_its_next_pair_costs_few_queries(django_assert_max_num_queries: object) -> None:
+    study = make_study(contenders=3, prompts=6)
+    browser, rater = joined_browser(study)
+    for _ in range(3):  # what a process keeps of a study is read by then
+        cast(rater, "left")
+    queue = voting.open_ballots(rater=rater)
+    form = {**answers_to(queue[0]), "known": [ballot.token for ballot in queue[1:]]}
+    # Transactions with their savepoints of a test count as queries here, and so may one prompt that is new.
+    with django_assert_max_num_queries(34):  # type: ignore[operator]
+        reply = browser.post(vote_address(study), form, headers=JSON)
+    assert [bool(ballot["html"]) for ballot in reply.json()["ballots"]] == [False, False, True]
 
 
 def test_what_the_page_holds_already_does_not_travel_again() -> None:
