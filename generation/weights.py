@@ -19,7 +19,7 @@ from typing import Final
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 
-from generation import adapters, choosing, model_folders
+from generation import adapters, choosing, image_store, model_folders
 from generation.capabilities import can_serve
 from generation.errors import GenerationError
 from generation.heartbeats import living_workers
@@ -49,7 +49,7 @@ def fetchable() -> list[Checkpoint]:
     """Ready checkpoints that this machine lacks and knows where to get."""
     at_hand = held()
     lacking = [one for one in Checkpoint.objects.filter(state=Checkpoint.State.READY) if one not in at_hand]
-    return [checkpoint for checkpoint in lacking if can_fetch(checkpoint)]
+    return [checkpoint for checkpoint in lacking if _is_on_offer(checkpoint)]
 
 
 def runnable_here(at_hand: dict[Checkpoint, Path] | None = None) -> list[int]:
@@ -65,8 +65,19 @@ def can_fetch(checkpoint: Checkpoint) -> bool:
     return bool(lacking) and all(_is_in_store(place) or _pinned(place) for place in lacking)
 
 
+def _is_on_offer(checkpoint: Checkpoint) -> bool:
+    """The same, where a store that is away offers nothing: other work goes on."""
+    try:
+        return can_fetch(checkpoint)
+    except GenerationError:
+        return False
+
+
 def ensure(checkpoint: Checkpoint) -> None:
-    """Get what this machine lacks of a checkpoint; what nobody offers is left to whoever opens it, with a sentence."""
+    """Get what this machine lacks of a checkpoint; what nobody offers is left to whoever opens it, with a sentence.
+
+    Raises a retryable GenerationError where the store is away.
+    """
     for place in _lacking(checkpoint):
         ensure_place(checkpoint, place)
 
@@ -186,9 +197,26 @@ def _is_in_store(place: str) -> bool:
     model_folders.check_source(place)
     looked_at, was_there = _seen.get(place, (float("-inf"), False))
     if time.monotonic() - looked_at > SECONDS_A_LOOK_HOLDS:
-        was_there = next(_files_in(store, place), None) is not None
+        was_there = _look_for(place, store)
         _seen[place] = (time.monotonic(), was_there)
     return was_there
+
+
+_away: dict[str, tuple[float, str]] = {}
+
+
+def _look_for(place: str, store: Storage) -> bool:
+    """Whether the store has it. One that is away is left alone for a while: asking takes as long as it may take."""
+    found_at, sentence = _away.get(settings.WEIGHTS_URL, (float("-inf"), ""))
+    if time.monotonic() - found_at <= SECONDS_A_LOOK_HOLDS:
+        raise GenerationError(sentence, is_retryable=True)
+    try:
+        return next(_files_in(store, place), None) is not None
+    except image_store.failures_of_storages() as error:
+        sentence = f"The store of weights does not answer, it is asked again in a minute: {error}"
+        _away[settings.WEIGHTS_URL] = (time.monotonic(), sentence)
+        logger.warning(sentence)
+        raise GenerationError(sentence, is_retryable=True) from error
 
 
 def _files_in(store: Storage, place: str) -> Iterator[str]:
@@ -210,6 +238,13 @@ def _from_store(place: str, target: Path) -> None:
     store = _store()
     if store is None:
         raise GenerationError("No store of weights is set; give one with WINRATE_WEIGHTS_URL.")
+    try:
+        _copy(store, place, target)
+    except image_store.failures_of_storages() as error:
+        raise GenerationError(f"The weights {place} cannot be fetched now: {error}", is_retryable=True) from error
+
+
+def _copy(store: Storage, place: str, target: Path) -> None:
     names = list(_files_in(store, place))
     _refuse_full_disk(place, needed=sum(store.size(name) for name in names))
     for name in names:

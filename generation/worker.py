@@ -195,9 +195,12 @@ def resolve_drafts(worker: str) -> int:
     # Hashing and loading large weights takes minutes, in which the worker must not look dead.
     with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating() as heart:
         for checkpoint in undecided.order_by("pk"):
-            checkpoints.resolve_checkpoint(checkpoint)
+            try:
+                checkpoints.resolve_checkpoint(checkpoint)
+                count += 1
+            except GenerationError as error:
+                logger.warning("The checkpoint %s cannot be checked now: %s", checkpoint, error)
             heart.progressed()
-            count += 1
         for recipe in recipes.unresolved_recipes():
             recipes.resolve_recipe(recipe)
             count += 1

@@ -6,7 +6,7 @@ Re-exported so that callers write `from generation.models import Image`.
 from generation.models.images import Image, ImageJob, Run, RunItem
 from generation.models.imports import ImageImport, StagedImage
 from generation.models.metrics import Metric, MetricOrder
-from generation.models.prompts import Prompt, PromptSet
+from generation.models.prompts import Prompt, PromptSet, PromptUpload
 from generation.models.recipes import Checkpoint, Recipe, Schedule
 from generation.models.workers import BatchLimit, WorkerHeartbeat
 
@@ -20,6 +20,7 @@ __all__ = [
     "MetricOrder",
     "Prompt",
     "PromptSet",
+    "PromptUpload",
     "Recipe",
     "Run",
     "RunItem",

@@ -17,7 +17,7 @@ from tests.arena.factories import cast, colour_of, make_image, make_rater, make_
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.test_staff_pages import has_sideways_scroll, sign_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 LONG_PATIENCE = 90_000  # milliseconds: two pages of 2,000 cells, on a machine that may be busy
 SEEN_ARE_LOADED = """() => {

@@ -168,6 +168,30 @@ def test_what_nobody_has_is_refused_as_before(store: None) -> None:
     assert not weights.can_fetch(checkpoint)
 
 
+def test_a_store_that_is_away_stops_nothing_else_and_decides_nothing(
+    store: None, s3_server: S3Server, settings: Settings, tiny_model: Path, fetched_root: Path
+) -> None:
+    there, away = settings.WEIGHTS_URL, f"s3://no-such-bucket?endpoint_url={s3_server.endpoint_url}"
+    settings.WEIGHTS_URL, settings.STORAGES = away, settings.STORAGES | {"weights": _storage(away)}
+    shutil.copytree(tiny_model, Path(settings.MODELS_ROOT) / "near")
+    Checkpoint.objects.create(name="elsewhere", source="elsewhere", state=Checkpoint.State.READY)
+    far, near = (register_checkpoint(name=name, source=name) for name in ("tiny", "near"))
+    worker.beat("w", queue="gen.cpu")
+    assert living_workers().get().fetchable == []
+    assert worker.work_for(1, worker="w") is False
+    assert worker.resolve_drafts("w") == 1
+    assert list(Checkpoint.objects.filter(pk__in=[far.pk, near.pk]).order_by("pk").values_list("state", "refusal")) == [
+        ("checking", ""),
+        ("ready", ""),
+    ]
+    with pytest.raises(CommandError, match="The store of weights does not answer, it is asked again in a minute"):
+        call_command("add_checkpoint", "tiny", "tiny")
+    settings.WEIGHTS_URL, settings.STORAGES = there, settings.STORAGES | {"weights": _storage(there)}
+    assert worker.resolve_drafts("w") == 1
+    far.refresh_from_db()
+    assert far.state == "ready"
+
+
 @pytest.fixture
 def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A hub with the tiny model, weights at the top, a variant and a pickle beside it."""
