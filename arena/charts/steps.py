@@ -60,12 +60,12 @@ def _draw(curves: Sequence[Curve], theme: Theme, size: Size) -> Spec:
                 "mark": {"type": "rule", "strokeDash": [4, 3], "color": theme.muted},
                 "encoding": {"y": {"datum": 0.5, "type": "quantitative"}, "x": None},
             },
-            *_marks([curve.name for curve in curves], _share(values), theme, size),
+            *curve_marks([curve.name for curve in curves], _share(values), theme, size),
         ],
     }
 
 
-def _marks(names: list[str], y: Spec, theme: Theme, size: Size) -> list[Spec]:
+def curve_marks(names: list[str], y: Spec, theme: Theme, size: Size) -> list[Spec]:
     """Bands, lines, intervals, points, and the reference as an open diamond."""
     kinds = range(len(names))
     legend = {"symbolOpacity": 1, **({"columns": 1} if size.is_narrow else {})}
