@@ -65,6 +65,11 @@ class CountedVotes:
         """Contender ids in the order in which `ranking` numbers them."""
         return list(self.selection["contenders"])
 
+    @property
+    def unknown(self) -> frozenset[str]:
+        """What these votes do not say: sides, raters, prompts. Something made up stands in its place."""
+        return frozenset(self.selection.get("unknown", ()))
+
     @cached_property
     def digest(self) -> str:
         """The same for the same votes and ties by rule, in whatever order the database gave them."""
@@ -140,6 +145,8 @@ def selections_of(study: Study) -> dict[int, Selection]:
     contenders = list(study.contenders.values_list("pk", "is_baseline"))
     ties = RuleTie.objects.filter(study=study) if study.design.get("counts_rule_ties", True) else RuleTie.objects.none()
     by_criterion = ties.order_by().values_list("study_prompt__criteria")
+    # Only where it holds: an entry more would make every fit there is one of another selection.
+    unknown = {"unknown": sorted(study.design["unknown"])} if study.design.get("unknown") else {}
     counts = {
         criterion: _ties_seen(*seen)
         for criterion, *seen in by_criterion.annotate(Count("pk"), Sum("weight"), Max("pk"))
@@ -151,6 +158,7 @@ def selections_of(study: Study) -> dict[int, Selection]:
         "superseded": study.ballots.filter(state=Ballot.State.SUPERSEDED).count(),
         "contenders": [pk for pk, _ in contenders],
         "baseline": next((pk for pk, is_baseline in contenders if is_baseline), None),
+        **unknown,
     }
     none = _ties_seen(0, 0.0, 0)
     return {pk: {**shared, **counts.get(pk, none)} for pk in study.criteria.values_list("pk", flat=True)}

@@ -241,8 +241,13 @@ def _notes(found: Fitted, baseline: int) -> list[str]:
 def _warnings(found: Fitted, choix_difference: float | None) -> list[str]:
     """What a reader must know before believing the numbers."""
     labels, precision = found.labels, found.precision
+    unnamed = [name for name in found.options["clusters"] if f"{name}s" in found.counted.unknown]
     told = {reason.sentence(labels) for reason in found.fit.reasons}
     sentences = [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
+    sentences += [
+        f"The votes name no {name}s: intervals say nothing about how {name}s differ, and may be too narrow."
+        for name in unnamed
+    ]
     for reason, ground in _TOO_FEW.items():
         lacking = [label for label, given in zip(labels, precision.no_interval, strict=True) if given == reason]
         if len(lacking) == len(labels) - precision.no_interval.count("alone") and lacking:

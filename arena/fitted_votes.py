@@ -39,7 +39,8 @@ class Fitted:
     def precision_of(self, fit: ModelFit, votes: Votes | None = None) -> Precision:
         """Of a fit to these votes, or to all of them."""
         votes = self.votes if votes is None else votes
-        return estimate_precision(fit, votes, by=tuple(self.options["clusters"]), method=self.options["covariance"])
+        by = tuple(name for name in self.options["clusters"] if f"{name}s" not in self.counted.unknown)
+        return estimate_precision(fit, votes, by=by, method=self.options["covariance"])
 
     @property
     def level(self) -> float:
@@ -68,6 +69,9 @@ class Fitted:
 def headline_fit(counted: CountedVotes) -> ModelFit:
     """The fit whose strengths are shown."""
     tallies, said = counted.tallies, counted.said
+    if "sides" in counted.unknown:
+        # Which one is written on the left says nothing about where it was seen.
+        return fit_model(tallies, side_bias=False)
     if len(counted.rule_ties) and fit_model(said).unidentified_side:
         # What nobody has seen cannot tell which side people favour.
         return replace(fit_model(tallies, side_bias=False), unidentified_side=True)

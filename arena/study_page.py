@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from django.db.models import Count, Q
 from django.urls import reverse
 
 from arena import counted_votes, external_contenders, judging, leaderboard, leaving_out, studies, targets, vote_roots
@@ -37,7 +38,7 @@ from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
 from arena.shift_curves import ShiftCurve, shift_curves
 from arena.studies import Readiness
-from arena.supply import asked_prompts, live_contenders
+from arena.supply import asked_prompts
 from arena.targets import TargetProgress
 from arena.trust_panel import TrustPanel, trust_panel
 from generation import planning
@@ -85,6 +86,7 @@ class StudyPage:
     metrics: MetricsReport | None
     counts: tuple[StratumCount, ...]
     contenders: int
+    withdrawn: int
     prompts: int
     images_made: int
     images_wanted: int
@@ -157,8 +159,14 @@ class StudyPage:
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         metrics = self.metrics.shown if self.metrics else []
         trust = [self.exclusion_alarm, self.suspected, self.root and self.root.root]
-        images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        state = [self.study.state, self.study.counts_simulated, needed, self.identical_pairs]
+        images = [
+            self.images_made,
+            self.images_wanted,
+            self.images_failed,
+            self.contenders,
+            self.withdrawn,
+        ]
+        state = [self.prompts, self.study.state, self.study.counts_simulated, needed, self.identical_pairs]
         return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
@@ -168,6 +176,8 @@ def study_page(study: Study) -> StudyPage:
     run = planning.progress_of(study.run) if study.run else None
     reports = tuple(_with_findings(study, list(_reports(study))))
     fronts = _fronts(study, [report.results for report in reports])
+    is_live = Q(withdrawn_at__isnull=True)
+    contenders = study.contenders.aggregate(live=Count("pk", filter=is_live), withdrawn=Count("pk", filter=~is_live))
     return StudyPage(
         study=study,
         reports=reports,
@@ -175,7 +185,8 @@ def study_page(study: Study) -> StudyPage:
         fronts_chart=fronts_chart(fronts),
         metrics=_metrics(study, reports),
         counts=leaderboard.vote_counts(study),
-        contenders=live_contenders(study).count(),
+        contenders=contenders["live"],
+        withdrawn=contenders["withdrawn"],
         prompts=asked_prompts(study).count(),
         images_made=images.made,
         images_wanted=images.wanted,

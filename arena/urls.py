@@ -1,11 +1,14 @@
 """The arena's addresses."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path, re_path
 from django.views.i18n import set_language
 
 from arena.views import (
+    accounts,
+    api_docs,
     ballot_lists,
+    contenders,
     gold,
     home,
     image_grids,
@@ -20,6 +23,7 @@ from arena.views import (
     recruiting,
     results,
     runs,
+    sharing,
     turk,
     voting,
 )
@@ -27,8 +31,15 @@ from arena.views import (
 app_name = "arena"
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="home"),
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login/", accounts.SignIn.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/password/", accounts.ChangePassword.as_view(), name="password_change"),
+    path("accounts/forgotten/", accounts.ForgottenPassword.as_view(), name="forgotten"),
+    path("accounts/new/<uidb64>/<token>/", accounts.SetPassword.as_view(), name="password_reset_confirm"),
+    path("people/", accounts.people, name="people"),
+    path("people/<int:pk>/link/", accounts.new_link, name="password_link"),
+    path("people/<int:pk>/switch/", accounts.switch_account, name="switch_account"),
+    path("log/", sharing.site_log, name="site_log"),
     path("language/", set_language, name="set_language"),
     path("join/<str:token>/", joining.join, name="join"),
     path("panel/<slug:slug>/", joining.join_from_panel, name="join_from_panel"),
@@ -51,12 +62,17 @@ urlpatterns: list[URLPattern] = [
     path("images/import/<int:pk>/files/", image_imports.upload_files, name="upload_files"),
     path("images/import/<int:pk>/commit/", image_imports.commit, name="commit_import"),
     path("images/import/<int:pk>/discard/", image_imports.discard, name="discard_import"),
+    path("api/", api_docs.api_docs, name="api_docs"),
     path("studies/<slug:slug>/", results.study, name="study"),
+    path("studies/<slug:slug>/members/", sharing.members, name="members"),
+    path("studies/<slug:slug>/members/<int:pk>/remove/", sharing.remove_member, name="remove_member"),
+    path("studies/<slug:slug>/log/", sharing.study_log, name="study_log"),
     path("studies/<slug:slug>/invitations/", recruiting.invitations, name="invitations"),
     path("studies/<slug:slug>/invitations/<int:pk>/revoke/", recruiting.revoke_invitation, name="revoke_invitation"),
     path("studies/<slug:slug>/simulated/", results.count_simulated, name="count_simulated"),
     path("studies/<slug:slug>/images/", runs.study_images, name="study_images"),
     path("studies/<slug:slug>/images/<int:pk>.<str:suffix>", image_grids.study_image, name="study_image"),
+    path("studies/<slug:slug>/images/<int:pk>/about/", image_grids.study_image_about, name="study_image_about"),
     path("studies/<slug:slug>/grid/", image_grids.study_grid, name="study_grid"),
     path("studies/<slug:slug>/ballots/", ballot_lists.ballots, name="ballots"),
     path("studies/<slug:slug>/paper/", papers.paper, name="paper"),
@@ -66,11 +82,15 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:pk>/steer/", runs.steer, name="steer_run"),
     path("runs/<int:pk>/grid/", image_grids.run_grid, name="run_grid"),
     path("runs/<int:run_pk>/images/<int:pk>.<str:suffix>", image_grids.run_image, name="run_image"),
+    path("runs/<int:run_pk>/images/<int:pk>/about/", image_grids.run_image_about, name="run_image_about"),
     path("studies/<slug:slug>/raters/", judging.rater_list, name="raters"),
     path("studies/<slug:slug>/raters.csv", judging.rater_csv, name="raters_csv"),
     path("studies/<slug:slug>/raters/exclude/", judging.exclude_raters, name="exclude_raters"),
     path("studies/<slug:slug>/raters/readmit/", judging.readmit_rater, name="readmit_rater"),
     path("studies/<slug:slug>/raters/dismiss/", judging.dismiss_flag, name="dismiss_flag"),
+    path("studies/<slug:slug>/contenders/", contenders.contender_list, name="contenders"),
+    path("studies/<slug:slug>/contenders/<int:pk>/withdraw/", contenders.withdraw_contender, name="withdraw_contender"),
+    path("studies/<slug:slug>/contenders/<int:pk>/back/", contenders.bring_back_contender, name="bring_back_contender"),
     path("studies/<slug:slug>/gold/", gold.gold_list, name="gold"),
     path("studies/<slug:slug>/gold/propose/", gold.propose_gold, name="propose_gold"),
     path("studies/<slug:slug>/gold/decide/", gold.decide_gold, name="decide_gold"),
