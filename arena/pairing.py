@@ -21,7 +21,7 @@ from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
 _HAD = KeptQuery(
     lambda: (
-        Ballot.objects.filter(rater=Parameter("rater"), purpose=Ballot.Purpose.ORDINARY, state__in=STANDING)
+        Ballot.objects.filter(rater=Parameter("rater"), state__in=STANDING)
         .order_by()
         .values_list(
             *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
@@ -62,7 +62,7 @@ class Pairing:
         self._random = np.random.default_rng(secrets.randbits(128))
 
     def load_history(self) -> None:
-        """Read which pairs stand before this rater or have been answered, and what the target still lacks."""
+        """Read which pairs stand before this rater or were answered, known answers too; what the target still lacks."""
         self._had.clear()
         self._had_contenders.clear()
         for digest, *images_and_contenders in _HAD.rows(rater=self.rater.pk):

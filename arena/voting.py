@@ -55,11 +55,14 @@ ANSWERS = (Vote.Choice.LEFT, Vote.Choice.RIGHT, Vote.Choice.TIE, Vote.Choice.BOT
 TOKEN = re.compile(r"[0-9a-f]{32}")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
 
+# Whoever reports an image leaves its pair by the same act: it is stored as skipped for one of these reasons.
+REPORT_REASONS: dict[str, "StrOrPromise"] = {
+    "not_shown": gettext_lazy("An image is broken or does not show"),
+    "disturbing": gettext_lazy("An image disturbs me"),
+}
 SKIP_REASONS: dict[str, "StrOrPromise"] = {
     "cannot_tell": gettext_lazy("I cannot tell"),
-    "not_shown": gettext_lazy("An image does not show"),
     "unclear_prompt": gettext_lazy("I do not understand the text"),
-    "disturbing": gettext_lazy("An image disturbs me"),
 }
 
 
@@ -180,7 +183,7 @@ def _checked_choice(criterion: Criterion, choice: object) -> str:
 
 
 def _skips(criteria: list[Criterion], reason: str) -> dict[int, str]:
-    if not isinstance(reason, str) or reason not in SKIP_REASONS:
+    if not isinstance(reason, str) or (reason not in SKIP_REASONS and reason not in REPORT_REASONS):
         raise VotingError(
             _("Choose one of the listed reasons for skipping."), code="unknown_skip_reason", field="skip_reason"
         )

@@ -68,6 +68,22 @@ class Prompt(models.Model):
         return self.text if len(self.text) <= 80 else f"{self.text[:77]}..."
 
 
+class PromptUpload(models.Model):
+    """A prompt file that somebody is looking at before it becomes a set; gone when it does, or after a week."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="prompt_uploads")
+    file_name = models.CharField(max_length=200)
+    data = models.BinaryField(help_text="The file, compressed.")
+    reading = models.JSONField(default=dict, help_text="Which column means what, and what becomes of duplicates.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
 class Checkpoint(models.Model):
     """Weights that can make images. Entered as a draft; a worker resolves it to ready or refused."""
 

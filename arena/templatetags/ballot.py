@@ -9,11 +9,12 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
-from arena.voting import SKIP_REASONS
+from arena.voting import REPORT_REASONS, SKIP_REASONS
 
 register = template.Library()
 
 _MOST_KEPT: Final = 1_000
+_REASONS: Final = {"skip_reasons": SKIP_REASONS, "report_reasons": REPORT_REASONS}
 
 
 @register.simple_tag
@@ -29,6 +30,12 @@ def skip_sheet() -> SafeString:
 
 
 @register.simple_tag
+def report_sheet() -> SafeString:
+    """What can be wrong with an image, and with which."""
+    return _rendered("arena/_report_sheet.html")
+
+
+@register.simple_tag
 def help_sheet() -> SafeString:
     """What the keys do."""
     return _rendered("arena/_help_sheet.html")
@@ -41,7 +48,7 @@ def _rendered(name: str, **context: Any) -> SafeString:
 
 
 def _render(name: str, _language: str | None, context: tuple[tuple[str, Any], ...]) -> SafeString:
-    return mark_safe(get_template(name).render({**dict(context), "skip_reasons": SKIP_REASONS}))  # noqa: S308 - it was escaped there
+    return mark_safe(get_template(name).render({**dict(context), **_REASONS}))  # noqa: S308 - it was escaped there
 
 
 _kept = lru_cache(maxsize=_MOST_KEPT)(_render)
