@@ -14,6 +14,7 @@ from arena.voting import REPORT_REASONS, SKIP_REASONS
 register = template.Library()
 
 _MOST_KEPT: Final = 1_000
+_REASONS: Final = {"skip_reasons": SKIP_REASONS, "report_reasons": REPORT_REASONS}
 
 
 @register.simple_tag
@@ -35,9 +36,9 @@ def report_sheet() -> SafeString:
 
 
 @register.simple_tag
-def help_sheet(slug: str, has_instructions: bool) -> SafeString:
-    """What the keys do, and where a study's examples and the rater's own data are."""
-    return _rendered("arena/_help_sheet.html", slug=slug, has_instructions=has_instructions)
+def help_sheet() -> SafeString:
+    """What the keys do."""
+    return _rendered("arena/_help_sheet.html")
 
 
 def _rendered(name: str, **context: Any) -> SafeString:
@@ -47,8 +48,7 @@ def _rendered(name: str, **context: Any) -> SafeString:
 
 
 def _render(name: str, _language: str | None, context: tuple[tuple[str, Any], ...]) -> SafeString:
-    reasons = {"skip_reasons": SKIP_REASONS, "report_reasons": REPORT_REASONS}
-    return mark_safe(get_template(name).render({**dict(context), **reasons}))  # noqa: S308 - it was escaped there
+    return mark_safe(get_template(name).render({**dict(context), **_REASONS}))  # noqa: S308 - it was escaped there
 
 
 _kept = lru_cache(maxsize=_MOST_KEPT)(_render)

@@ -39,7 +39,7 @@ def test_models_come_with_what_was_selected_and_counted(django_assert_num_querie
         with django_assert_num_queries(1):
             found = LABELLED.rows(study=study.pk, label="")
             assert [one.recipe.name for one in found] == [one.recipe.name for one in expected]
-        assert found == expected and [one.times for one in found] == [1, 1, 1]  # type: ignore[attr-defined]
+        assert found == expected and [one.times for one in found] == [1, 1, 1]
         assert LABELLED.rows(study=study.pk, label=max(one.label for one in expected)) == []
         first = LABELLED.first(study=study.pk, label="")
         assert first == expected[0] and LABELLED.first(study=0, label="") is None

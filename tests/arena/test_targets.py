@@ -130,6 +130,7 @@ def test_votes_on_an_excluded_image_that_is_still_shown_are_taken_back_too() -> 
     study = study_with_target(1, contenders=2, prompts=1)
     first, second = factories.make_rater(study), factories.make_rater(study)
     [ballot] = voting.open_ballots(rater=first)
+    assert ballot.left_image is not None
     raters.exclude(study=study, scope="image", target=ballot.left_image, reason="cropped", author=None)
     assert needed(study) == 1
     factories.cast(first, "left")

@@ -4,8 +4,8 @@ from django.urls import reverse
 from playwright.sync_api import Locator, Page, expect
 
 from arena import raters
+from arena.issuing import MOST_OPEN
 from arena.models import Study
-from arena.voting import MOST_OPEN
 
 # The coming ballots wait outside the document, where no locator finds them. This counts on the root element how many
 # ballots have had both images decoded; an image that cannot be decoded is never counted.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -236,7 +237,7 @@ def test_differences_that_have_an_estimate_keep_their_symmetric_interval_beside_
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say_and_independent_votes_do_not() -> None:
-    covered: dict[tuple[str, ...], list[bool]] = {("rater", "prompt"): [], (): []}
+    covered: dict[tuple[Literal["rater", "prompt"], ...], list[bool]] = {("rater", "prompt"): [], (): []}
     together = []
     pairs = np.triu_indices(4, 1)
     for seed in range(600):

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core import signing
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
 
@@ -79,7 +79,7 @@ def test_the_same_worker_is_the_same_rater_and_hands_in_the_assignment_of_this_v
     assert 'name="assignmentId" value="A2"' in fresh().get(f"{again}/vote/colours/done/").content.decode()
 
 
-def pages_of(begun: HttpResponse) -> str:
+def pages_of(begun: HttpResponseBase) -> str:
     """The beginning of every address that the pass opens."""
     return "/".join(begun.headers["Location"].split("/")[:3])
 
