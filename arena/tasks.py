@@ -11,10 +11,10 @@ from arena import (
     intake,
     judging,
     measuring,
+    minute_counts,
     networks,
     pair_plans,
     privacy,
-    sign_in,
     simulated_raters,
     vote_roots,
     voting,
@@ -61,9 +61,9 @@ def forget_old_networks() -> None:
 
 
 @shared_task(ignore_result=True)
-def forget_old_sign_ins() -> None:
-    """Throw away counts of tries to sign in."""
-    sign_in.forget_old()
+def forget_old_minutes() -> None:
+    """Throw away counts of what came within minutes that are over."""
+    minute_counts.forget_old()
 
 
 @shared_task(ignore_result=True)

@@ -7,6 +7,7 @@ from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
 from arena.models.integrity import BallotCheck, Flag, Gold, RaterTable, VoteRoot
+from arena.models.minute_counts import MinuteCount
 from arena.models.networks import NetworkCount, NetworkKey
 from arena.models.pair_choice import PairExposure, PairPlan, PromptNeed
 from arena.models.raters import (
@@ -18,7 +19,6 @@ from arena.models.raters import (
     Rater,
     RaterIdentity,
 )
-from arena.models.sign_in import SignInCount
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "ImageReport",
     "Gold",
     "Invitation",
+    "MinuteCount",
     "NetworkCount",
     "NetworkKey",
     "PairExposure",
@@ -50,7 +51,6 @@ __all__ = [
     "RaterIdentity",
     "RaterTable",
     "RuleTie",
-    "SignInCount",
     "Study",
     "StudyMember",
     "StudyPrompt",

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import sign_in
-from arena.models import SignInCount
+from arena import minute_counts
+from arena.models import MinuteCount
 from tests.arena.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_one_network_cannot_try_many_accounts(ada: None) -> None:
 
 def test_who_knows_the_password_uses_up_no_tries(ada: None) -> None:
     assert [try_to("ada", RIGHT) for _ in range(8)] == [302] * 8
-    assert set(SignInCount.objects.values_list("number", flat=True)) == {0}
+    assert set(MinuteCount.objects.values_list("number", flat=True)) == {0}
 
 
 def test_the_admins_own_login_is_counted_too(ada: None) -> None:
@@ -76,9 +76,9 @@ def test_neither_names_nor_addresses_are_kept_and_counts_go_after_an_hour(
     ada: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try_to("ada", "wrong")
-    rows = list(SignInCount.objects.values("code", "number"))
+    rows = list(MinuteCount.objects.values("code", "number"))
     assert len(rows) == 2 and not any("ada" in row["code"] or "192" in row["code"][:3] for row in rows)
-    assert sign_in.forget_old() == 0
+    assert minute_counts.forget_old() == 0
     later = timezone.now() + timedelta(hours=2)
     monkeypatch.setattr(timezone, "now", lambda: later)
-    assert sign_in.forget_old() == 2
+    assert minute_counts.forget_old() == 2
