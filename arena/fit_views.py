@@ -25,6 +25,8 @@ STRATUM: Final = "stratum"
 EXCLUSIONS: Final = "exclusions"
 MOST_PARTS: Final = 40
 MOST_LISTED: Final = 10
+FEWEST_VOTES: Final = 10
+"""Votes for each contender below which a part is not fitted: it would say nothing, and take long to say it."""
 FEWEST_PAIRS: Final = 3
 """Pairs of answers below which a prompt is not called hard: raters differ by chance."""
 
@@ -182,6 +184,8 @@ def _view(found: Fitted, parts: Sequence[tuple[str, CountedVotes]], baseline: in
 def _part(name: str, own: Fitted, baseline: int) -> Told:
     counted = own.counted
     told: Told = {"name": name, "votes": len(counted), "raters": counted.raters, "prompts": counted.prompts}
+    if not _is_worth_fitting(own):
+        return {**told, "against_baseline": [[None, None, None] for _ in own.labels]}
     try:
         win = intervals.win_probability_intervals(own.precision, level=own.level)
     except ConvergenceError:
@@ -201,9 +205,13 @@ def _interaction(found: Fitted, parts: Sequence[tuple[str, Fitted]]) -> Told | N
     return {"p": number(tested.p_value), "parts": len(usable)}
 
 
+def _is_worth_fitting(own: Fitted) -> bool:
+    return len(own.counted) >= FEWEST_VOTES * len(own.labels)
+
+
 def _can_be_stacked(own: Fitted) -> bool:
     try:
-        return not own.fit.components.any() and not any(own.precision.no_interval)
+        return _is_worth_fitting(own) and not own.fit.components.any() and not any(own.precision.no_interval)
     except ConvergenceError:
         return False
 
