@@ -25,6 +25,8 @@ STRATUM: Final = "stratum"
 EXCLUSIONS: Final = "exclusions"
 MOST_PARTS: Final = 40
 MOST_LISTED: Final = 10
+FEWEST_VOTES: Final = 10
+"""Votes for each contender below which a part is not fitted: it would say nothing, and take long to say it."""
 FEWEST_PAIRS: Final = 3
 """Pairs of answers below which a prompt is not called hard: raters differ by chance."""
 
@@ -47,12 +49,12 @@ def views_of(found: Fitted, groups: PromptGroups, *, baseline: int) -> Told:
             views[name] = _view(found, parts, baseline)
     strata = list(_by_stratum(found.counted))
     if len(strata) > 1:
-        views[STRATUM] = _view(found, strata, baseline, tests=False)
+        views[STRATUM] = _view(found, strata, baseline, by_prompt=False)
     if len(found.counted.excluded):
         both = np.concatenate([found.counted.rows, found.counted.excluded])
         both.sort(order="pk")
         parts = [("as counted", found.counted), ("with what was excluded", _with_rows(found.counted, both))]
-        views[EXCLUSIONS] = _view(found, parts, baseline, tests=False)
+        views[EXCLUSIONS] = _view(found, parts, baseline, by_prompt=False)
     return views
 
 
@@ -171,17 +173,22 @@ def _with_rows(counted: CountedVotes, rows: Rows) -> CountedVotes:
     return replace(counted, rows=rows, said=row_tallies(rows, counted.contenders))
 
 
-def _view(found: Fitted, parts: Sequence[tuple[str, CountedVotes]], baseline: int, *, tests: bool = True) -> Told:
+def _view(found: Fitted, parts: Sequence[tuple[str, CountedVotes]], baseline: int, *, by_prompt: bool = True) -> Told:
+    """Parts by prompt may be many and small: those with too few votes are left out, and the others tested."""
     fitted = [(name, Fitted(counted, found.labels, found.options)) for name, counted in parts]
     return {
-        "parts": [_part(name, own, baseline) for name, own in fitted],
-        "interaction": _interaction(found, fitted) if tests else None,
+        "parts": [
+            _part(name, own, baseline, is_fitted=not by_prompt or _is_worth_fitting(own)) for name, own in fitted
+        ],
+        "interaction": _interaction(found, fitted) if by_prompt else None,
     }
 
 
-def _part(name: str, own: Fitted, baseline: int) -> Told:
+def _part(name: str, own: Fitted, baseline: int, *, is_fitted: bool) -> Told:
     counted = own.counted
     told: Told = {"name": name, "votes": len(counted), "raters": counted.raters, "prompts": counted.prompts}
+    if not is_fitted:
+        return {**told, "against_baseline": [[None, None, None] for _ in own.labels]}
     try:
         win = intervals.win_probability_intervals(own.precision, level=own.level)
     except ConvergenceError:
@@ -201,9 +208,13 @@ def _interaction(found: Fitted, parts: Sequence[tuple[str, Fitted]]) -> Told | N
     return {"p": number(tested.p_value), "parts": len(usable)}
 
 
+def _is_worth_fitting(own: Fitted) -> bool:
+    return len(own.counted) >= FEWEST_VOTES * len(own.labels)
+
+
 def _can_be_stacked(own: Fitted) -> bool:
     try:
-        return not own.fit.components.any() and not any(own.precision.no_interval)
+        return _is_worth_fitting(own) and not own.fit.components.any() and not any(own.precision.no_interval)
     except ConvergenceError:
         return False
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from arena import counted_votes, fitting
-from arena.models import Contender, Criterion, Fit, Study, Vote
+from arena.models import Ballot, Contender, Criterion, Fit, Rater, Study, Vote
 
 NOTHING = "–"
 
@@ -245,16 +245,24 @@ class StratumCount:
 
 
 def vote_counts(study: Study) -> tuple[StratumCount, ...]:
-    """Answers so far by stratum, whether or not they are counted; people first."""
-    found = (
-        Vote.objects.answers()
-        .standing()
-        .filter(study=study)
-        .values("stratum")
-        .annotate(votes=Count("pk"), raters=Count("rater", distinct=True))
-    )
-    counts = [StratumCount(each["stratum"], each["votes"], each["raters"]) for each in found]
+    """Answers so far by stratum, whether or not they are counted; people first.
+
+    Undone ones are taken off, and raters counted from their own rows: joined and told apart, a million votes take
+    seconds.
+    """
+    answers = Vote.objects.answers().filter(study=study)
+    votes = _by_stratum(answers)
+    if undone := list(study.ballots.filter(state=Ballot.State.SUPERSEDED).values_list("pk", flat=True)):
+        for start in range(0, len(undone), 500):
+            votes.subtract(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
+    voted = Exists(Vote.objects.answers().standing().filter(rater=OuterRef("pk")))
+    raters = Counter(Rater(kind=kind).stratum for kind in study.raters.filter(voted).values_list("kind", flat=True))
+    counts = [StratumCount(stratum, number, raters[stratum]) for stratum, number in votes.items() if number]
     return tuple(sorted(counts, key=lambda count: (count.stratum != counted_votes.PEOPLE, count.stratum)))
+
+
+def _by_stratum(votes: QuerySet[Vote]) -> Counter[str]:
+    return Counter(dict(votes.order_by().values_list("stratum").annotate(number=Count("pk"))))
 
 
 def results_of(study: Study) -> tuple[CriterionResults, ...]:

@@ -68,19 +68,19 @@ def methods_text(study: Study, results: Sequence[CriterionResults]) -> MethodsTe
 
 def _task(study: Study) -> str:
     contenders = list(study.contenders.all())
-    labels = ", ".join(contender.label for contender in contenders)
+    labels = "; ".join(contender.label for contender in contenders)
     baseline = next((contender.label for contender in contenders if contender.is_baseline), None)
     samples = int(study.design.get("samples", 1))
     prompts = asked_prompts(study).count()
     rule = DisplayRule.from_json(study.display_rule) if study.display_rule else None
     sentences = [
         f"Raters saw a prompt and two images of it side by side, made by two of {plural(len(contenders), 'contender')} "
-        f"({labels}{f'; baseline: {baseline}' if baseline else ''}) on {plural(prompts, 'prompt')} "
+        f"({labels}{f'; the baseline is {baseline}' if baseline else ''}) on {plural(prompts, 'prompt')} "
         f"with {plural(samples, 'image')} of each contender a prompt.",
         "Contenders were not named to raters, all images had one size and format, and the seed of a prompt's images "
         "was the same for all contenders that this platform drew.",
-        f"The pair that came next was {_PAIR_RULES[designs.pair_rule_of(study)]}; a fair draw decided which image "
-        "stood on the left.",
+        f"The pair that came next was {_PAIR_RULES[designs.pair_rule_of(study)]}. A fair coin "
+        "decided which of two images stood on the left first; after that their sides alternated.",
     ]
     if rule is not None:
         shown = f"{rule.width * rule.enlarge} x {rule.height * rule.enlarge} pixels"

@@ -7,7 +7,7 @@ from arena.charts.words import described, ends, evidence
 from arena.costs import Priced
 from arena.leaderboard import CriterionResults
 
-_KINDS = ("on the front", "beaten in both")
+_KINDS = ("on the front", "not on it")
 _MOST_NAMED = 12
 
 

@@ -114,13 +114,22 @@ class Chart:
         }
 
     def dimensions(self, size: Size) -> tuple[int, int]:
-        spec = self.spec(LIGHT, size)
-        return int(spec["width"]), int(spec["height"])
+        return self._dimensions[size.name]
+
+    @cached_property
+    def _dimensions(self) -> dict[str, tuple[int, int]]:
+        specs = {size: self.spec(LIGHT, size) for size in SIZES.values() if size is not WIDE} | {WIDE: self._wide}
+        return {size.name: (int(spec["width"]), int(spec["height"])) for size, spec in specs.items()}
+
+    @cached_property
+    def _wide(self) -> Spec:
+        """Drawn once for what is asked of it: a matrix of fifty contenders has 2,500 cells."""
+        return self.spec(LIGHT, WIDE)
 
     @cached_property
     def digest(self) -> str:
         """Equal for equal pictures, so that a finished one can be kept for ever under it."""
-        spec = json.dumps([self.spec(LIGHT, WIDE), self.description], sort_keys=True, ensure_ascii=False)
+        spec = json.dumps([self._wide, self.description], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(spec.encode()).hexdigest()[:20]
 
 

@@ -6,15 +6,19 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.middleware.csrf import get_token
+from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.translation import get_language
 from django.views.decorators.http import require_POST, require_safe
 
-from arena import fitting
+from arena import fitting, page_cache
 from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE, data_of
 from arena.charts.rendering import render as render_chart
 from arena.counted_votes import ReadingError
 from arena.models import Study
+from arena.page_cache import KeptPage
 from arena.study_page import chart_of, study_page
 
 _FOR_A_YEAR = "private, max-age=31536000, immutable"
@@ -25,12 +29,19 @@ _ASK_EACH_TIME = "private, no-cache"
 @require_safe
 def study(request: HttpRequest, slug: str) -> HttpResponse:
     """The page; to htmx, which asks every few seconds, only its moving part, and that only if it has changed."""
-    page = study_page(_visible(request, slug))
+    found = _visible(request, slug)
     is_refresh = request.headers.get("HX-Request") == "true"
-    if is_refresh and request.GET.get("seen") == page.stamp:
-        response = HttpResponse(status=204)
-    else:
-        response = render(request, "arena/_results.html" if is_refresh else "arena/study.html", {"page": page})
+    template = "arena/_results.html" if is_refresh else "arena/study.html"
+    key = _key(request, found, template)
+    if (shown := page_cache.kept(key)) is None:
+        page = study_page(found)
+        is_known = is_refresh and request.GET.get("seen") == page.stamp
+        body = b"" if is_known else render_to_string(template, {"page": page}, request).encode()
+        if not is_known:
+            page_cache.keep(key, stamp=page.stamp, body=body)
+        shown = KeptPage(page.stamp, body)
+    is_known = is_refresh and request.GET.get("seen") == shown.stamp
+    response = HttpResponse(status=204) if is_known else HttpResponse(shown.body)
     patch_vary_headers(response, ["HX-Request"])
     response.headers["Cache-Control"] = _ASK_EACH_TIME
     return response
@@ -71,6 +82,15 @@ def count_simulated(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         messages.success(request, f"Simulated raters are now {'counted' if counts else 'left out'}.")
     return redirect("arena:study", slug)
+
+
+def _key(request: HttpRequest, study: Study, template: str) -> str | None:
+    """Forms carry the token of this browser's cookie, and messages are shown once: neither may reach anybody else."""
+    if len(messages.get_messages(request)):
+        return None
+    get_token(request)
+    viewer = (request.user.pk, request.user.is_superuser, getattr(request.user, "is_staff", False), get_language())
+    return page_cache.key_of(study, *viewer, request.META["CSRF_COOKIE"], template)
 
 
 def _visible(request: HttpRequest, slug: str) -> Study:

@@ -319,7 +319,7 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
     study = voted_study(contenders=contender_count)
     client = client_of()
     cache.clear()
-    with django_assert_num_queries(31):
+    with django_assert_num_queries(34):
         page_of(study, client)
 
 
