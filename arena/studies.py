@@ -145,11 +145,12 @@ def open_study(study: Study, *, actor: User | None) -> Study:
         _check_state(study, Study.State.DRAFT, act="opened")
         asked = _resolve_criteria(study)
         _check_openable(study, asked=asked)
+        study.rater_rules = checked_rater_rules(study.rater_rules)  # a draft may be older than one of the rules
         check_against_study(study)
         study.frozen_digest = design_digest(study)
         study.state = Study.State.OPEN
         study.opened_at = timezone.now()
-        study.save(update_fields=["frozen_digest", "state", "opened_at"])
+        study.save(update_fields=["rater_rules", "frozen_digest", "state", "opened_at"])
         note(study, actor, "study opened", frozen_digest=study.frozen_digest, prompts_asked=asked)
     return study
 

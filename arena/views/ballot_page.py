@@ -7,8 +7,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from arena import first_questions
+from arena import asked, first_questions
 from arena.models import Ballot, Criterion, Vote
+from arena.phase_rules import rules_of
 from arena.raters import RaterProgress
 
 MEDIUM_PROMPT = 75  # characters that fit two lines on a phone
@@ -75,6 +76,7 @@ class BallotPage:
     is_first_step: bool
     hides_prompt: bool
     is_one_at_a_time: bool
+    has_instructions: bool
 
     @property
     def prompt_length(self) -> str:
@@ -111,13 +113,14 @@ def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, s
         is_first_step=is_first_step,
         hides_prompt=hides_prompt,
         is_one_at_a_time=bool(ballot.study.rater_rules.get("one_question_at_a_time", False)),
+        has_instructions=rules_of(ballot.study).has_instructions,
     )
 
 
 def _rows(
     ballot: Ballot, criteria: list[Criterion], chosen: Mapping[str, str], *, is_first_step: bool
 ) -> tuple[QuestionRow, ...]:
-    applies = {criterion.pk for criterion in ballot.study_prompt.criteria.all()}
+    applies = {criterion.pk for criterion in asked.asked_on(ballot)}
     kept = set(ballot.first_answers or {})
     now = [
         criterion.pk

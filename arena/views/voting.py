@@ -1,7 +1,8 @@
 """The vote page: one open ballot, its answers, the ballots after it, and their images."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.db import transaction
@@ -17,11 +18,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from arena import (
+    asked,
     display,
     first_questions,
     image_safety,
     networks,
     panels,
+    privacy_rules,
     raters,
     studies,
     supply,
@@ -33,10 +36,9 @@ from arena.models import Ballot, ImageReport, Rater, Study
 from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
-from arena.views.network_here import network_here
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
-from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
+from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_at, unproven_visit
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
@@ -44,6 +46,7 @@ MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
+LEAVING = ("skip", "report")  # buttons that close a ballot without answers
 
 
 @never_cache
@@ -52,7 +55,7 @@ REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind
 @in_raters_language
 def vote(request: HttpRequest, slug: str) -> HttpResponse:
     """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     if request.method == "POST":
@@ -67,7 +70,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's open ballots as ready pieces of the page, the one in turn first."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return JsonResponse({"problem": NO_SESSION}, status=403)
     if page_before_ballots(rater):
@@ -80,7 +83,7 @@ def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's last ballot once more; `undo` names it, so that a second click does not undo another one."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     try:
@@ -101,14 +104,15 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def done(request: HttpRequest, slug: str) -> HttpResponse:
     """Thanks, and what this rater contributed."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     votes = rater.votes.answers().standing().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
     progress = raters.progress_of(rater)
     is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
     outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
-    code, way_back = panels.way_back(rater, outcome)
+    said = unproven_visit(request, rater)
+    code, way_back = panels.way_back(rater, outcome, captured=said)
     context = {
         "study": rater.study,
         "progress": progress,
@@ -116,9 +120,10 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "is_more_open": is_more_open and outcome == "",
         "prompts": votes.values("study_prompt").distinct().count(),
         "outcome": outcome,
+        "is_at_end": gate(rater) == Phase.BALLOTS,
         "code": code,
         "way_back": way_back,
-        "turk": panels.turk_form(rater, outcome),
+        "turk": panels.turk_form(rater, outcome, captured=said),
         "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
@@ -156,14 +161,16 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
-    is_first_step = "step" in request.POST and "skip" not in request.POST
+    is_first_step = "step" in request.POST and not any(button in request.POST for button in LEAVING)
     try:
         if is_first_step:
             return _keep_first(request, rater)
-        with transaction.atomic():  # an answer too many from a network is taken back whole
+        # An answer too many from a network is taken back whole.
+        is_capped = privacy_rules.most_ballots_per_network(rater.study) is not None
+        with transaction.atomic() if is_capped else nullcontext():
             receipt = _cast(request.POST, rater)
             if not receipt.already:
-                networks.count_answer(rater.study, network=network_here(request))
+                networks.count_answer(rater.study, network=networks.network_here(request))
     except (voting.VotingError, networks.NetworkError) as refusal:
         refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
         return refuse(request, rater, refusal)
@@ -187,7 +194,7 @@ def _keep_first(request: HttpRequest, rater: Rater) -> HttpResponse:
 
 def _answers_in(form: QueryDict) -> dict[str, str]:
     answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
-    for name in ["ballot", "skip_reason", *answers.values()]:
+    for name in ["ballot", "skip_reason", "report_reason", *answers.values()]:
         if len(form.getlist(name)) > 1:
             field = name.removeprefix(FIELD_PREFIX)
             raise voting.VotingError(
@@ -199,23 +206,28 @@ def _answers_in(form: QueryDict) -> dict[str, str]:
 
 
 def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
-    answers, token = _answers_in(form), form.get("ballot", "")
-    skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
-    if "skip" not in form:
-        first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
-    elif not skip_reason:
-        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
-    receipt = voting.cast_votes(
-        rater=rater,
-        ballot_token=token,
-        answers=answers,
-        skip_reason=skip_reason,
-        page_milliseconds=_milliseconds(form.get("page_milliseconds", "")),
-    )
+    answers, ballot = _answers_in(form), voting.ballot_of(rater, form.get("ballot", ""))
+    skip_reason = _reason_in(form)
+    if not skip_reason:
+        first_questions.check_first_step_is_done(ballot)
+    milliseconds = _milliseconds(form.get("page_milliseconds", ""))
+    receipt = voting.answer(ballot, answers=answers, skip_reason=skip_reason, page_milliseconds=milliseconds)
     if kind := REPORTED.get(skip_reason):
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
-        image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
+        image_safety.report_by_rater(ballot=ballot, sides=form.getlist("bad_side"), kind=kind)
     return receipt
+
+
+def _reason_in(form: QueryDict) -> str:
+    """Why the ballot is left without answers: skipped, or an image of it is reported. Empty: it is answered."""
+    if "report" in form:
+        if (reason := str(form.get("report_reason", ""))) not in REPORTED:
+            sentence = _("Choose what is wrong with the image.")
+            raise voting.VotingError(sentence, code="missing_report_reason", field="report_reason")
+        return reason
+    if "skip" in form and not form.get("skip_reason"):
+        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
+    return str(form["skip_reason"]) if "skip" in form else ""
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -274,9 +286,8 @@ def _ballot_page(
 ) -> HttpResponse:
     shown = {
         "study": rater.study,
-        "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
+        "ballot": page_of(ballot, criteria=asked.criteria_of(rater.study), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
-        "skip_reasons": voting.SKIP_REASONS,
         "undoable": undoing.undoable(rater),
         "words": script_words(),
         **(context or {}),
@@ -286,9 +297,8 @@ def _ballot_page(
 
 def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = False) -> dict[str, object]:
     """Progress, the open ballots as HTML, and where to go when there is none to show."""
-    ballots = voting.open_ballots(rater=rater)
-    if ballots and is_shown:  # the page shows the next ballot while the answer to the one before is on its way
-        voting.mark_shown(ballots[0])
+    # The page shows the next ballot while the answer to the one before is on its way.
+    ballots = voting.open_ballots(rater=rater, is_shown=is_shown, study=rater.study if is_shown else None)
     known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
     undoable = undoing.undoable(rater)
     return {
@@ -315,27 +325,40 @@ def _nothing_yet(rater: Rater) -> dict[str, object]:
 
 
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
-    page = page_of(ballot, criteria=list(rater.study.criteria.all()))
-    context = {"study": rater.study, "ballot": page, "skip_reasons": voting.SKIP_REASONS}
+    page = page_of(ballot, criteria=asked.criteria_of(rater.study))
+    context = {"study": rater.study, "ballot": page}
     return render_to_string("arena/_ballot.html", context, request=request)
 
 
 def _is_more_coming(rater: Rater) -> bool:
     """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
-    if gate(rater) not in (Phase.QUALIFICATION, Phase.BALLOTS):
+    stands = gate(rater)
+    if stands == Phase.QUALIFICATION:  # an attempt has begun and none of its pairs can be shown: its images are to come
+        return True
+    if stands != Phase.BALLOTS:
         return False
     quota = voting.quota_of(rater.study)
     if quota is not None and raters.progress_of(rater).answered >= quota:
         return False
     readiness = studies.readiness(rater.study)
     run = rater.study.run
-    is_drawing = readiness.made < readiness.wanted and (run is None or run.jobs.unfinished().exists())
-    return is_drawing or _is_copying(rater.study)
+    is_drawing = _is_arriving(rater.study) if run is None else run.jobs.unfinished().exists()
+    return (readiness.made < readiness.wanted and is_drawing) or _is_copying(rater.study)
+
+
+def _is_arriving(study: Study) -> bool:
+    """Whether images made elsewhere are still to be expected. One that never comes keeps nobody from the end."""
+    since = timezone.now() - COPIED_WITHIN
+    return _is_new(study, since) or supply.images_of(study).filter(created_at__gte=since).exists()
 
 
 def _is_copying(study: Study) -> bool:
     """Whether raters' copies are still to be expected. One original that cannot be read keeps nobody waiting."""
     since = timezone.now() - COPIED_WITHIN
     missing = display.without_copies(supply.images_of(study), study=study)
-    is_new = study.opened_at is not None and study.opened_at >= since  # it may show images made long before it
-    return (missing if is_new else missing.filter(created_at__gte=since)).exists()
+    # A new study may show images made long before it.
+    return (missing if _is_new(study, since) else missing.filter(created_at__gte=since)).exists()
+
+
+def _is_new(study: Study, since: datetime) -> bool:
+    return study.opened_at is not None and study.opened_at >= since

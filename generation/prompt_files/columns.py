@@ -1,7 +1,8 @@
 """Which column means what, and the limits of each: records as the file spells them to prompt rows.
 
-Names are compared without case, blanks and punctuation (`Prompt_EN`, "prompt en" and `promptEn` are one). Where a file
-has several names of one meaning, the first in the table wins; every column that is not understood becomes metadata.
+A caller may say which column carries a meaning, or that none does (an empty name); the rest goes by names, which are
+compared without case, blanks and punctuation (`Prompt_EN`, "prompt en" and `promptEn` are one). Where a file has
+several names of one meaning, the first in the table wins; every column that is not understood becomes metadata.
 
     text         prompt, prompts, prompt_text, text_prompt, prompt_en, en_prompt, prompt_english, caption(s), text
     category     category, categories, tag
@@ -11,15 +12,16 @@ has several names of one meaning, the first in the table wins; every column that
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from generation.prompt_files.rows import (
     LONGEST_METADATA,
     LONGEST_NAME,
     LONGEST_PROMPT,
     LONGEST_TARGET_TEXT,
+    MOST_PROBLEMS,
     MOST_PROMPTS,
     PromptFileError,
     PromptRow,
@@ -48,16 +50,31 @@ def _plain(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-def is_prompt_column(name: str) -> bool:
-    return _plain(name) in COLUMNS["text"]
+Chosen = Mapping[str, str]
+"""Meaning -> the column that carries it, as a person said; an empty name for none."""
+BY_NAME: Final[Chosen] = {}
 
 
-def has_prompt(names: Iterable[str]) -> bool:
-    return any(is_prompt_column(name) for name in names)
+class Understood(NamedTuple):
+    """One record: the row, which of its columns carries which meaning, and all of its columns."""
+
+    row: PromptRow
+    names: dict[str, str]
+    columns: tuple[str, ...]
 
 
-def is_surely_a_header(cells: list[str]) -> bool:
+def is_prompt_column(name: str, chosen: Chosen = BY_NAME) -> bool:
+    return name == chosen["text"] if chosen.get("text") else _plain(name) in COLUMNS["text"]
+
+
+def has_prompt(names: Iterable[str], chosen: Chosen = BY_NAME) -> bool:
+    return any(is_prompt_column(name, chosen) for name in names)
+
+
+def is_surely_a_header(cells: list[str], chosen: Chosen = BY_NAME) -> bool:
     """A first line that can only be a header, whatever the file is called."""
+    if chosen.get("text"):
+        return chosen["text"] in [cell.strip() for cell in cells]
     names = [_plain(cell) for cell in cells]
     if len(names) == 1:
         return names[0] in COLUMNS["text"]
@@ -65,8 +82,8 @@ def is_surely_a_header(cells: list[str]) -> bool:
     return len(meanings) > 1 or any(name in COLUMNS["text"] and name not in _EVERYDAY_WORDS for name in names)
 
 
-def rows_of(records: Iterable[Record]) -> Iterator[tuple[PromptRow, bool]]:
-    """Each record as a row, and whether it had a column for the text to render."""
+def rows_of(records: Iterable[Record], chosen: Chosen, *, problems: list[PromptFileError]) -> Iterator[Understood]:
+    """Each record that can be read. What is wrong with the others goes to `problems`; after many it ends early."""
     for index, record in enumerate(records):
         if index == MOST_PROMPTS:
             raise PromptFileError(
@@ -75,15 +92,21 @@ def rows_of(records: Iterable[Record]) -> Iterator[tuple[PromptRow, bool]]:
                 remedy="split it into several prompt sets",
             )
         try:
-            yield _row(record)
+            understood = _row(record, chosen)
         except PromptFileError as error:
             error.line, error.file_name = record.line, record.file_name
-            raise
+            problems.append(error)
+            if len(problems) == MOST_PROBLEMS:
+                return
+        else:
+            yield understood
 
 
-def _row(record: Record) -> tuple[PromptRow, bool]:
+def _row(record: Record, chosen: Chosen) -> Understood:
+    if record.problem is not None:
+        raise record.problem
     values = {"prompt": record.values} if isinstance(record.values, str) else record.values
-    names = _understood(values)
+    names = _understood(values, chosen)
     if "text" not in names:
         raise _no_prompt(values)
     # What is understood by name but not by type is kept as metadata, rather than refused or bent.
@@ -100,22 +123,26 @@ def _row(record: Record) -> tuple[PromptRow, bool]:
         metadata=_metadata({name: value for name, value in values.items() if name not in used}, cells=record.has_cells),
         line=record.line,
     )
-    return row, "target_text" in names
+    return Understood(row, names, () if isinstance(record.values, str) else tuple(values))
 
 
-def _understood(values: dict[str, Any]) -> dict[str, str]:
+def _understood(values: dict[str, Any], chosen: Chosen) -> dict[str, str]:
     """Meaning -> the column of this record that carries it."""
     found: dict[str, tuple[int, str]] = {}
     for name in values:
         meaning, rank = _MEANINGS.get(_plain(name), ("", 0))
-        if meaning and (meaning not in found or rank < found[meaning][0]):
+        is_free = meaning not in chosen and name not in chosen.values()
+        if meaning and is_free and (meaning not in found or rank < found[meaning][0]):
             found[meaning] = rank, name
-    return {meaning: name for meaning, (_, name) in found.items()}
+    said = {meaning: name for meaning, name in chosen.items() if name in values}
+    return said | {meaning: name for meaning, (_, name) in found.items()}
 
 
 def _no_prompt(values: dict[str, Any]) -> PromptFileError:
     names = ", ".join(shown(name) for name in list(values)[:10]) or "nothing"
-    return PromptFileError(f"there is no prompt here, only {names}", remedy='give every row a "prompt"')
+    return PromptFileError(
+        f"there is no prompt here, only {names}", remedy='give every row a "prompt"', columns=tuple(values)
+    )
 
 
 def _prompt(value: Any, *, column: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from generation.prompt_files.columns import has_prompt, is_prompt_column
+from generation.prompt_files.columns import BY_NAME, Chosen, has_prompt, is_prompt_column
 from generation.prompt_files.rows import PromptFileError, Record, shown
 from generation.prompt_files.strict_json import Cursor, duplicate_key, parse_strictly
 from generation.prompt_files.tables import plain_lines
@@ -17,10 +17,14 @@ def jsonl_records(text: str) -> Iterator[Record]:
     """One object or string a line; blank lines are skipped."""
     for number, line in plain_lines(text):
         if line.strip():
-            yield _record(parse_strictly(line, first_line=number), line=number)
+            try:
+                record = _record(parse_strictly(line, first_line=number), line=number)
+            except PromptFileError as problem:
+                record = Record(number, {}, problem=problem)
+            yield record
 
 
-def json_records(text: str) -> Iterator[Record]:
+def json_records(text: str, chosen: Chosen = BY_NAME) -> Iterator[Record]:
     """A list of strings or objects, an object over such lists (keys are categories) or over objects, or one object."""
     cursor = Cursor(text)
     if cursor.looks_at("["):
@@ -30,7 +34,7 @@ def json_records(text: str) -> Iterator[Record]:
     else:
         members = dict(_members(cursor))
         cursor.expect_end()
-        yield from _records_of_object(members)
+        yield from _records_of_object(members, chosen)
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,17 @@ def _members(cursor: Cursor) -> Iterator[tuple[str, _Member]]:
         cursor.expect(",", before="}")
 
 
-def _records_of_object(members: dict[str, _Member]) -> Iterator[Record]:
+def _records_of_object(members: dict[str, _Member], chosen: Chosen) -> Iterator[Record]:
     first_line = min((member.line for member in members.values()), default=1)
     lists = {key: member for key, member in members.items() if isinstance(member.value, list)}
-    if any(is_prompt_column(key) and isinstance(member.value, str) for key, member in members.items()):
+    if any(is_prompt_column(key, chosen) and isinstance(member.value, str) for key, member in members.items()):
         yield Record(first_line, {key: member.value for key, member in members.items()})
     elif lists:
         _refuse_columns(lists)
         for key, member in lists.items():
             for line, item in member.items:
                 yield _record(item, line=line, category="" if key.casefold() in WRAPPERS else key)
-    elif members and all(isinstance(member.value, dict) and has_prompt(member.value) for member in members.values()):
+    elif members and all(_is_prompt(member.value, chosen) for member in members.values()):
         for key, member in members.items():
             yield Record(member.line, {"key": key, **member.value})
     else:
@@ -93,6 +97,10 @@ def _records_of_object(members: dict[str, _Member]) -> Iterator[Record]:
             line=first_line,
             remedy="write a list of strings, or of objects with a prompt",
         )
+
+
+def _is_prompt(value: Any, chosen: Chosen) -> bool:
+    return isinstance(value, dict) and has_prompt(value, chosen)
 
 
 def _refuse_columns(lists: dict[str, _Member]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
-from generation.prompt_files.columns import has_prompt, is_surely_a_header
+from generation.prompt_files.columns import BY_NAME, Chosen, has_prompt, is_surely_a_header
 from generation.prompt_files.json_files import json_records, jsonl_records
 from generation.prompt_files.rows import PromptFileError, PromptFormat, Record, shown
 from generation.prompt_files.strict_json import parse_strictly
@@ -26,7 +26,7 @@ class Layout:
     dialect: Dialect | None = None
 
 
-def layout_of(text: str, *, file_name: str) -> Layout:
+def layout_of(text: str, *, file_name: str, chosen: Chosen = BY_NAME) -> Layout:
     """Recognise the file. Raises PromptFileError for a table without a prompt column and for a .json that is none."""
     ending = PurePath(file_name).suffix.casefold()
     if _LOOKS_LIKE_JSON.match(text) or (ending in _JSON_NAMES and text.lstrip().startswith(("[", "{"))):
@@ -34,7 +34,7 @@ def layout_of(text: str, *, file_name: str) -> Layout:
     first = next((line for _, line in plain_lines(text) if line.strip()), "")
     if ending in (".jsonl", ".ndjson") and first.lstrip().startswith('"'):
         return Layout(PromptFormat.JSONL)
-    if dialect := _table_dialect(text, first, is_named_table=ending in _TABLE_NAMES):
+    if dialect := _table_dialect(text, first, is_named_table=ending in _TABLE_NAMES, chosen=chosen):
         if dialect.delimiter is None:
             return Layout(_TABLE_NAMES.get(ending, PromptFormat.PLAIN_TEXT), dialect)
         return Layout(PromptFormat.TSV if dialect.delimiter == "\t" else PromptFormat.CSV, dialect)
@@ -47,12 +47,12 @@ def layout_of(text: str, *, file_name: str) -> Layout:
     return Layout(PromptFormat.PLAIN_TEXT)
 
 
-def records_of(text: str, layout: Layout) -> Iterator[Record]:
+def records_of(text: str, layout: Layout, chosen: Chosen = BY_NAME) -> Iterator[Record]:
     """The prompts of the file as it spells them."""
     if layout.dialect is not None:
         return table_records(text, layout.dialect)
     if layout.format is PromptFormat.JSON:
-        return json_records(text)
+        return json_records(text, chosen)
     if layout.format is PromptFormat.JSONL:
         return jsonl_records(text)
     return (Record(number, line) for number, line in plain_lines(text) if line.strip())
@@ -72,16 +72,17 @@ def _json_format(text: str, ending: str) -> PromptFormat:
     return PromptFormat.JSONL if second else PromptFormat.JSON
 
 
-def _table_dialect(text: str, first: str, *, is_named_table: bool) -> Dialect | None:
+def _table_dialect(text: str, first: str, *, is_named_table: bool, chosen: Chosen) -> Dialect | None:
     """The first separator that shows a prompt column in the header; None when this is no table."""
     headers = [(delimiter, _header_cells(text, first, delimiter)) for delimiter in "\t,;" if delimiter in first]
     for delimiter, cells in headers:
-        if has_prompt(cells) if is_named_table else is_surely_a_header(cells):
-            if not has_prompt(cells):
+        names = [cell.strip() for cell in cells]
+        if has_prompt(names, chosen) if is_named_table else is_surely_a_header(cells, chosen):
+            if not has_prompt(names, chosen):
                 raise _no_prompt_column(text, cells)
             return Dialect(delimiter, has_quotes=delimiter != "\t" or tabs_have_quotes(text))
     single = _header_cells(text, first, "\t") if not headers else []
-    if single and is_surely_a_header(single):
+    if single and is_surely_a_header(single, chosen):
         # Commas in the prompts of a one-column file separate nothing unless somebody went to the trouble of quoting.
         is_quoted = any(line.lstrip().startswith('"') for _, line in plain_lines(text))
         return Dialect(",", has_quotes=True) if is_quoted else Dialect(None, has_quotes=False)
@@ -106,4 +107,5 @@ def _no_prompt_column(text: str, cells: list[str]) -> PromptFileError:
         f"there is no prompt column, only {names}",
         line=number,
         remedy='name the column with the prompts "prompt", or save one prompt a line as .txt',
+        columns=tuple(cell.strip() or f"column {place}" for place, cell in enumerate(cells, start=1)),
     )

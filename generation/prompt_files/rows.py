@@ -1,10 +1,12 @@
 """What a prompt file turns into, how much of it is allowed, and how it is refused."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+MOST_PROBLEMS: Final = 50  # so many bad rows are listed before the rest of a file is left unread
 MOST_BYTES: Final = 32 * 1024 * 1024
 MOST_PROMPTS: Final = 100_000
 LONGEST_PROMPT: Final = 10_000
@@ -14,14 +16,27 @@ LONGEST_METADATA: Final = 100_000  # characters of one prompt's metadata as JSON
 
 
 class PromptFileError(ValueError):
-    """A prompt file that cannot be imported: where, why, and what to do, in one sentence."""
+    """A prompt file that cannot be imported: where, why, and what to do, in one sentence.
 
-    def __init__(self, reason: str, *, remedy: str, line: int | None = None, file_name: str = "") -> None:
+    columns: the names to choose from, where no column is known to hold the prompt
+    others:  what else is wrong, further down the file
+    """
+
+    def __init__(
+        self, reason: str, *, remedy: str, line: int | None = None, file_name: str = "", columns: Sequence[str] = ()
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
         self.line = line
         self.file_name = file_name
+        self.columns = tuple(columns)
+        self.others: tuple[PromptFileError, ...] = ()
+
+    @property
+    def all(self) -> tuple["PromptFileError", ...]:
+        """This one and the others, in the order of their lines."""
+        return (self, *self.others)
 
     def __str__(self) -> str:
         place = ", ".join(filter(None, [self.file_name, f"line {self.line}" if self.line else ""]))
@@ -51,6 +66,7 @@ class Record:
     values: dict[str, Any] | str
     has_cells: bool = False  # from a table, where every value is a text and JSON hides in some
     file_name: str = ""  # of its own, in a folder of files
+    problem: PromptFileError | None = None  # why this row cannot be read; the rows after it still can
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,15 @@ class PromptFile:
     rows: tuple[PromptRow, ...]
     remarks: tuple[str, ...] = ()
     target_texts_derived: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
+    """Every column in the order of the file, with its meaning; empty where it is kept as metadata."""
+
+    def without_duplicates(self) -> "PromptFile":
+        """The same with only the first row of each text."""
+        first: dict[str, PromptRow] = {}
+        for row in self.rows:
+            first.setdefault(row.text, row)
+        return replace(self, rows=tuple(first.values()))
 
     @property
     def categories(self) -> dict[str, int]:

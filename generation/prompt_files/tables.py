@@ -129,11 +129,12 @@ def table_records(text: str, dialect: Dialect) -> Iterator[Record]:
     names = _column_names(header)
     for row in rows:
         if len(row.cells) != len(names):
-            raise PromptFileError(
+            problem = PromptFileError(
                 f"the header in line {header.number} has {_cells(len(names))}, this row {_cells(len(row.cells))}",
-                line=row.number,
                 remedy=_ragged_remedy(dialect),
             )
+            yield Record(row.number, {}, problem=problem)
+            continue
         cells = (cell.strip() for cell in row.cells)
         yield Record(row.number, dict(zip(names, cells, strict=True)), has_cells=True)
 

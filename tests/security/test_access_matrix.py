@@ -37,6 +37,7 @@ RESEARCHERS = TO_LOGIN | dict.fromkeys(SIGNED_IN, 200)
 THE_STUDYS = RESEARCHERS | {"other researcher": 404, "staff": 404}
 TO_POST = TO_LOGIN | dict.fromkeys(SIGNED_IN, 405)
 STAFF = TO_LOGIN | dict.fromkeys(SIGNED_IN, 403) | {"staff": 200, "superuser": 200}
+ADMINISTRATORS = STAFF | {"staff": 403}
 STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
@@ -46,6 +47,16 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
     "arena:set_language": everybody(302),
+    "arena:password_change": RESEARCHERS,
+    "arena:forgotten": EVERYBODY,
+    "arena:password_reset_confirm": EVERYBODY,
+    "arena:people": ADMINISTRATORS,
+    "arena:password_link": TO_POST,
+    "arena:switch_account": TO_POST,
+    "arena:site_log": ADMINISTRATORS,
+    "arena:members": THE_STUDYS,
+    "arena:remove_member": TO_POST,
+    "arena:study_log": THE_STUDYS,
     "arena:join": EVERYBODY,
     "arena:join_from_panel": everybody(404),  # the study has no panel
     "arena:join_from_turk": everybody(404),
@@ -74,18 +85,26 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:count_simulated": TO_POST,
     "arena:study_images": THE_STUDYS,
     "arena:study_image": THE_STUDYS,
+    "arena:study_image_about": THE_STUDYS,
     "arena:study_grid": THE_STUDYS,
     "arena:chart": THE_STUDYS,
+    "arena:ballots": THE_STUDYS,
+    "arena:paper": THE_STUDYS,
+    "arena:progress": THE_STUDYS,
     "arena:runs": RESEARCHERS,
     "arena:run": THE_STUDYS,
     "arena:steer_run": TO_POST,
     "arena:run_grid": THE_STUDYS,
     "arena:run_image": THE_STUDYS,
+    "arena:run_image_about": THE_STUDYS,
     "arena:raters": THE_STUDYS,
     "arena:raters_csv": THE_STUDYS,
     "arena:exclude_raters": TO_POST,
     "arena:readmit_rater": TO_POST,
     "arena:dismiss_flag": TO_POST,
+    "arena:contenders": THE_STUDYS,
+    "arena:withdraw_contender": TO_POST,
+    "arena:bring_back_contender": TO_POST,
     "arena:gold": THE_STUDYS,
     "arena:propose_gold": TO_POST,
     "arena:decide_gold": TO_POST,
@@ -147,6 +166,7 @@ def address(name: str, scene: Scene) -> str:
         "suffix": "svg" if "chart" in name else "webp",
         "name": "forest-prompt-following",
         "rest": "somewhere",
+        "uidb64": "MQ",
         "prompt_set_id": 1,
         "contender_id": scene.image.recipe_id,
         "checkpoint_id": 1,
@@ -214,6 +234,8 @@ def test_outsiders_change_nothing_by_any_post() -> None:
         "arena:new_import",
         "arena:undo",
         "arena:set_language",
+        "arena:password_change",  # one's own, and asks for the old one
+        "arena:password_reset_confirm",  # the link itself is the right
     )
     before = dump(without=("django_session",))
     for name in MATRIX:

@@ -42,6 +42,7 @@ def test_partiprompts_is_read_without_quoting() -> None:
         ),
         remarks=("Quotation marks around or inside a cell are kept as part of the text.",),
         target_texts_derived=True,
+        columns={"Prompt": "text", "Category": "category", "Challenge": "challenge", "Note": ""},
     )
 
 
@@ -148,4 +149,5 @@ def test_a_folder_holds_one_prompt_a_file(tmp_path: Path) -> None:
         ),
         remarks=("Prompts of several lines, each kept as one prompt: 1.",),
         target_texts_derived=True,
+        columns={"prompt": "text", "file": ""},
     )
