@@ -11,7 +11,7 @@ from pydantic import Field
 from arena import consent, display, front_ends, voting
 from arena.admission import gate
 from arena.api.access import person
-from arena.api.problems import REFUSALS, Problem, ProblemError
+from arena.api.problems import REFUSALS, Problem, ProblemError, file_of
 from arena.api.studies import CriterionOut
 from arena.invitations import studies_recruited_by
 from arena.models import Ballot, Rater, Study
@@ -115,7 +115,9 @@ def cast_votes(request: HttpRequest, slug: str, rater_id: str, token: str, paylo
 
 
 @router.get(
-    "/{slug:slug}/raters/{str:rater_id}/ballots/{str:token}/{str:side}", response={200: None, REFUSALS: Problem}
+    "/{slug:slug}/raters/{str:rater_id}/ballots/{str:token}/{str:side}",
+    response={REFUSALS: Problem},
+    openapi_extra=file_of("image/webp"),
 )
 def get_ballot_image(request: HttpRequest, slug: str, rater_id: str, token: str, side: str) -> HttpResponse:
     """The rater's copy of the left or right image of an open ballot: pixels alone, all of one size and format."""

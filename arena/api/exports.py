@@ -9,7 +9,7 @@ from django.http import FileResponse, HttpRequest
 from ninja import Query, Router, Schema
 
 from arena.api.access import person
-from arena.api.problems import REFUSALS, Problem
+from arena.api.problems import REFUSALS, Problem, file_of
 from arena.api.studies import visible_study
 from arena.bundles.writing import export_study
 from arena.vote_exports import export_votes
@@ -21,6 +21,7 @@ _TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "zip": "application/zip",
 }
+_VOTE_TYPES = [_TYPES[name].partition(";")[0] for name in ("csv", "jsonl", "parquet")]
 
 
 class VotesQuery(Schema):
@@ -38,7 +39,7 @@ class BundleQuery(Schema):
     public: bool = False
 
 
-@router.get("/{slug:slug}/votes", response={200: None, REFUSALS: Problem})
+@router.get("/{slug:slug}/votes", response={REFUSALS: Problem}, openapi_extra=file_of(*_VOTE_TYPES))
 def download_votes(request: HttpRequest, slug: str, asked: Query[VotesQuery]) -> FileResponse:
     """The votes that fits count now, and the skips besides. It is noted down who took them."""
     study, user = visible_study(request, slug), person(request)
@@ -48,7 +49,7 @@ def download_votes(request: HttpRequest, slug: str, asked: Query[VotesQuery]) ->
     )
 
 
-@router.get("/{slug:slug}/bundle", response={200: None, REFUSALS: Problem})
+@router.get("/{slug:slug}/bundle", response={REFUSALS: Problem}, openapi_extra=file_of(_TYPES["zip"]))
 def download_bundle(request: HttpRequest, slug: str, asked: Query[BundleQuery]) -> FileResponse:
     """Everything that the study's numbers rest on, as `manage.py import_study` takes it in. It is noted down."""
     study, user = visible_study(request, slug), person(request)

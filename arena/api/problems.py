@@ -23,6 +23,12 @@ REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422, 429})
 CONTENT_TYPE = "application/problem+json"
 
 
+def file_of(*media_types: str) -> dict[str, Any]:
+    """For `openapi_extra`: a successful answer is a file of one of these types."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    return {"responses": {200: {"description": "The file", "content": content}}}
+
+
 class FieldProblem(Schema):
     """One field that cannot be taken as it is."""
 

@@ -8,7 +8,7 @@ from ninja import NinjaAPI, Router
 
 from arena.api import ballots, contenders, exports, making, prompt_sets, studies
 from arena.api.access import PerToken, Token
-from arena.api.problems import answer_with_problems, only_problems
+from arena.api.problems import CONTENT_TYPE, answer_with_problems, only_problems
 
 api = NinjaAPI(
     title="Winrate",
@@ -39,8 +39,14 @@ def openapi(request: HttpRequest) -> dict[str, Any]:
 
 
 def description() -> dict[str, Any]:
-    """Every operation, as OpenAPI says it."""
-    return dict(api.get_openapi_schema(path_prefix="/api/v1/"))
+    """Every operation, as OpenAPI says it; refusals under the media type that they really have."""
+    found = dict(api.get_openapi_schema(path_prefix="/api/v1/"))
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400 and "content" in response:
+                    response["content"] = {CONTENT_TYPE: next(iter(response["content"].values()))}
+    return found
 
 
 elsewhere = Router()

@@ -51,7 +51,7 @@ class CriterionOut(Schema):
     shows_prompt: bool
 
 
-class ContenderOut(Schema):
+class StudyContender(Schema):
     """A contender of a study."""
 
     label: str
@@ -86,7 +86,7 @@ class StudyOut(StudyLine):
     design: dict[str, Any]
     rater_rules: dict[str, Any]
     criteria: list[CriterionOut]
-    contenders: list[ContenderOut]
+    contenders: list[StudyContender]
     prompt_count: int
     vote_count: int
 
@@ -107,7 +107,7 @@ class StudyOut(StudyLine):
         return study.votes.count()
 
 
-class ContenderIn(Schema):
+class StudyContenderIn(Schema):
     """A recipe, or a service of yours whose images you upload, under the name that researchers will see."""
 
     label: str = Field(min_length=1, max_length=200)
@@ -136,7 +136,7 @@ class StudyIn(Schema):
     description: str = Field("", max_length=10_000)
     prompt_set: int = Field(ge=1, lt=2**63)
     positions: list[int] | None = Field(None, max_length=100_000, description="Which prompts; all if left out.")
-    contenders: list[ContenderIn] = Field(min_length=2, max_length=200)
+    contenders: list[StudyContenderIn] = Field(min_length=2, max_length=200)
     preset: str = Field("", max_length=50)
     criteria: list[CriterionIn] = Field([], max_length=20)
     design: dict[str, Any] = {}

@@ -52,7 +52,7 @@ def test_another_database_fits_to_the_very_same_numbers(tmp_path: Path) -> None:
     path = tmp_path / "busy.zip"
     export_study(study, path, with_images=True)
     call_command("flush", interactive=False, verbosity=0)
-    make_study(slug="here before", contenders=2, prompts=2)  # so that no id is what it was
+    make_study(slug="here-before", contenders=2, prompts=2)  # so that no id is what it was
 
     done = import_study(path, owner=make_user("eve"))
 
