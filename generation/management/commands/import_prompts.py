@@ -34,7 +34,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="MEANING=COLUMN",
-            help="Which column carries a meaning, such as text=caption; category= for none. Can be given several times.",
+            help="Which column carries a meaning, such as text=caption; category= for none. Several may be given.",
         )
         parser.add_argument("--drop-duplicates", action="store_true", help="Keep only the first of equal prompts.")
         parser.add_argument("--preview", action="store_true", help="Say what is understood; store nothing.")
