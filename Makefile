@@ -4,24 +4,34 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?=
 
-.PHONY: help up test faults lint venv install install-dev
+.PHONY: help up test faults attacks lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
-	@echo "make test       run all tests, on SQLite and on PostgreSQL"
+	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
+	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
 	@echo "make lint       check style and types"
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
 up: install
 	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(UP)
 
+# One process for each core, four at most: each may hold torch, a browser and servers. For a few tests one is as quick.
+PROCESSES ?= $(if $(TEST),0,logical)
+SPREAD = -n $(PROCESSES) --maxprocesses 4
+
+# Tests start dozens of programs of ours, each of which would be compiled anew where bytecode is not kept.
+test: export PYTHONDONTWRITEBYTECODE =
 test: install-dev
-	$(PY) -m pytest --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
-	$(PY) -m pytest --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
+	$(PY) -m pytest $(SPREAD) --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
+	$(PY) -m pytest $(SPREAD) --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
 
 faults: install-dev
 	FAULTS=full $(PY) -m pytest tests/faults
+
+attacks: install-dev
+	ATTACKS=1000 $(PY) -m pytest -s tests/security
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-LEFT_OUT = ("deselected", "skipped", "xfailed", "xpassed")
+LEFT_OUT = ("deselected", "skipped", "unreported", "xfailed", "xpassed")
 MAY_BE_LEFT_OUT = "tests/gpu/"
 
 

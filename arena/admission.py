@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 
 from arena.models import Admission, Rater, RaterIdentity
 from arena.phase_rules import Question, rules_of
-from arena.qualification import QualificationStanding, standing_of
+from arena.qualification import QualificationStanding, lacking_pairs, standing_of
 from arena.refusals import Refusal
 
 
@@ -68,6 +68,8 @@ def begin_attempt(rater: Rater) -> None:
     with transaction.atomic():
         Rater.objects.select_for_update().get(pk=rater.pk)
         standing = standing_of(rater)
+        if lacking_pairs(rater.study):
+            raise AdmissionError(gettext("The pairs for this are not ready yet: come back later."), code="not_ready")
         admission, _ = Admission.objects.get_or_create(rater=rater)
         if standing is not None and _qualification_gate(standing, admission) == Phase.BRIEFING:
             admission.attempts_begun = len(standing.right_by_attempt) + 1

@@ -1,7 +1,7 @@
 """Which votes a fit sees, and how they are read: counted by the database, and as columns in the order of their ids."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from arena import vote_snapshot
 from arena.models import Ballot, Criterion, Exclusion, RuleTie, Study, Vote
 from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Tallies, Votes, tally
-from arena.vote_snapshot import ANONYMOUS, PEOPLE, SIMULATED, STRATA, Rows, StudyVotes
+from arena.vote_snapshot import ANONYMOUS, PEOPLE, ROW, SIMULATED, STRATA, Rows, StudyVotes
 from generation.provenance import digest_of
 
 __all__ = ["ANONYMOUS", "PEOPLE", "SIMULATED", "CountedVotes", "ReadingError", "counted_votes", "read_votes"]
@@ -34,7 +34,8 @@ class ReadingError(Exception):
 class CountedVotes:
     """What one fit sees of one criterion: vote rows in the order of their ids, their tallies, and the ties by rule.
 
-    said: the tallies of the votes as the database counted them, without ties by rule
+    said:     the tallies of the votes as the database counted them, without ties by rule
+    excluded: rows that would count if nobody had excluded them
     """
 
     selection: Selection
@@ -42,6 +43,7 @@ class CountedVotes:
     rule_ties: NDArray[np.void]
     skips: int
     said: Tallies
+    excluded: Rows = field(default_factory=lambda: np.empty(0, dtype=ROW))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,6 +64,11 @@ class CountedVotes:
     def contenders(self) -> list[int]:
         """Contender ids in the order in which `ranking` numbers them."""
         return list(self.selection["contenders"])
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """What these votes do not say: sides, raters, prompts. Something made up stands in its place."""
+        return frozenset(self.selection.get("unknown", ()))
 
     @cached_property
     def digest(self) -> str:
@@ -138,6 +145,8 @@ def selections_of(study: Study) -> dict[int, Selection]:
     contenders = list(study.contenders.values_list("pk", "is_baseline"))
     ties = RuleTie.objects.filter(study=study) if study.design.get("counts_rule_ties", True) else RuleTie.objects.none()
     by_criterion = ties.order_by().values_list("study_prompt__criteria")
+    # Only where it holds: an entry more would make every fit there is one of another selection.
+    unknown = {"unknown": sorted(study.design["unknown"])} if study.design.get("unknown") else {}
     counts = {
         criterion: _ties_seen(*seen)
         for criterion, *seen in by_criterion.annotate(Count("pk"), Sum("weight"), Max("pk"))
@@ -149,6 +158,7 @@ def selections_of(study: Study) -> dict[int, Selection]:
         "superseded": study.ballots.filter(state=Ballot.State.SUPERSEDED).count(),
         "contenders": [pk for pk, _ in contenders],
         "baseline": next((pk for pk, is_baseline in contenders if is_baseline), None),
+        **unknown,
     }
     none = _ties_seen(0, 0.0, 0)
     return {pk: {**shared, **counts.get(pk, none)} for pk in study.criteria.values_list("pk", flat=True)}
@@ -169,9 +179,10 @@ def read_votes(criterion: Criterion, votes: StudyVotes | None = None) -> Counted
             votes = vote_snapshot.study_votes(study) if attempt < 2 else vote_snapshot.rebuild(study)
         selection = selections_of(study)[criterion.pk]
         contenders = selection["contenders"]
-        rows = _counted_rows(criterion, votes, selection)
+        rows, excluded = _counted_rows(criterion, votes, selection)
         said = counted_tallies(criterion, study=study, contenders=contenders, newest=votes.newest)
-        found = CountedVotes(selection, rows, _rule_ties(criterion, selection), _skips(criterion, selection), said)
+        ties, skips = _rule_ties(criterion, selection), _skips(criterion, selection)
+        found = CountedVotes(selection, rows, ties, skips, said, excluded)
         is_steady = selection == selections_of(Study.objects.get(pk=study.pk))[criterion.pk]
         if is_steady and np.array_equal(said.counts, row_tallies(rows, contenders).counts):
             return found
@@ -197,17 +208,22 @@ def numbered(ids: NDArray[np.int64], order: list[int]) -> NDArray[np.intp]:
     return places
 
 
-def _counted_rows(criterion: Criterion, votes: StudyVotes, selection: Selection) -> Rows:
-    """The rows that count under this selection: what never changes is in them, what was taken back is asked for."""
+def _counted_rows(criterion: Criterion, votes: StudyVotes, selection: Selection) -> tuple[Rows, Rows]:
+    """The rows that count under this selection, and those that only an exclusion keeps from it.
+
+    What never changes is in the rows, what was taken back is asked for.
+    """
     rows: Rows = votes.rows[votes.rows["criterion"] == criterion.pk]
     rows = rows[np.isin(rows["stratum"], [STRATA.index(name) for name in selection["strata"]])]
-    taken: list[int] = []
     own = Vote.objects.filter(study=criterion.study_id, criterion=criterion)
     if selection["superseded"]:
-        taken += own.filter(ballot__state=Ballot.State.SUPERSEDED).values_list("pk", flat=True)
-    if selection["exclusions"] != _NO_EXCLUSIONS:
-        taken += own.filter(pk__in=Exclusion.objects.excluded_vote_ids()).values_list("pk", flat=True)
-    return rows[~np.isin(rows["pk"], taken)] if taken else rows
+        undone = list(own.filter(ballot__state=Ballot.State.SUPERSEDED).values_list("pk", flat=True))
+        rows = rows[~np.isin(rows["pk"], undone)]
+    if selection["exclusions"] == _NO_EXCLUSIONS:
+        return rows, rows[:0]
+    taken = list(own.filter(pk__in=Exclusion.objects.excluded_vote_ids()).values_list("pk", flat=True))
+    is_excluded = np.isin(rows["pk"], taken)
+    return rows[~is_excluded], rows[is_excluded]
 
 
 def _rule_ties(criterion: Criterion, selection: Selection) -> NDArray[np.void]:

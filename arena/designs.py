@@ -19,18 +19,21 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
 # ballots_wanted is what the study hopes for in all, target_votes what it wants of each pair on each prompt and
 # criterion before it stops asking; sampling says how its prompts were drawn from a larger set.
 SWITCHES = ("counts_rule_ties", "counts_anonymous")
+# unknown: what votes from elsewhere do not say, so that no fit may take what stands in its place for true.
 # pairs says which pairs are compared at all (arena/pair_designs.py); protocol which published one it began from;
 # planning what the plan assumes and hypotheses what its owner expects (arena/planning_assumptions.py); analysis is
 # written when the study opens (arena/analysis_plans.py).
 KNOWN_DESIGN = {
-    *(*DEFAULT_DESIGN, *SWITCHES, "pairs", "ballots_wanted", "target_votes", "sampling"),
+    *(*DEFAULT_DESIGN, *SWITCHES, "pairs", "ballots_wanted", "target_votes", "sampling", "unknown"),
     *("protocol", "planning", "hypotheses", "analysis"),
 }
-DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40}
+UNKNOWNS = ("sides", "raters", "prompts")
+DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40, "instructions": True}
 # one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
 # gold_share, repeat_share: which share of a rater's ballots has a known answer, and which repeats an earlier one.
+# gold_bar: which share of the known answers a panel's rater must have right for the panel's "completed" code.
 SHARES = ("gold_share", "repeat_share")
-KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, *SHARES, "one_question_at_a_time"}
+KNOWN_RATER_RULES = {*DEFAULT_RATER_RULES, *SHARES, "gold_bar", "one_question_at_a_time"}
 MOST_CHECKED = 0.5
 MOST_SAMPLES = 16
 MOST_TARGET = 10_000
@@ -127,6 +130,13 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
             field="design",
         )
     check_assumptions(full)
+    unknown_parts = full.get("unknown", [])
+    if not isinstance(unknown_parts, list) or [part for part in unknown_parts if part not in UNKNOWNS]:
+        raise StudyError(
+            f"The design's unknown is a list of {', '.join(UNKNOWNS)}; leave it out where all is known.",
+            code="bad_unknown",
+            field="design",
+        )
     for switch in SWITCHES:
         if not isinstance(full.get(switch, True), bool):
             raise StudyError(f"The design's {switch} must be true or false.", code="bad_switch", field="design")
@@ -180,6 +190,13 @@ def checked_rater_rules(rules: dict[str, Any]) -> dict[str, Any]:
             f"The rater rules {' and '.join(SHARES)} must be shares from 0 on, at most {MOST_CHECKED} together: "
             "the rest of the ballots is what a study is about.",
             code="bad_shares",
+            field="rater_rules",
+        )
+    bar = full.get("gold_bar")
+    if bar is not None and not (_is_share(bar) and bar > 0):
+        raise StudyError(
+            "The rater rule gold_bar must be a share above 0 and up to 1, or left out.",
+            code="bad_gold_bar",
             field="rater_rules",
         )
     return full

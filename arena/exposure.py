@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Greatest, Least
 
@@ -72,8 +72,13 @@ def fold(*, most: int = 2_000) -> int:
 def rebuild(study: Study) -> None:
     """Count a study's exposure anew from its ballots and votes, as the triggers should have."""
     with transaction.atomic():
-        # Ballots issued meanwhile would be counted twice or not at all: hold those who issue and answer.
-        list(study.raters.select_for_update().order_by("pk").values_list("pk", flat=True))
+        # What becomes of a ballot meanwhile would be counted twice or not at all: hold whoever changes one. It is the
+        # first thing held, so nobody who waits for it is waited for. (SQLite lets one writer in at a time.)
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"LOCK TABLE {connection.ops.quote_name(Ballot._meta.db_table)} IN SHARE ROW EXCLUSIVE MODE"
+                )
         PairExposure.objects.filter(study=study).delete()
         PairExposure.objects.bulk_create(recount(study), batch_size=1_000)
 

@@ -1,30 +1,33 @@
 """What one fit found, as JSON: every number a page shows, null where there is none, and sentences that say why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arena import fit_trust, fit_views
 from arena.counted_votes import CountedVotes
+from arena.fit_views import PromptGroups
+from arena.fitted_votes import Fitted, TieModel, number, plain
 from arena.ranking import checks, intervals
 from arena.ranking.cross_check import LARGEST_DIFFERENCE, choix_difference
-from arena.ranking.models import ConvergenceError, ModelFit, fit_model, fit_tie_models
-from arena.ranking.precision import Precision, estimate_precision
+from arena.ranking.models import ConvergenceError
+from arena.ranking.precision import Precision
 from arena.ranking.structure import NotComparable
 from arena.ranking.tallies import BOTH_BAD, LOSS, TIE, WIN
 
 Results = dict[str, Any]
-TieModel = Literal["davidson", "rao-kupper"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the results' shape. Version 1 had no such number, and `group` where `board` is now. Early fits of version 2 lack
-`covariance`, which correlations with metrics use."""
+`covariance`, which correlations with metrics use; all of them lack `findings`."""
 
 _ESTIMATES: Final = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "tier", "board")
 _OUTCOMES: Final = ("win", "tie", "loss")
+_NOT_YET: Final = (
+    *("estimator", "side_bias", "ties", "covariance", "goodness", "cluster", "choix_difference", "findings"),
+)
 _NO_BASELINE: Final = "No contender is marked as the baseline, so the first one serves as it."
 _TOO_FEW: Final = {
     "too_few_raters": "nearly all votes come from one rater, and raters differ",
@@ -32,67 +35,23 @@ _TOO_FEW: Final = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class _Fitted:
-    """The counted votes under the headline model, ready to be told."""
+def results_of(
+    counted: CountedVotes, *, labels: Sequence[str], options: dict[str, Any], groups: PromptGroups | None = None
+) -> Results:
+    """Fit the counted votes. `labels` are the contenders' in the order of the selection.
 
-    counted: CountedVotes
-    labels: Sequence[str]
-    options: dict[str, Any]
-
-    @cached_property
-    def fit(self) -> ModelFit:
-        return headline_fit(self.counted)
-
-    @cached_property
-    def precision(self) -> Precision:
-        return self.precision_of(self.fit)
-
-    def precision_of(self, fit: ModelFit) -> Precision:
-        votes = self.counted.to_ranking()
-        return estimate_precision(fit, votes, by=tuple(self.options["clusters"]), method=self.options["covariance"])
-
-    @property
-    def level(self) -> float:
-        return float(self.options["level"])
-
-    @cached_property
-    def boards(self) -> list[list[int]]:
-        """Contenders of each weak component, the strongest first; the largest component first."""
-        members: dict[int, list[int]] = {}
-        for contender, label in enumerate(self.fit.components.tolist()):
-            members.setdefault(label, []).append(contender)
-        boards = [sorted(own, key=lambda one: -np.nan_to_num(self.fit.strengths[one])) for own in members.values()]
-        return sorted(boards, key=len, reverse=True)
-
-    @cached_property
-    def tie_models(self) -> dict[TieModel, ModelFit]:
-        """Both models of ties; nothing where nobody tied, or where one of them has no fit."""
-        if not self.fit.counts[:, :, TIE].any():
-            return {}
-        try:
-            return fit_tie_models(self.counted.tallies, side_bias=self.fit.problem.side)
-        except ConvergenceError:
-            return {}
-
-
-def headline_fit(counted: CountedVotes) -> ModelFit:
-    """The fit whose strengths are shown."""
-    tallies, said = counted.tallies, counted.said
-    if len(counted.rule_ties) and fit_model(said).unidentified_side:
-        # What nobody has seen cannot tell which side people favour.
-        return replace(fit_model(tallies, side_bias=False), unidentified_side=True)
-    return fit_model(tallies)
-
-
-def results_of(counted: CountedVotes, *, labels: Sequence[str], options: dict[str, Any]) -> Results:
-    """Fit the counted votes. `labels` are the contenders' in the order of the selection."""
+    groups: of prompts, by which the votes are also looked at apart; None leaves all findings beyond the estimates out
+    """
     results = _without_estimates(counted, labels)
     if not len(counted):
         results["not_comparable"] = ["No votes are counted yet."]
         return results
+    found = Fitted(counted, labels, options)
     try:
-        return {**results, **_estimates(_Fitted(counted, labels, options), results)}
+        results = {**results, **_estimates(found, results)}
+        if groups is not None:
+            results["findings"] = _findings(found, results, groups)
+        return results
     except ConvergenceError as error:
         results["not_comparable"] = [f"No estimate: {error}."]
         return results
@@ -135,11 +94,11 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
         "not_comparable": [],
         "unbounded": [],
         "warnings": [] if counted.selection["baseline"] is not None else [_NO_BASELINE],
-        **dict.fromkeys(("estimator", "side_bias", "ties", "covariance", "goodness", "cluster", "choix_difference")),
+        **dict.fromkeys(_NOT_YET),
     }
 
 
-def _estimates(found: _Fitted, counts: Results) -> Results:
+def _estimates(found: Fitted, counts: Results) -> Results:
     """What replaces the nulls."""
     fit, precision = found.fit, found.precision
     ids = [entry["id"] for entry in counts["contenders"]]
@@ -154,10 +113,10 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
     ties, outcomes = _ties(found, baseline)
     reasons = _reasons(found)
     difference = choix_difference(found.counted.tallies)
-    columns = [_plain(each[:, baseline]) for each in (win.estimate, win.low, win.high)]
+    columns = [plain(each[:, baseline]) for each in (win.estimate, win.low, win.high)]
     return {
         "contenders": contenders,
-        "win_probability": {"estimate": _plain(win.estimate), "low": _plain(win.low), "high": _plain(win.high)},
+        "win_probability": {"estimate": plain(win.estimate), "low": plain(win.low), "high": plain(win.high)},
         "against_baseline": [
             {"id": pk, "estimate": value, "low": low, "high": high, "outcomes": chances}
             for pk, value, low, high, chances in zip(ids, *columns, outcomes, strict=True)
@@ -168,7 +127,7 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
         "estimator": fit.estimator,
         "side_bias": _side_bias(found),
         "ties": ties,
-        "covariance": _plain(precision.shape[: len(ids), : len(ids)]),
+        "covariance": plain(precision.shape[: len(ids), : len(ids)]),
         "goodness": {
             "log_likelihood": fit.log_likelihood,
             "deviance": fit.deviance,
@@ -176,25 +135,36 @@ def _estimates(found: _Fitted, counts: Results) -> Results:
         },
         "cluster": {
             "by": list(precision.by),
-            "effective": _plain(precision.effective),
-            "degrees_of_freedom": _plain(precision.degrees_of_freedom),
-            "design_effect": _number(precision.design_effect),
+            "effective": plain(precision.effective),
+            "degrees_of_freedom": plain(precision.degrees_of_freedom),
+            "design_effect": number(precision.design_effect),
         },
         "choix_difference": difference,
     }
 
 
-def _numbers(found: _Fitted) -> list[dict[str, Any]]:
+def _findings(found: Fitted, results: Results, groups: PromptGroups) -> Results:
+    """What else the votes say: whether the numbers can be trusted, and how they look by parts."""
+    baseline = found.counted.contenders.index(results["baseline"])
+    return {
+        "trust": fit_trust.trust_of(found, baseline=baseline),
+        "agreement": fit_views.agreement_of(found),
+        "prompts": fit_views.prompts_of(found.counted),
+        "views": fit_views.views_of(found, groups, baseline=baseline),
+    }
+
+
+def _numbers(found: Fitted) -> list[dict[str, Any]]:
     """What is estimated of each contender."""
     precision = found.precision
     strengths = intervals.strength_intervals(precision, level=found.level)
     ranks = intervals.rank_ranges(precision, level=found.level)
     board_of = {one: number for number, board in enumerate(found.boards) for one in board}
     columns = zip(
-        _plain(strengths.estimate),
-        _plain(precision.standard_errors),
-        _plain(strengths.low),
-        _plain(strengths.high),
+        plain(strengths.estimate),
+        plain(precision.standard_errors),
+        plain(strengths.low),
+        plain(strengths.high),
         _told(ranks.best, precision),
         _told(ranks.worst, precision),
         _told(intervals.tiers(precision, level=found.level), precision),
@@ -204,7 +174,7 @@ def _numbers(found: _Fitted) -> list[dict[str, Any]]:
     return [dict(zip(_ESTIMATES, values, strict=True)) for values in columns]
 
 
-def _side_bias(found: _Fitted) -> dict[str, float | None] | None:
+def _side_bias(found: Fitted) -> dict[str, float | None] | None:
     """How much likelier the left image is chosen, in log odds, with its interval; null where none was fitted."""
     estimate, error = found.fit.side_bias, found.precision.side_bias_error
     if estimate is None:
@@ -217,7 +187,7 @@ def _side_bias(found: _Fitted) -> dict[str, float | None] | None:
     return {"estimate": estimate, "standard_error": error, "low": estimate - reach, "high": estimate + reach}
 
 
-def _ties(found: _Fitted, baseline: int) -> tuple[Results | None, list[dict[str, list[float | None]] | None]]:
+def _ties(found: Fitted, baseline: int) -> tuple[Results | None, list[dict[str, list[float | None]] | None]]:
     """Both models of ties, and by the likelier one each contender's chances to win, tie and lose against the baseline.
 
     The chances are [estimate, low, high] each; they are null where nobody tied and for who cannot be compared.
@@ -236,12 +206,12 @@ def _ties(found: _Fitted, baseline: int) -> tuple[Results | None, list[dict[str,
     each = np.stack([chances.estimate, chances.low, chances.high], axis=-1)[:, baseline]
     known = ~np.isnan(chances.estimate[:, baseline, 0])
     return told, [
-        dict(zip(_OUTCOMES, _plain(own), strict=True)) if is_known else None
+        dict(zip(_OUTCOMES, plain(own), strict=True)) if is_known else None
         for own, is_known in zip(each, known, strict=True)
     ]
 
 
-def _reasons(found: _Fitted) -> list[NotComparable]:
+def _reasons(found: Fitted) -> list[NotComparable]:
     """Each reason once: of two that say the same from either side, the one about fewer contenders."""
     kept: dict[frozenset[tuple[int, ...]], NotComparable] = {}
     for reason in sorted(found.fit.reasons, key=lambda reason: len(reason.contenders)):
@@ -249,7 +219,7 @@ def _reasons(found: _Fitted) -> list[NotComparable]:
     return list(kept.values())
 
 
-def _notes(found: _Fitted, baseline: int) -> list[str]:
+def _notes(found: Fitted, baseline: int) -> list[str]:
     """Why a contender stands apart from the baseline, or is kept finite by the penalty alone; else empty."""
     notes = [""] * len(found.labels)
     for reason in found.fit.reasons:
@@ -260,11 +230,16 @@ def _notes(found: _Fitted, baseline: int) -> list[str]:
     return notes
 
 
-def _warnings(found: _Fitted, choix_difference: float | None) -> list[str]:
+def _warnings(found: Fitted, choix_difference: float | None) -> list[str]:
     """What a reader must know before believing the numbers."""
     labels, precision = found.labels, found.precision
+    unnamed = [name for name in found.options["clusters"] if f"{name}s" in found.counted.unknown]
     told = {reason.sentence(labels) for reason in found.fit.reasons}
     sentences = [sentence for sentence in found.fit.warnings(labels) if sentence not in told]
+    sentences += [
+        f"The votes name no {name}s: intervals say nothing about how {name}s differ, and may be too narrow."
+        for name in unnamed
+    ]
     for reason, ground in _TOO_FEW.items():
         lacking = [label for label, given in zip(labels, precision.no_interval, strict=True) if given == reason]
         if len(lacking) == len(labels) - precision.no_interval.count("alone") and lacking:
@@ -286,14 +261,3 @@ def _warnings(found: _Fitted, choix_difference: float | None) -> list[str]:
 def _told(places: NDArray[np.intp], precision: Precision) -> list[int | None]:
     """A rank without an interval behind it says nothing, so it is left out."""
     return [int(place) if reason is None else None for place, reason in zip(places, precision.no_interval, strict=True)]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _plain(values: NDArray[Any]) -> list[Any]:
-    """Nested lists in which what is not a finite number is None, because JSON has no NaN."""
-    plain = values.astype(object)
-    plain[~np.isfinite(values)] = None
-    return list(plain.tolist())

@@ -1,5 +1,6 @@
 """From votes to fits: estimate what changed and keep every estimate as a row of its own that says what it saw."""
 
+from datetime import timedelta
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max, QuerySet
+from django.utils import timezone
 
 from arena import audit, front_sorting
 from arena.counted_votes import CountedVotes, counts_by_criterion, read_votes, selections_of
@@ -17,7 +19,7 @@ from generation.provenance import digest_of
 # Everything that changes the numbers for equal votes. A change of method raises "method": fits of the same votes by the
 # old and the new one then stand side by side. The old ones can still be read, and are refitted by the next round.
 OPTIONS: Final[dict[str, Any]] = {
-    "method": 2,
+    "method": 3,
     "model": "Bradley-Terry",
     "ties": "half a win",
     "both_bad": "tie",
@@ -27,6 +29,13 @@ OPTIONS: Final[dict[str, Any]] = {
     "covariance": "cr3",
     "level": 0.95,
 }
+
+# While a study is open, fits of all its criteria that took so long together are followed by this many times as long
+# without. 1,000,000 votes on three questions take the better part of a minute.
+LONG_SECONDS: Final = 10.0
+REST: Final = 4.0
+# Votes up to which a page waits for new fits.
+MOST_AT_ONCE: Final = 50_000
 
 
 def refit(study: Study) -> list[Fit]:
@@ -42,6 +51,8 @@ def refit_changed_studies() -> list[Fit]:
     fits = []
     for study in Study.objects.exclude(state=Study.State.DRAFT):
         known = current_fits(study)
+        if _is_resting(study):
+            continue
         if not (changed := _changed_criteria(study, known)):
             front_sorting.sort_fronts(study, known)
             continue
@@ -50,6 +61,17 @@ def refit_changed_studies() -> list[Fit]:
         fits += _fits_of(study, changed, votes)
         front_sorting.sort_fronts(study, current_fits(study), votes)
     return fits
+
+
+def _is_resting(study: Study) -> bool:
+    """Whether fits of this study take so long that the next round has to wait, or they would keep a worker for good."""
+    if study.state != Study.State.OPEN:
+        return False
+    newest = newest_fits(study).values()
+    took = sum(fit.seconds for fit in newest)
+    if took < LONG_SECONDS:
+        return False
+    return bool(max(fit.created_at for fit in newest) > timezone.now() - timedelta(seconds=REST * took))
 
 
 def set_counts_simulated(study: Study, *, counts: bool, actor: User | None) -> list[Fit]:
@@ -61,7 +83,8 @@ def set_counts_simulated(study: Study, *, counts: bool, actor: User | None) -> l
             study.save(update_fields=["counts_simulated"])
             act = "simulated raters counted" if counts else "simulated raters left out"
             audit.note(study, actor, act)
-    return refit(study)
+    # Whoever pressed the button waits for this; of a large study the next round brings the new estimate.
+    return refit(study) if sum(counts_by_criterion(study).values()) <= MOST_AT_ONCE else []
 
 
 def current_fits(study: Study) -> dict[int, Fit]:
@@ -101,16 +124,33 @@ def _fitted_criteria(study: Study) -> set[int]:
 def _fits_of(study: Study, criteria: list[Criterion], votes: StudyVotes) -> list[Fit]:
     fitted = _fitted_criteria(study)
     labels = dict(study.contenders.values_list("pk", "label"))
+    groups = prompt_groups(study)
     fits = []
     for criterion in criteria:
         started = perf_counter()
         counted = read_votes(criterion, votes)
         if len(counted) or criterion.pk in fitted:
-            fits.append(_fit_of(criterion, counted, labels=labels, started=started))
+            fits.append(_fit_of(criterion, counted, labels=labels, groups=groups, started=started))
     return fits
 
 
-def _fit_of(criterion: Criterion, counted: CountedVotes, *, labels: dict[int, str], started: float) -> Fit:
+def prompt_groups(study: Study) -> dict[str, dict[int, str]]:
+    """Category and challenge of each prompt of a study, by study prompt id."""
+    rows = list(study.study_prompts.order_by().values_list("pk", "prompt__category", "prompt__challenge"))
+    return {
+        "category": {pk: category for pk, category, _ in rows},
+        "challenge": {pk: challenge for pk, _, challenge in rows},
+    }
+
+
+def _fit_of(
+    criterion: Criterion,
+    counted: CountedVotes,
+    *,
+    labels: dict[int, str],
+    groups: dict[str, dict[int, str]],
+    started: float,
+) -> Fit:
     key = {
         "study": criterion.study,
         "criterion": criterion,
@@ -123,7 +163,8 @@ def _fit_of(criterion: Criterion, counted: CountedVotes, *, labels: dict[int, st
     # Brings in SciPy, 50 MB and a second: only a process that fits should pay for it, no web process at its start.
     from arena.fit_results import results_of
 
-    results = results_of(counted, labels=[labels[pk] for pk in counted.contenders], options=OPTIONS)
+    names = [labels[pk] for pk in counted.contenders]
+    results = results_of(counted, labels=names, options=OPTIONS, groups=groups)
     fit, _ = Fit.objects.get_or_create(
         **key,
         defaults={

@@ -150,7 +150,7 @@ def _digest(fits: Collection[Fit]) -> str:
 
 def _sorted(counted: Sequence[CountedVotes]) -> dict[str, Any]:
     # Bring in SciPy: only a process that fits should pay for it.
-    from arena.fit_results import headline_fit
+    from arena.fitted_votes import headline_fit
     from arena.ranking.fronts import fronts, stability
     from arena.ranking.precision import estimate_precision
     from arena.ranking.stacked import stack

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from arena.audit import note
@@ -77,6 +78,19 @@ def check_proposal(
                 code="no_such_answer",
                 field="answers",
             )
+
+
+def in_use(study: Study) -> QuerySet[Gold]:
+    """Known answers that raters may be shown: reviewed, not retired, of contenders that are in the study."""
+    reviewed = Gold.objects.filter(study=study, reviewed_at__isnull=False, retired_at__isnull=True)
+    return reviewed.filter(first_contender__withdrawn_at__isnull=True, second_contender__withdrawn_at__isnull=True)
+
+
+def answer_said(choice: str, *, is_first_left: bool) -> str:
+    """A rater's choice in the words of a known answer: the first image, the second, or neither."""
+    if choice not in ("left", "right"):
+        return Gold.Answer.TIE
+    return Gold.Answer.FIRST if (choice == "left") == is_first_left else Gold.Answer.SECOND
 
 
 def review(gold: Gold, *, reviewer: User) -> Gold:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from django.db.models import Exists, Max, Min, OuterRef
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Exists, Max, Min, OuterRef, Q
 
-from arena.models import Study
+from arena.models import Study, StudyPrompt
 from arena.supply import asked_prompts, live_contenders, samples_of
-from generation.models import Image, ImageJob, Recipe, Run, RunItem
+from generation.models import Image, ImageJob, Prompt, PromptSet, Recipe, Run, RunItem
 from generation.provenance import request_digest
 
 MOST_ROWS: Final = 50
@@ -136,13 +137,20 @@ class StudySource:
 
 
 class RunSource:
-    """Everything that a run asks for, in the order in which it was planned."""
+    """Everything that a run asks for, in the order in which it was planned.
+
+    A job knows a text only: its categories are those that the text has in prompt sets and studies the viewer may see.
+    """
 
     run: Run | None
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, viewer: AbstractBaseUser | AnonymousUser) -> None:
         self.run = run
         self._jobs = ImageJob.objects.filter(runs=run).order_by()
+        studies = StudyPrompt.objects.filter(study__in=Study.objects.visible_to(viewer).filter(run=run).values("pk"))
+        self._categorised = Prompt.objects.filter(
+            Q(prompt_set__in=PromptSet.objects.visible_to(viewer).values("pk")) | Q(pk__in=studies.values("prompt"))
+        ).exclude(category="")
 
     def columns(self) -> tuple[Column, ...]:
         recipes = Recipe.objects.filter(pk__in=self._jobs.values("recipe")).order_by("pk")
@@ -152,14 +160,28 @@ class RunSource:
         return 1 + (self._jobs.aggregate(last=Max("sample"))["last"] or 0)
 
     def categories(self) -> list[str]:
-        return []  # a run knows texts only
+        named = self._categorised.filter(text_digest__in=self._jobs.values("prompt_digest"))
+        return list(named.order_by("category").values_list("category", flat=True).distinct())
 
     def prompts(self, wanted: GridFilter, *, most: int) -> list[GridPrompt]:
         jobs = self._jobs.filter(prompt_text__icontains=wanted.text) if wanted.text else self._jobs
+        if wanted.category:
+            texts = self._categorised.filter(category=wanted.category).values("text_digest")
+            jobs = jobs.filter(prompt_digest__in=texts)
         rows = jobs.values_list("prompt_text", "prompt_digest").annotate(place=Min("pk")).order_by("place")
         if wanted.after is not None:
             rows = rows.filter(place__gt=wanted.after)
-        return [GridPrompt(place, text, digest) for text, digest, place in rows[:most]]
+        found = list(rows[:most])
+        categories = self._categories_of([digest for _, digest, _ in found])
+        return [GridPrompt(place, text, digest, categories.get(digest, "")) for text, digest, place in found]
+
+    def _categories_of(self, digests: Sequence[str]) -> dict[str, str]:
+        """What stands below each prompt: more than one where prompt sets disagree."""
+        names: dict[str, list[str]] = {}
+        rows = self._categorised.filter(text_digest__in=digests).order_by("category")
+        for digest, category in rows.values_list("text_digest", "category").distinct():
+            names.setdefault(digest, []).append(category)
+        return {digest: ", ".join(several) for digest, several in names.items()}
 
 
 def grid_page(source: GridSource, wanted: GridFilter) -> GridPage:

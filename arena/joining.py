@@ -1,6 +1,7 @@
 """The ways into a study: by an invitation, by an account, from a panel. The same person is the same rater again."""
 
 from collections.abc import Callable
+from typing import Final
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -8,9 +9,12 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from arena import consent, networks, rater_phases, raters
-from arena.models import Invitation, Rater, RaterIdentity, Study
+from arena.models import Invitation, Provider, Rater, RaterIdentity, Study
 from arena.panel_visits import PanelVisit
 from arena.phase_rules import rules_of
+
+_OWN_TO_A_VISIT: Final = {Provider.Kind.MTURK.value: "assignmentId", Provider.Kind.PROLIFIC.value: "SESSION_ID"}
+"""By panel, the parameter that nobody knows but the panel and the person."""
 
 
 def needs_account(study: Study) -> bool:
@@ -43,11 +47,13 @@ def known_by_account(token: str, user: User) -> Rater | None:
 
 
 def join_from_panel(study: Study, visit: PanelVisit, *, network: str) -> Rater:
-    """The rater behind a panel's id, made at the first visit; what the link says else is kept as it was last said.
+    """The rater behind a panel's id, made at the first visit; what the link says else is kept.
 
-    Only a new rater counts for the network; a NetworkError where it has sent too many.
+    A later visit changes nothing of that unless it proves itself. Only a new rater counts for the network; a
+    NetworkError where it has sent too many.
     """
     raters.check_open_to_raters(study)
+    is_proven = proves_itself(study, visit)
 
     def make() -> Rater:
         networks.count_joining(study, network=network)
@@ -57,8 +63,21 @@ def join_from_panel(study: Study, visit: PanelVisit, *, network: str) -> Rater:
 
     known = RaterIdentity.objects.filter(study=study, provider=visit.kind, external_id=visit.external_id)
     rater = _same_or_new(known, make)
-    known.update(captured=visit.captured)
+    if is_proven:
+        known.update(captured=visit.captured)
     return rater
+
+
+def proves_itself(study: Study, visit: PanelVisit) -> bool:
+    """Whether a visit shows more than an id, which others may know.
+
+    The panel signed it, or it names the very task or session that this person came with, or the id is new here.
+    """
+    known = RaterIdentity.objects.filter(study=study, provider=visit.kind, external_id=visit.external_id).first()
+    if known is None or visit.is_signed:
+        return True
+    said = visit.captured.get(_OWN_TO_A_VISIT.get(visit.kind, ""))
+    return said is not None and said == known.captured.get(_OWN_TO_A_VISIT[visit.kind])
 
 
 def is_from_panel(rater: Rater, visit: PanelVisit) -> bool:

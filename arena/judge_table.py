@@ -54,7 +54,25 @@ class JudgeTable:
         """Who is under suspicion and not excluded."""
         return tuple(row for row in self.rows if row.flags and row.exclusion is None)
 
+    @property
+    def kinds(self) -> set[str]:
+        """Which kinds of suspicions stand against anybody."""
+        flags = (*self.cohort_flags, *(flag for row in self.rows for flag in row.flags))
+        return {flag.kind for flag in flags}
 
+
+# What each suspicion means and what may be innocent about it, for whoever decides.
+FLAG_WORDS: Final = {
+    "target": "One contender wins far more often than with others: votes for it alone, or a strong taste for its look.",
+    "target, with others": "The same with less evidence, where more raters than chance allows favour that contender.",
+    "against": "One contender loses far more often than with others: votes against it, or a dislike of its look.",
+    "disagrees": "Votes go against what the others agree on: clicking at random, inverted answers, or another question "
+    "in mind.",
+    "one side": "Nearly always the same side, whatever stands there: not looking, or keys that were held down.",
+    "too fast": "Many answers within a second: a program, or somebody who does not look at both images.",
+    "gold": "Too many known answers missed: look at those pairs, too; the answer may be less certain than it seemed.",
+    "gold and disagrees": "Misses known answers and disagrees with the others, each too little to be flagged alone.",
+}
 NUMBERS: Final = (
     *("votes", "ballots", "median_seconds", "median_gap", "left_share", "tie_share", "gold_asked", "gold_right"),
     *("repeats", "repeated_same", "agreement", "expected", "infit", "first_at", "last_at"),

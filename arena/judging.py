@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 METHOD: Final = 1
 # Looking takes longer the more votes there are: it waits so many times as long as the last look took.
 PAUSE: Final = 20.0
+TABLES_KEPT: Final = 3
+"""Of a study: pages show the newest, and each can be made again from the votes."""
 
 
 class FlagError(Refusal):
@@ -51,6 +53,8 @@ def judge(study: Study) -> RaterTable | None:
             study=study, state_digest=digest, results=results, seconds=perf_counter() - started
         )
         _keep_flags(study, suspicions, excluded=found.excluded)
+        kept = study.rater_tables.values("pk")[:TABLES_KEPT]
+        study.rater_tables.exclude(pk__in=[row["pk"] for row in kept]).delete()
     return table
 
 
@@ -112,7 +116,8 @@ def sentence_of(kind: str, statistic: dict[str, Any], p: float, criterion: str |
         "target": f"prefers {whom} far more often than others: {shares}",
         "target, with others": f"is one of many who prefer {whom} more often than others: {shares}",
         "against": f"prefers {whom} far less often than others: {shares}",
-        "disagrees": f"votes against what others agree on: {observed:.2f}, expected {expected:.2f}, {count} votes",
+        "disagrees": f"votes against what others agree on: {observed:.2f} log odds a vote for what they prefer, "
+        f"expected {expected:.2f}, {count} votes",
         "gold and disagrees": f"misses known answers and disagrees with others, both together, in {count} votes",
         "one side": f"prefers the left side in {shares}",
         "too fast": f"answers within a second: {shares} at most",

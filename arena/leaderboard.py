@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Count
@@ -120,6 +121,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What raters said of a pair: the share of one of the two, ties counted half, and the votes."""
+
+    share: float
+    votes: int
+
+
+@dataclass(frozen=True)
 class TieModels:
     """Both models of ties on the same votes; `model` is the likelier one, by which outcomes are told."""
 
@@ -210,6 +219,20 @@ class CriterionResults:
         """The probability that one is preferred to the other."""
         place = {row.contender.pk: index for index, row in enumerate(self.rows)}
         return self.matrix[place[one.pk]][place[other.pk]]
+
+    def observed(self, one: Contender, other: Contender) -> Observed | None:
+        """What raters said of these two, without ties by rule; None where the fit does not know them."""
+        place = self._fitted_place
+        if self.fit is None or one.pk not in place or other.pk not in place:
+            return None
+        i, j, seen = place[one.pk], place[other.pk], self.fit.results["observed"]
+        wins, losses, ties = seen["wins"][i][j], seen["wins"][j][i], seen["ties"][i][j]
+        votes = wins + losses + ties
+        return Observed((wins + ties / 2) / votes if votes else 0.5, votes)
+
+    @cached_property
+    def _fitted_place(self) -> Mapping[int, int]:
+        return {entry["id"]: index for index, entry in enumerate(self.fit.results["contenders"])} if self.fit else {}
 
 
 @dataclass(frozen=True)

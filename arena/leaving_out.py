@@ -1,4 +1,4 @@
-"""What excluding raters would do, before anybody decides: each criterion's fit with and without them, side by side."""
+"""What excluding raters would do, or taking them back, before anybody decides: each criterion's fits side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,9 +49,25 @@ class BeforeAndAfter:
     votes_after: int
     places: tuple[Place, ...]
 
+    @property
+    def moved(self) -> int:
+        """How many contenders change places."""
+        return sum(place.has_moved for place in self.places)
 
-def before_and_after(study: Study, without: Sequence[Rater]) -> list[BeforeAndAfter]:
-    """Fits of the votes counted now, and of the same without those of these raters. Nothing is stored."""
+    @property
+    def most_changed(self) -> Place | None:
+        """The contender whose strength changes most; None where no change can be seen in two decimals."""
+        changed = [place for place in self.places if place.change is not None and abs(place.change) >= 0.005]
+        return max(changed, key=lambda place: abs(place.change or 0.0), default=None)
+
+
+def before_and_after(
+    study: Study, without: Sequence[Rater] = (), *, with_again: Sequence[Rater] = ()
+) -> list[BeforeAndAfter]:
+    """Fits of the votes counted now, and of the same without those of some raters, or with those of excluded ones.
+
+    Nothing is stored.
+    """
     # Brings in SciPy: only who asks for the comparison should pay for it.
     from arena.fit_results import results_of
 
@@ -59,14 +75,25 @@ def before_and_after(study: Study, without: Sequence[Rater]) -> list[BeforeAndAf
     labels = dict(study.contenders.values_list("pk", "label"))
     for criterion in study.criteria.all():
         counted = read_votes(criterion, votes)
-        if not len(counted):
-            continue
         rows = counted.rows[~np.isin(counted.rows["rater"], [rater.pk for rater in without])]
-        fewer = replace(counted, rows=rows, said=row_tallies(rows, counted.contenders))
+        if with_again:
+            taken = votes.rows[np.isin(votes.rows["pk"], _coming_back(criterion, with_again))]
+            rows = np.sort(np.concatenate([rows, taken[~np.isin(taken["pk"], rows["pk"])]]), order="pk")
+        if not len(counted) or not len(rows):
+            continue
+        other = replace(counted, rows=rows, said=row_tallies(rows, counted.contenders))
         names = [labels[pk] for pk in counted.contenders]
-        before, after = (results_of(each, labels=names, options=OPTIONS) for each in (counted, fewer))
+        before, after = (results_of(each, labels=names, options=OPTIONS) for each in (counted, other))
         found.append(BeforeAndAfter(criterion, len(counted), len(rows), _places(before, after)))
     return found
+
+
+def _coming_back(criterion: Criterion, people: Sequence[Rater]) -> list[int]:
+    """Ids of the votes that count again once these raters are no longer excluded; other exclusions stay."""
+    others = Exclusion.objects.exclude(scope=Exclusion.Scope.RATER, rater__in=people)
+    votes = Vote.objects.countable().standing().filter(criterion=criterion, rater__in=people)
+    votes = votes.filter(stratum__in=counted_strata(criterion.study)).exclude(pk__in=others.excluded_vote_ids())
+    return list(votes.values_list("pk", flat=True))
 
 
 def exclude_raters(study: Study, people: Sequence[Rater], *, reason: str, author: User) -> list[Exclusion]:

@@ -7,8 +7,10 @@ import secrets
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +20,7 @@ from arena.refusals import Refusal
 
 KEPT: Final = timedelta(days=30)
 _PREFIX: Final = {4: 24, 6: 48}
-_UNKNOWN: Final = "unknown"  # a web server that listens on a socket of its own names no address
+UNKNOWN: Final = "unknown"  # a web server that listens on a socket of its own names no address
 
 
 class NetworkError(Refusal):
@@ -37,10 +39,19 @@ def network_of(*, peer: str, forwarded_for: str = "", trusted_proxies: int = 0) 
     try:
         address = ipaddress.ip_address(told)
     except ValueError:
-        return _UNKNOWN
+        return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(ipaddress.ip_network(f"{address}/{_PREFIX[address.version]}", strict=False))
+
+
+def network_here(request: HttpRequest) -> str:
+    """The network of a request, by the number of our own proxies. For counting: never stored or logged as it is."""
+    return network_of(
+        peer=request.META.get("REMOTE_ADDR", ""),
+        forwarded_for=request.headers.get("X-Forwarded-For", ""),
+        trusted_proxies=settings.TRUSTED_PROXIES,
+    )
 
 
 def count_joining(study: Study, *, network: str) -> None:

@@ -105,7 +105,8 @@ def allowed_pairs(study: Study) -> frozenset[Pair] | None:
     design = pair_design_of(study)
     if design == ALL_PAIRS:
         return None
-    contenders = list(study.contenders.select_related("recipe__schedule").order_by("pk"))
+    live = study.contenders.filter(withdrawn_at__isnull=True)
+    contenders = list(live.select_related("recipe__schedule").order_by("pk"))
     pairs = pairs_by(design, [Corner(one.is_baseline, factors_of(one.recipe)) for one in contenders])
     return frozenset((contenders[low].pk, contenders[high].pk) for low, high in pairs)
 
@@ -116,10 +117,13 @@ def joined_later(study: Study) -> frozenset[int]:
     return frozenset(int(change["contender"]) for change in changes)
 
 
-def corners_of(study: Study) -> list[Corner]:
-    """The live contenders of a study as its pair design sees them."""
+def corners_of(study: Study, *, without: int = 0) -> list[Corner]:
+    """The live contenders of a study as its pair design sees them, all or all but one."""
     live: list[Contender] = list(
-        study.contenders.filter(withdrawn_at__isnull=True).select_related("recipe__schedule").order_by("position")
+        study.contenders.filter(withdrawn_at__isnull=True)
+        .exclude(pk=without)
+        .select_related("recipe__schedule")
+        .order_by("position")
     )
     return [Corner(one.is_baseline, factors_of(one.recipe)) for one in live]
 

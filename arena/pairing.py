@@ -53,10 +53,10 @@ class Pairing:
         self._random = np.random.default_rng(secrets.randbits(128))
 
     def load_history(self) -> None:
-        """Read which pairs stand before this rater or have been answered, and what the target still lacks."""
+        """Read which pairs stand before this rater or were answered, known answers too; what the target still lacks."""
         self._had.clear()
         self._had_contenders.clear()
-        ballots = Ballot.objects.filter(rater=self.rater, purpose=Ballot.Purpose.ORDINARY, state__in=STANDING)
+        ballots = Ballot.objects.filter(rater=self.rater, state__in=STANDING)
         for digest, *images_and_contenders in ballots.order_by().values_list(
             *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
         ):

@@ -18,11 +18,12 @@ _ALGORITHMS: Final = ["RS256", "PS256", "ES256"]  # public keys only: with HS256
 
 @dataclass(frozen=True)
 class PanelVisit:
-    """Who a panel sent: its id for the person, and the other parameters that are kept."""
+    """Who a panel sent: its id for the person, the other parameters that are kept, whether the panel signed it."""
 
     kind: str
     external_id: str
     captured: dict[str, str] = field(default_factory=dict)
+    is_signed: bool = False
 
 
 def read_visit(settings: PanelSettings, parameters: Mapping[str, str]) -> PanelVisit:
@@ -36,7 +37,7 @@ def read_visit(settings: PanelSettings, parameters: Mapping[str, str]) -> PanelV
     captured = {name: value for name in settings.capture_params if (value := _parameter(parameters, name))}
     if settings.jwks is not None:
         _check_signature(settings, parameters, said={settings.id_param: external_id, **captured})
-    return PanelVisit(kind=settings.kind, external_id=external_id, captured=captured)
+    return PanelVisit(settings.kind, external_id, captured, is_signed=settings.jwks is not None)
 
 
 def turk_address(captured: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from arena import voting
+from arena import special_ballots, voting
 from arena.admission import Phase, gate
 from arena.models import Provider, ProviderEvent, Rater, RaterIdentity
 from arena.panel_settings import COMPLETED, FAILED, SCREENED_OUT, PanelError, settings_of
@@ -37,26 +37,38 @@ def outcome_of(rater: Rater, *, is_finished: bool) -> str:
     stands = gate(rater)
     if stands in _OUTCOMES:
         return _OUTCOMES[stands]
-    return COMPLETED if is_finished and stands == Phase.BALLOTS else ""
+    if not is_finished or stands != Phase.BALLOTS:
+        return ""
+    # Only a panel hears of it: to everybody else known answers are never shown to have been any.
+    is_panels = rater.kind == Rater.Kind.PANEL
+    return FAILED if is_panels and special_ballots.has_failed_gold(rater) else COMPLETED
 
 
-def way_back(rater: Rater, outcome: str) -> tuple[str, str]:
-    """The completion code and the address that takes it to the rater's panel; empty where there is none."""
+def way_back(rater: Rater, outcome: str, *, captured: dict[str, str] | None = None) -> tuple[str, str]:
+    """The completion code and the address that takes it to the rater's panel; empty where there is none.
+
+    captured: what this visit's link said, where it is not what is kept
+    """
     provider = Provider.objects.filter(study=rater.study_id).first()
     identity = RaterIdentity.objects.filter(rater=rater).first()
     if not outcome or provider is None or identity is None or identity.provider != provider.kind:
         return "", ""
     settings = settings_of(provider)
-    address = settings.way_back(outcome, worker_id=identity.external_id, captured=identity.captured)
+    address = settings.way_back(outcome, worker_id=identity.external_id, captured=_said(identity, captured))
     return settings.codes.get(outcome, ""), address
 
 
-def turk_form(rater: Rater, outcome: str) -> TurkForm | None:
-    """How a rater from Mechanical Turk hands the task in, once there is an outcome."""
+def turk_form(rater: Rater, outcome: str, *, captured: dict[str, str] | None = None) -> TurkForm | None:
+    """How a rater from Mechanical Turk hands the task in, once there is an outcome: the one of this visit."""
     identity = RaterIdentity.objects.filter(rater=rater, provider=Provider.Kind.MTURK).first()
     if not outcome or identity is None:
         return None
-    return TurkForm(address=turk_address(identity.captured), assignment=identity.captured.get("assignmentId", ""))
+    said = _said(identity, captured)
+    return TurkForm(address=turk_address(said), assignment=said.get("assignmentId", ""))
+
+
+def _said(identity: RaterIdentity, captured: dict[str, str] | None) -> dict[str, str]:
+    return dict(identity.captured) if captured is None else captured
 
 
 def take_message(

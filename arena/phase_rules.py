@@ -1,7 +1,8 @@
 """What a study may say about the way to its first ballot: instructions, questions, qualification, sign-in.
 
 The rules are part of the study's rater rules. An entry that is left out takes its default when it is read, so that
-studies opened before there was such an entry keep their frozen design.
+studies opened before there was such an entry keep their frozen design. Instructions are on by default, but a study that
+was opened without them goes on without: the default is written into the rules of every study that is made or opened.
 """
 
 from collections.abc import Callable
@@ -60,12 +61,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Qualification:
-    """How many of `ballots` known pairs must be right: the share `bar`; how often one may try."""
+    """How many of `ballots` known pairs must be right: the share `bar`; how often one may try.
+
+    gold: whether reviewed known answers of the study are among the pairs, beside `tasks` or without any
+    """
 
     tasks: tuple[Task, ...]
     ballots: int = BALLOTS
     bar: float = BAR
     attempts: int = ATTEMPTS
+    gold: bool = False
 
     @property
     def needed(self) -> int:
@@ -77,7 +82,7 @@ class Qualification:
 class PhaseRules:
     """The rules of a study, defaults filled in."""
 
-    has_instructions: bool = True
+    has_instructions: bool = False
     again_after_hours: float = AGAIN_AFTER_HOURS
     examples: tuple[Example, ...] = ()
     screening: tuple[Question, ...] = ()
@@ -156,7 +161,7 @@ def _read(rules: dict[str, Any]) -> PhaseRules:
     if not _is_number(hours) or hours <= 0:
         raise _refusal("“instructions_again_after_hours” must be a number of hours above 0.", "bad_hours")
     return PhaseRules(
-        has_instructions=_flag(rules, "instructions", default=True),
+        has_instructions=_flag(rules, "instructions", default=False),
         again_after_hours=float(hours),
         examples=_rows(rules, "examples", _example),
         screening=_questions(rules),
@@ -206,12 +211,17 @@ def _qualification(said: object) -> Qualification | None:
     if not isinstance(said, dict):
         raise _refusal("“qualification” must be an object with “tasks”, or null for none.", "bad_qualification")
     place = "“qualification”"
-    _only(said, {"tasks", "ballots", "bar", "attempts"}, place)
+    _only(said, {"tasks", "gold", "ballots", "bar", "attempts"}, place)
     tasks = _rows(said, "tasks", _task)
-    ballots = _count(said, "ballots", place) if "ballots" in said else min(BALLOTS, max(1, len(tasks)))
-    if len(tasks) < ballots:
+    gold = said.get("gold", False)
+    if not isinstance(gold, bool):
+        raise _refusal("“qualification.gold” must be true or false.", "bad_flag")
+    usual = BALLOTS if gold else min(BALLOTS, max(1, len(tasks)))
+    ballots = _count(said, "ballots", place) if "ballots" in said else usual
+    if len(tasks) < ballots and not gold:
         raise _refusal(
-            f"“qualification” asks {ballots} pairs but names {len(tasks)} in “tasks”: add tasks or lower “ballots”.",
+            f"“qualification” asks {ballots} pairs but names {len(tasks)} in “tasks”: add tasks, lower “ballots”, or "
+            "set “gold” to true to draw on the study's known answers.",
             "too_few_tasks",
         )
     bar, attempts = said.get("bar", BAR), said.get("attempts", ATTEMPTS)
@@ -219,7 +229,7 @@ def _qualification(said: object) -> Qualification | None:
         raise _refusal("“qualification.bar” must be a share above 0 and up to 1, like 0.75.", "bad_bar")
     if not _is_whole(attempts) or not 1 <= attempts <= MOST_ATTEMPTS:
         raise _refusal(f"“qualification.attempts” must be a whole number from 1 to {MOST_ATTEMPTS}.", "bad_attempts")
-    return Qualification(tasks=tasks, ballots=ballots, bar=float(bar), attempts=attempts)
+    return Qualification(tasks=tasks, ballots=ballots, bar=float(bar), attempts=attempts, gold=gold)
 
 
 def _task(row: dict[str, Any], place: str) -> Task:

@@ -1,5 +1,6 @@
 """A rater's own data: what is kept about them, and cutting every link from the votes to a person."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -13,7 +14,7 @@ from django.db import models, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from arena import privacy_rules, raters
+from arena import first_questions, privacy_rules, raters
 from arena.audit import note
 from arena.models import Admission, Ballot, Exclusion, Invitation, Rater, RaterIdentity, Study
 from arena.models.tokens import random_token
@@ -21,6 +22,7 @@ from arena.models.tokens import random_token
 # Where a browser's session keeps who it is: study id -> public id, and hash of an invitation's token -> slug.
 SESSION_RATERS: Final = "raters"
 SESSION_LINKS: Final = "links"
+SESSION_UNPROVEN: Final = "unproven"
 
 # What erasing a rater does to each kind of row that names one. A test fails for a kind that is missing here: whoever
 # adds one decides, and acts on it in `erase` and `own_data`.
@@ -81,17 +83,21 @@ def erase(*, rater: Rater, actor: User | None = None) -> Erasure:
     """Cut every link from this rater's votes to a person, by the study's own policy; once and for all.
 
     Votes stay as rows and their chain stays whole, because it hashes ids and answers only. Without an actor it was the
-    rater. A second call does nothing.
+    rater. A second call does nothing. Browsers' sessions, which are many, are looked through after the rest is done:
+    until then they hold a random number that leads to nothing any more.
     """
+    old_id = ""
     with transaction.atomic():
         rater = Rater.objects.select_for_update(of=("self",)).select_related("study").get(pk=rater.pk)
         votes = rater.votes.count()
         excludes = privacy_rules.excludes_erased(rater.study)
         if rater.erased_at is None:
-            _cut(rater)
+            old_id = _cut(rater)
             if excludes and votes:
                 _exclude(rater)
             note(rater.study, actor, "rater erased", rater=rater.pk, votes=votes, are_excluded=excludes)
+    if old_id:
+        _forget_sessions({old_id}, slug=rater.study.slug)
     return Erasure(votes=votes, are_excluded=excludes and votes > 0)
 
 
@@ -107,15 +113,19 @@ def erase_after_retention() -> int:
             continue
         if study.closed_at + timedelta(days=months * DAYS_OF_A_MONTH) > timezone.now():
             continue
+        old_ids = set()
         for rater in study.raters.filter(erased_at__isnull=True).exclude(kind=Rater.Kind.SIMULATED):
             with transaction.atomic():
-                _cut(Rater.objects.select_for_update().get(pk=rater.pk))
+                old_ids.add(_cut(Rater.objects.select_for_update().get(pk=rater.pk)))
                 note(study, None, "rater erased", rater=rater.pk, because="retention")
-            erased += 1
+        if old_ids:
+            _forget_sessions(old_ids, slug=study.slug)
+        erased += len(old_ids)
     return erased
 
 
-def _cut(rater: Rater) -> None:
+def _cut(rater: Rater) -> str:
+    """Take away all that leads to the person; returns the random number that the rater had."""
     old_id, invitation = rater.public_id, rater.invitation
     rater.public_id, rater.invitation, rater.erased_at = random_token(), None, timezone.now()
     if rater.kind != Rater.Kind.SIMULATED:
@@ -125,7 +135,6 @@ def _cut(rater: Rater) -> None:
     Admission.objects.filter(rater=rater).delete()
     rater.image_reports.exclude(reason=ERASED_WORDS).update(reason=ERASED_WORDS)
     _forget_ballots(rater)
-    _forget_sessions(old_id, slug=rater.study.slug)
     _forget_in_admin_log(rater)
     if invitation is not None:
         _forget_invitation(invitation)
@@ -134,6 +143,7 @@ def _cut(rater: Rater) -> None:
         identity.delete()
         if user is not None:
             _forget_account(user)
+    return old_id
 
 
 def _exclude(rater: Rater) -> None:
@@ -150,14 +160,17 @@ def _forget_ballots(rater: Rater) -> None:
     Ballot.objects.bulk_update(ballots, ["token"], batch_size=200)
 
 
-def _forget_sessions(public_id: str, *, slug: str) -> None:
-    """Sessions cannot be searched by content, so all are looked through: erasures are rare."""
+def _forget_sessions(public_ids: Set[str], *, slug: str) -> None:
+    """Sessions cannot be searched by content, so all are looked through, once for any number of raters."""
     for session in Session.objects.iterator():
         said = session.get_decoded()
         known = said.get(SESSION_RATERS, {})
-        if public_id not in known.values():
+        if not public_ids & set(known.values()):
             continue
-        said[SESSION_RATERS] = {study: rater for study, rater in known.items() if rater != public_id}
+        said[SESSION_RATERS] = {study: rater for study, rater in known.items() if rater not in public_ids}
+        said[SESSION_UNPROVEN] = {
+            study: visit for study, visit in said.get(SESSION_UNPROVEN, {}).items() if study in said[SESSION_RATERS]
+        }
         said[SESSION_LINKS] = {link: study for link, study in said.get(SESSION_LINKS, {}).items() if study != slug}
         session.session_data = SessionStore().encode(said)
         session.save(update_fields=["session_data"])
@@ -199,6 +212,7 @@ def _forget_account(user: User) -> None:
 def _ballots(rater: Rater) -> models.QuerySet[Ballot]:
     return (
         rater.ballots.select_related("study_prompt__prompt")
+        .prefetch_related("study_prompt__criteria")
         .prefetch_related(models.Prefetch("votes", rater.votes.select_related("criterion").order_by("sequence")))
         .order_by("position")
     )
@@ -229,10 +243,18 @@ def _admission(admission: Admission | None) -> dict[str, Any] | None:
 
 
 def _pair(ballot: Ballot) -> dict[str, Any]:
+    # Who asks for their data before they answered must not read in it what the page hides until they have.
+    is_hidden = ballot.state != Ballot.State.ANSWERED and first_questions.hides_prompt(ballot)
+    first_answers = ballot.first_answers or {}
     return {
-        "text": ballot.study_prompt.prompt.text,
+        "text": None if is_hidden else ballot.study_prompt.prompt.text,
         "shown_at": ballot.shown_at.isoformat() if ballot.shown_at else None,
         "answered_at": ballot.answered_at.isoformat() if ballot.answered_at else None,
+        "first_answers": [
+            {"question": criterion.question, "answer": first_answers[criterion.key]}
+            for criterion in ballot.study_prompt.criteria.all()
+            if criterion.key in first_answers
+        ],
         "answers": [
             {
                 "question": vote.criterion.question,

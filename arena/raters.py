@@ -163,7 +163,7 @@ def progress_of(rater: Rater) -> RaterProgress:
 def exclude(*, study: Study, scope: str, target: ExclusionTarget, reason: str, author: User | None) -> Exclusion:
     """Take votes out of fits, with a reason. The votes stay where they are; `readmit` takes them back in."""
     with transaction.atomic():
-        Study.objects.select_for_update().get(pk=study.pk)  # two clicks must not exclude twice
+        _hold(study)  # two clicks must not exclude twice
         check_exclusion(study=study, scope=scope, target=target, reason=reason)
         exclusion = Exclusion.objects.create(
             study=study, scope=scope, reason=reason.strip(), author=author, **{scope: target}
@@ -198,7 +198,7 @@ def readmit(*, exclusion: Exclusion, reason: str, author: User | None) -> Exclus
     """Take excluded votes back into fits by a second row that revokes the first; both stay on record."""
     study = exclusion.study
     with transaction.atomic():
-        Study.objects.select_for_update().get(pk=study.pk)
+        _hold(study)
         check_readmission(exclusion, study=study, reason=reason)
         reversal = Exclusion.objects.create(
             study=study,
@@ -223,6 +223,11 @@ def check_readmission(exclusion: Exclusion, *, study: Study, reason: str) -> Non
         raise ExclusionError(f"This exclusion is not one of {study.name!r}.", code="other_study", field="revokes")
     if not Exclusion.objects.standing().filter(pk=exclusion.pk).exists():
         raise ExclusionError("This exclusion does not stand any more.", code="not_standing", field="revokes")
+
+
+def _hold(study: Study) -> None:
+    """One exclusion of a study at a time. Without the key, so that nobody who writes rows of the study waits for it."""
+    Study.objects.select_for_update(no_key=True).get(pk=study.pk)
 
 
 def _check_usable(invitation: Invitation) -> None:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils.crypto import salted_hmac
 
-from arena import display
+from arena import display, gold
 from arena.models import Ballot, BallotCheck, Gold, Rater, Study, Vote
 from arena.pairing import STANDING, PairChoice
 from generation.models import Image
 
 WITHIN_QUOTA: Final = (Ballot.Purpose.ORDINARY, Ballot.Purpose.GOLD, Ballot.Purpose.REPEAT)
 DISTANCE: Final = 8  # so many ballots lie between an answer and its repetition at least
+FEWEST_MISSED: Final = 2  # one slip is nobody's failure
 GOLD_RULE: Final = "gold"
 REPEAT_RULE: Final = "repeat"
 
@@ -58,21 +59,17 @@ def _gold(rater: Rater, study: Study) -> SpecialBallot | None:
     had = BallotCheck.objects.filter(ballot__rater=rater, ballot__state__in=STANDING, gold__isnull=False)
     seen = Ballot.objects.filter(rater=rater, state__in=STANDING).values_list("left_image", "right_image")
     pairs = {frozenset(pair) for pair in seen}
-    golds = (
-        Gold.objects.filter(study=study, reviewed_at__isnull=False, retired_at__isnull=True)
-        .exclude(pk__in=had.values("gold"))
-        .exclude(Q(first_contender__withdrawn_at__isnull=False) | Q(second_contender__withdrawn_at__isnull=False))
-    )
-    fitting = [gold for gold in golds if frozenset((gold.first_image_id, gold.second_image_id)) not in pairs]
-    shown = _showable(study, [pk for gold in fitting for pk in (gold.first_image_id, gold.second_image_id)])
-    fitting = [gold for gold in fitting if {gold.first_image_id, gold.second_image_id} <= shown]
+    golds = gold.in_use(study).exclude(pk__in=had.values("gold"))
+    fitting = [one for one in golds if frozenset((one.first_image_id, one.second_image_id)) not in pairs]
+    shown = _showable(study, [pk for one in fitting for pk in (one.first_image_id, one.second_image_id)])
+    fitting = [one for one in fitting if {one.first_image_id, one.second_image_id} <= shown]
     if not fitting:
         return None
-    gold = secrets.choice(fitting)
-    sides = ((gold.first_image_id, gold.first_contender_id), (gold.second_image_id, gold.second_contender_id))
+    known = secrets.choice(fitting)
+    sides = ((known.first_image_id, known.first_contender_id), (known.second_image_id, known.second_contender_id))
     left, right = sides if secrets.randbelow(2) else sides[::-1]
     pair = PairChoice(
-        study_prompt_id=gold.study_prompt_id,
+        study_prompt_id=known.study_prompt_id,
         left_image_id=left[0],
         right_image_id=right[0],
         left_contender_id=left[1],
@@ -80,7 +77,7 @@ def _gold(rater: Rater, study: Study) -> SpecialBallot | None:
         rule=GOLD_RULE,
         probability=1 / len(fitting),
     )
-    return SpecialBallot(pair, Ballot.Purpose.GOLD, gold=gold)
+    return SpecialBallot(pair, Ballot.Purpose.GOLD, gold=known)
 
 
 def _repeat(rater: Rater, study: Study, position: int) -> SpecialBallot | None:
@@ -127,6 +124,15 @@ class CheckCounts:
     repeated_same: int = 0
 
 
+def has_failed_gold(rater: Rater) -> bool:
+    """Whether the rater missed more known answers than the study's `gold_bar` allows, and at least two of them."""
+    bar = rater.study.rater_rules.get("gold_bar")
+    if bar is None:
+        return False
+    right = [is_right for _, is_right in _gold_answers(rater.study, rater)]
+    return right.count(False) >= FEWEST_MISSED and sum(right) < float(bar) * len(right) - 1e-9
+
+
 def check_counts(study: Study) -> dict[int, CheckCounts]:
     """By rater id, answers to gold and to repetitions; two queries. Skips and questions without answer are left out."""
     counts: dict[int, CheckCounts] = {}
@@ -139,24 +145,29 @@ def check_counts(study: Study) -> dict[int, CheckCounts]:
     return counts
 
 
-def _gold_answers(study: Study) -> list[tuple[int, bool]]:
-    votes = Vote.objects.answers().filter(study=study, ballot__check_against__gold__isnull=False)
+def _gold_answers(study: Study, only: Rater | None = None) -> list[tuple[int, bool]]:
+    votes = Vote.objects.answers().standing().filter(study=study, ballot__purpose=Ballot.Purpose.GOLD)
+    votes = votes.filter(ballot__check_against__gold__isnull=False)
+    if only is not None:
+        votes = votes.filter(rater=only)
     found = []
     for rater, key, choice, left, first, answers in votes.values_list(
         *("rater", "criterion__key", "choice", "ballot__left_image"),
         *("ballot__check_against__gold__first_image", "ballot__check_against__gold__answers"),
     ):
         if (wanted := answers.get(key)) is not None:
-            side = {"left": left == first, "right": left != first}.get(choice)
-            said = Gold.Answer.TIE if side is None else Gold.Answer.FIRST if side else Gold.Answer.SECOND
-            found.append((rater, said == wanted))
+            found.append((rater, gold.answer_said(choice, is_first_left=left == first) == wanted))
     return found
 
 
 def _repeated_answers(study: Study) -> list[tuple[int, bool]]:
-    votes = Vote.objects.answers().filter(
-        study=study,
-        ballot__check_against__repeats__votes__criterion=F("criterion"),
+    votes = (
+        Vote.objects.answers()
+        .standing()
+        .filter(
+            study=study,
+            ballot__check_against__repeats__votes__criterion=F("criterion"),
+        )
     )
     swapped = {"left": "right", "right": "left"}
     rows = votes.values_list("rater", "choice", "ballot__check_against__repeats__votes__choice")

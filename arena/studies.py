@@ -1,5 +1,6 @@
 """A study's life: create, open (freeze and hash), pause, resume, close; every act leaves an audit event."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,10 @@ def create_study(
     description: str = "",
 ) -> Study:
     """A draft study with everything in the order given. What is left out takes its default."""
+    if not re.fullmatch(r"[-a-zA-Z0-9_]{1,100}", slug):
+        raise StudyError(
+            "The short name has 1 to 100 letters, digits, hyphens or underscores.", code="bad_slug", field="slug"
+        )
     if Study.objects.filter(slug=slug).exists():
         raise StudyError(
             f"There is a study {slug!r} already: choose another short name.", code="slug_taken", field="slug"
@@ -150,13 +155,14 @@ def open_study(study: Study, *, actor: User | None) -> Study:
         _check_state(study, Study.State.DRAFT, act="opened")
         asked = _resolve_criteria(study)
         _check_openable(study, asked=asked)
+        study.rater_rules = checked_rater_rules(study.rater_rules)  # a draft may be older than one of the rules
         check_against_study(study)
         pair_designs.check_pairs(pair_designs.pair_design_of(study), pair_designs.corners_of(study))
         study.design = {**study.design, "analysis": analysis_plans.analysis_of(study)}
         study.frozen_digest = design_digest(study)
         study.state = Study.State.OPEN
         study.opened_at = timezone.now()
-        study.save(update_fields=["design", "frozen_digest", "state", "opened_at"])
+        study.save(update_fields=["design", "rater_rules", "frozen_digest", "state", "opened_at"])
         note(study, actor, "study opened", frozen_digest=study.frozen_digest, prompts_asked=asked)
     return study
 

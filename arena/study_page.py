@@ -1,21 +1,34 @@
 """The results page of a study as one value: how far it is, and for each criterion numbers, curves and charts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from django.db.models import Count, Q
+from django.urls import reverse
+
 from arena import counted_votes, external_contenders, judging, leaderboard, leaving_out, studies, targets, vote_roots
-from arena.charts import Chart, forest_chart, fronts_chart, matrix_chart, steps_chart
+from arena.breakdowns import (
+    Agreement,
+    Breakdown,
+    Divisions,
+    agreement_of,
+    breakdowns_of,
+    divisions_of,
+)
+from arena.charts import Chart, coverage, forest_chart, fronts_chart, hours, matrix_chart, steps_chart
 from arena.charts.fronts import NAME as FRONTS
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
 from arena.leaderboard import CriterionResults, StratumCount
+from arena.live_progress import coverage_of, pace_of
 from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
 from arena.studies import Readiness
-from arena.supply import asked_prompts, live_contenders
+from arena.supply import asked_prompts
 from arena.targets import TargetProgress
+from arena.trust_panel import TrustPanel, trust_panel
 from generation import planning
 from generation.models import Recipe
 from generation.planning import RunProgress
@@ -31,6 +44,10 @@ class CriterionReport:
     forest: Chart | None
     steps: Chart | None
     matrix: Chart | None
+    trust: TrustPanel | None = None
+    breakdowns: tuple[Breakdown, ...] = ()
+    agreement: Agreement | None = None
+    divisions: Divisions = Divisions()
 
     @property
     def charts(self) -> Iterator[Chart]:
@@ -53,6 +70,7 @@ class StudyPage:
     metrics: MetricsReport | None
     counts: tuple[StratumCount, ...]
     contenders: int
+    withdrawn: int
     prompts: int
     images_made: int
     images_wanted: int
@@ -65,6 +83,16 @@ class StudyPage:
     identical_pairs: int
     gaps: tuple[MissingImages, ...] = ()
     """Contenders some of whose images nobody can be shown; empty where none is missing."""
+
+    @property
+    def ballots_at(self) -> str:
+        """Address of the votes behind a number."""
+        return reverse("arena:ballots", args=[self.study.slug])
+
+    @property
+    def images_at(self) -> str:
+        """What stands before an image's number and ending in its address."""
+        return reverse("arena:study_image", args=[self.study.slug, 0, "webp"]).removesuffix("0.webp")
 
     @property
     def votes(self) -> int:
@@ -115,8 +143,14 @@ class StudyPage:
         order = [self.fronts_chart and self.fronts_chart.digest, self.fronts and self.fronts.is_current]
         metrics = self.metrics.shown if self.metrics else []
         trust = [self.exclusion_alarm, self.suspected, self.root and self.root.root]
-        images = [self.images_made, self.images_wanted, self.images_failed, self.contenders, self.prompts]
-        state = [self.study.state, self.study.counts_simulated, needed, self.identical_pairs]
+        images = [
+            self.images_made,
+            self.images_wanted,
+            self.images_failed,
+            self.contenders,
+            self.withdrawn,
+        ]
+        state = [self.prompts, self.study.state, self.study.counts_simulated, needed, self.identical_pairs]
         return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
@@ -124,8 +158,10 @@ def study_page(study: Study) -> StudyPage:
     """Read it all; the number of queries depends neither on contenders nor on votes."""
     images = studies.readiness(study)
     run = planning.progress_of(study.run) if study.run else None
-    reports = tuple(_reports(study))
+    reports = tuple(_with_findings(study, list(_reports(study))))
     fronts = _fronts(study, [report.results for report in reports])
+    is_live = Q(withdrawn_at__isnull=True)
+    contenders = study.contenders.aggregate(live=Count("pk", filter=is_live), withdrawn=Count("pk", filter=~is_live))
     return StudyPage(
         study=study,
         reports=reports,
@@ -133,7 +169,8 @@ def study_page(study: Study) -> StudyPage:
         fronts_chart=fronts_chart(fronts),
         metrics=_metrics(study, reports),
         counts=leaderboard.vote_counts(study),
-        contenders=live_contenders(study).count(),
+        contenders=contenders["live"],
+        withdrawn=contenders["withdrawn"],
         prompts=asked_prompts(study).count(),
         images_made=images.made,
         images_wanted=images.wanted,
@@ -162,6 +199,10 @@ def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[Mis
 
 def chart_of(study: Study, name: str) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
+    if name == hours.NAME:
+        return hours.hours_chart(pace_of(study))
+    if name == coverage.NAME:
+        return coverage.coverage_chart(coverage_of(study))
     if name == FRONTS:
         return fronts_chart(_fronts(study, leaderboard.results_of(study)))
     reports = tuple(_reports(study))
@@ -180,6 +221,21 @@ def _fronts(study: Study, results: Sequence[CriterionResults]) -> Fronts | None:
     """Of the fits that are shown; nothing where nothing is counted any more."""
     fits = {one.criterion.pk: one.fit for one in results if one.fit}
     return fronts_of(study, fits) if any(fit.vote_count for fit in fits.values()) else None
+
+
+def _with_findings(study: Study, reports: Sequence[CriterionReport]) -> Iterator[CriterionReport]:
+    """What the worker found beyond the estimates, with the prompts and images that it is about."""
+    results = [report.results for report in reports]
+    divisions = divisions_of(results, study)
+    for report in reports:
+        own, key = report.results, report.results.criterion.key
+        yield replace(
+            report,
+            trust=trust_panel(own),
+            breakdowns=breakdowns_of(own),
+            agreement=agreement_of(own),
+            divisions=divisions[key],
+        )
 
 
 def _reports(study: Study) -> Iterator[CriterionReport]:

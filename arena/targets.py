@@ -8,16 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Max
-
 from arena import exposure
 from arena.designs import target_of
 from arena.exposure import ContenderPair, Exposure
-from arena.models import Ballot, Exclusion, PromptNeed, Study, Vote
+from arena.models import Ballot, PromptNeed, Study
 from arena.stock import Stock, stock_of
 from arena.vote_snapshot import PEOPLE
-
-Withheld = dict[int, Counter[ContenderPair]]
+from arena.withheld import Withheld, withheld_in
 
 
 @dataclass
@@ -29,7 +26,6 @@ class Needs:
     target: int
     stock: Stock
     withheld: Withheld
-    newest_exclusion: int
     open_pairs: dict[int, int] = field(default_factory=dict)
     _lacking: dict[int, set[ContenderPair]] = field(default_factory=dict)
 
@@ -46,7 +42,7 @@ class Needs:
 
     def lacking(self, study_prompt: int, known: Exposure) -> set[ContenderPair]:
         """Pairs below the target by this exposure."""
-        back = self.withheld.get(study_prompt, Counter())
+        back = self.withheld.on(study_prompt)
         pairs = self.stock.shelf_of(study_prompt).pairs
         return {pair for pair in pairs if known.towards[pair] - back[pair] < self.target}
 
@@ -69,7 +65,8 @@ class Needs:
         )
 
     def stamp_of(self, study_prompt: int) -> str:
-        return f"{self.stock.shelf_of(study_prompt).stamp:x}-{self.newest_exclusion}"
+        """Changes with what can be shown on the prompt and with what exclusions take back there."""
+        return f"{self.stock.shelf_of(study_prompt).stamp:x}-{self.withheld.stamps.get(study_prompt, '')}"
 
 
 @dataclass(frozen=True)
@@ -87,14 +84,17 @@ class TargetProgress:
     out: int
 
     @property
+    def done(self) -> int:
+        return self.wanted - self.still_needed
+
+    @property
     def is_reached(self) -> bool:
         return self.still_needed == 0
 
 
 def needs_of(study: Study, *, stratum: str, target: int, stock: Stock) -> Needs:
     """What is lacking now. Prompts that nobody noted since something changed are counted from their exposure."""
-    newest = Exclusion.objects.filter(study=study).aggregate(newest=Max("pk"))["newest"] or 0
-    needs = Needs(study, stratum, target, stock, _withheld(study, stratum, newest), newest)
+    needs = Needs(study, stratum, target, stock, withheld_in(study, stratum=stratum))
     # In this order: folding takes "taken back" away and the notes with it, all at once.
     taken_back = exposure.taken_back(study, stratum=stratum)
     noted = {
@@ -124,8 +124,7 @@ def progress_of(study: Study, *, stratum: str = PEOPLE) -> list[TargetProgress]:
     if target is None:
         return []
     stock = stock_of(study)
-    newest = Exclusion.objects.filter(study=study).aggregate(newest=Max("pk"))["newest"] or 0
-    withheld = _withheld(study, stratum, newest)
+    withheld = withheld_in(study, stratum=stratum)
     out = _open_now(study, stratum)
     asked: dict[int, list[str]] = defaultdict(list)
     rows = study.study_prompts.order_by().values_list("pk", "criteria__key")
@@ -135,7 +134,7 @@ def progress_of(study: Study, *, stratum: str = PEOPLE) -> list[TargetProgress]:
     needed: Counter[str] = Counter()
     waiting: Counter[str] = Counter()
     for prompt, known in exposure.exposure_of(list(stock.text_of), stratum=stratum).items():
-        shown, back = out.get(prompt, Counter()), withheld.get(prompt, Counter())
+        shown, back = out.get(prompt, Counter()), withheld.on(prompt)
         shelf = stock.shelf_of(prompt)
         answered = {pair: known.towards[pair] - back[pair] - shown[pair] for pair in shelf.pairs}
         lacking = sum(max(0, target - number) for number in answered.values())
@@ -163,7 +162,7 @@ def over_all_criteria(rows: Sequence[TargetProgress]) -> TargetProgress | None:
     )
 
 
-def _open_now(study: Study, stratum: str) -> Withheld:
+def _open_now(study: Study, stratum: str) -> dict[int, Counter[ContenderPair]]:
     """Open ballots by prompt and pair of contenders."""
     ballots = Ballot.objects.filter(
         study=study,
@@ -175,31 +174,8 @@ def _open_now(study: Study, stratum: str) -> Withheld:
     return _by_prompt(list(ballots.order_by().values_list("study_prompt", "left_contender", "right_contender")))
 
 
-_kept: dict[tuple[int, object, str], tuple[int, Withheld]] = {}
-
-
-def _withheld(study: Study, stratum: str, newest: int) -> Withheld:
-    """Answered ballots that exclusions take out, by prompt and pair. Counted anew when there is a new exclusion row."""
-    key = (study.pk, study.created_at, stratum)
-    if key not in _kept or _kept[key][0] != newest:
-        _kept[key] = (newest, _count_withheld(study, stratum) if newest else {})
-    return _kept[key][1]
-
-
-def _count_withheld(study: Study, stratum: str) -> Withheld:
-    votes = Vote.objects.countable().filter(
-        study=study,
-        stratum=stratum,
-        pk__in=Exclusion.objects.excluded_vote_ids(),
-        ballot__state=Ballot.State.ANSWERED,
-        ballot__origin=Ballot.Origin.ISSUED,
-    )
-    found = votes.order_by().values_list("study_prompt", "left_contender", "right_contender", "ballot").distinct()
-    return _by_prompt([(prompt, left, right) for prompt, left, right, _ in found])
-
-
-def _by_prompt(rows: list[tuple[int, int, int]]) -> Withheld:
-    found: Withheld = defaultdict(Counter)
+def _by_prompt(rows: list[tuple[int, int, int]]) -> dict[int, Counter[ContenderPair]]:
+    found: dict[int, Counter[ContenderPair]] = defaultdict(Counter)
     for prompt, left, right in rows:
         found[prompt][(left, right) if left < right else (right, left)] += 1
     return found

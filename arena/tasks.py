@@ -1,6 +1,9 @@
 """What the background workers of the arena do. A task fetches, calls, ends."""
 
+from importlib import import_module
+
 from celery import shared_task
+from django.conf import settings
 
 from arena import (
     exposure,
@@ -11,6 +14,7 @@ from arena import (
     networks,
     pair_plans,
     privacy,
+    sign_in,
     simulated_raters,
     vote_roots,
     voting,
@@ -54,6 +58,18 @@ def measure_readable_images() -> None:
 def forget_old_networks() -> None:
     """Throw away keys and counts of networks that are old enough."""
     networks.forget_old()
+
+
+@shared_task(ignore_result=True)
+def forget_old_sign_ins() -> None:
+    """Throw away counts of tries to sign in."""
+    sign_in.forget_old()
+
+
+@shared_task(ignore_result=True)
+def forget_ended_sessions() -> None:
+    """Throw away sessions that are over."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
 
 
 @shared_task(ignore_result=True)

@@ -12,6 +12,8 @@ PERIODS: Final = {
     "measure_readable_images": 20.0,
     "expire_abandoned_ballots": 60.0,
     "forget_old_networks": 3600.0,
+    "forget_old_sign_ins": 3600.0,
+    "forget_ended_sessions": 6 * 3600.0,
     "erase_raters_after_retention": 3600.0,
     "judge_changed": 60.0,
     "publish_vote_roots": 3600.0,

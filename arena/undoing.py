@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from arena.models import Ballot, Rater, Study
+from arena.models import Ballot, BallotCheck, Rater, Study
 from arena.models.tokens import random_token
 from arena.voting import LEASE, TOKEN, VotingError, withdrawn
 
@@ -79,6 +79,8 @@ def _replace(last: Ballot) -> Ballot:
     new.lease_until = timezone.now() + LEASE
     new.position = _move_back(last.rater_id)
     new.save(force_insert=True)
+    if check := BallotCheck.objects.filter(ballot=last.pk).first():
+        BallotCheck.objects.create(ballot=new, gold_id=check.gold_id, repeats_id=check.repeats_id)
     return new
 
 

@@ -16,8 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 
+from arena import preference_rows
+from arena.audit import note
 from arena.counted_votes import counted_strata, counted_votes
 from arena.models import Ballot, Exclusion, Study, Vote
 from arena.refusals import Refusal
@@ -33,8 +36,15 @@ RESEARCHERS: Final = ("skip_reason", "milliseconds")
 _BATCH: Final = 10_000
 _READ: Final = (
     *("criterion__key", "left_contender", "right_contender", "choice", "rater", "study_prompt", "stratum", "cast_at"),
-    *("skip_reason", "page_milliseconds"),
+    *("skip_reason", "page_milliseconds", "ballot__left_image__file_sha256", "ballot__right_image__file_sha256"),
 )
+SHAPES: Final = ("votes", "pickapic", "dpo")
+_KINDS: Final = {
+    "milliseconds": "int64",
+    "ranking_id": "int64",
+    "label_0": "float64",
+    "label_1": "float64",
+} | dict.fromkeys(("has_label", "are_different"), "bool")
 Row = dict[str, Any]
 
 
@@ -44,39 +54,62 @@ class VoteExportError(Refusal):
 
 @dataclass(frozen=True)
 class VoteExport:
-    """What was written: votes, skips among the rows besides, and ties by rule that fits count but no vote is."""
+    """What was written: votes, skips among the rows besides, and ties by rule that fits count but no vote is.
+
+    left_out: votes that the shape has no place for
+    """
 
     votes: int
     skips: int
     rule_ties: int
+    left_out: int = 0
 
 
-def export_votes(study: Study, path: Path, *, is_public: bool) -> VoteExport:
+def export_votes(
+    study: Study, path: Path, *, is_public: bool, shape: str = "votes", actor: User | None = None
+) -> VoteExport:
     """Write the votes that fits count now, and the skips besides, in the order of their ids.
 
     Raters stand under numbers made for this file alone, so that two public files have none in common; a file for
-    researchers names their public ids, as the admin does. Public times are rounded down to the hour. The file appears
-    whole or not at all. Raises VoteExportError.
+    researchers names their public ids, as the admin does. Public times are rounded down to the hour. `shape` is votes,
+    pickapic (its columns) or dpo (prompt, chosen, rejected: decisive votes on images). The file appears whole or not at
+    all. Raises VoteExportError.
     """
     if path.suffix.lower() not in FORMATS:
         raise VoteExportError(
             f"{path.name}: the file must end in {', '.join(FORMATS)}.", code="unknown_format", field="file"
         )
-    rows = _public(_rows(study)) if is_public else _for_researchers(study, _rows(study))
-    columns = COLUMNS if is_public else COLUMNS + RESEARCHERS
+    if shape not in SHAPES:
+        raise VoteExportError(
+            f"Votes can be written as {', '.join(SHAPES)}, not as {shape[:50]!r}.", code="unknown_shape", field="shape"
+        )
+    rows = _Counted(_public(_rows(study)) if is_public else _for_researchers(study, _rows(study)))
+    columns: tuple[str, ...]
+    if shape == "votes":
+        told, columns = iter(rows), COLUMNS if is_public else COLUMNS + RESEARCHERS
+    elif shape == "pickapic":
+        told, columns = preference_rows.pick_a_pic(iter(rows)), preference_rows.PICK_A_PIC
+    else:
+        told, columns = preference_rows.dpo(iter(rows)), preference_rows.DPO
     try:
-        number, skips = _put(path, rows, columns)
+        written = _put(path, told, columns)
     except OSError as error:
         raise VoteExportError(
             f"{path} cannot be written: {(error.strerror or str(error)).lower()}.", code="unwritable", field="file"
         ) from error
-    return VoteExport(votes=number - skips, skips=skips, rule_ties=study.rule_ties.count())
+    note(study, actor, "votes exported", shape=shape, public=is_public, rows=written.rows)
+    return VoteExport(
+        votes=written.rows - written.skips,
+        skips=written.skips,
+        rule_ties=study.rule_ties.count(),
+        left_out=rows.rows - written.rows,
+    )
 
 
 def _rows(study: Study) -> Iterator[Row]:
     labels = dict(study.contenders.values_list("pk", "label"))
     prompts = {row.pk: (str(row.position + 1), row.prompt.text) for row in study.study_prompts.select_related("prompt")}
-    for key, left, right, choice, rater, prompt, stratum, cast_at, reason, milliseconds in _votes(study):
+    for key, left, right, choice, rater, prompt, stratum, cast_at, reason, milliseconds, *images in _votes(study):
         position, text = prompts[prompt]
         yield {
             "criterion": key,
@@ -90,6 +123,8 @@ def _rows(study: Study) -> Iterator[Row]:
             "cast_at": cast_at,
             "skip_reason": reason,
             "milliseconds": milliseconds,
+            "left_image": images[0] or "",
+            "right_image": images[1] or "",
         }
 
 
@@ -119,12 +154,12 @@ def _public(rows: Iterator[Row]) -> Iterator[Row]:
             known[rater] = hmac.new(salt, str(rater).encode(), hashlib.sha256).hexdigest()[:16]
         moment: datetime = row["cast_at"]
         hour = moment.replace(minute=0, second=0, microsecond=0)
-        public = {name: row[name] for name in COLUMNS}
+        public = {name: row[name] for name in (*COLUMNS, "left_image", "right_image")}
         yield {**public, "rater": known[rater], "cast_at": hour.isoformat()}
 
 
-def _put(path: Path, rows: Iterator[Row], columns: tuple[str, ...]) -> tuple[int, int]:
-    """(rows, skips) written, by a draft beside the file that takes its place at the end."""
+def _put(path: Path, rows: Iterator[Row], columns: tuple[str, ...]) -> _Counted:
+    """What was written, by a draft beside the file that takes its place at the end."""
     descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.stem}-", suffix=path.suffix)
     draft = Path(name)
     try:
@@ -137,7 +172,7 @@ def _put(path: Path, rows: Iterator[Row], columns: tuple[str, ...]) -> tuple[int
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    return counted.rows, counted.skips
+    return counted
 
 
 class _Counted:
@@ -171,8 +206,7 @@ def _write_parquet(file: IO[bytes], rows: _Counted, columns: tuple[str, ...]) ->
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    kinds = {name: pa.int64() if name == "milliseconds" else pa.string() for name in columns}
-    schema = pa.schema(list(kinds.items()))
+    schema = pa.schema([(name, pa.type_for_alias(_KINDS.get(name, "string"))) for name in columns])
     with parquet.ParquetWriter(file, schema) as writer:
         batch: list[Row] = []
         for row in rows:

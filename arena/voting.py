@@ -47,11 +47,14 @@ TOKEN = re.compile(r"[0-9a-f]{32}")
 _IMAGES = ("left_image", "right_image")
 LONGEST_PAGE_MILLISECONDS = 2**31 - 1
 
+# Whoever reports an image leaves its pair by the same act: it is stored as skipped for one of these reasons.
+REPORT_REASONS: dict[str, "StrOrPromise"] = {
+    "not_shown": gettext_lazy("An image is broken or does not show"),
+    "disturbing": gettext_lazy("An image disturbs me"),
+}
 SKIP_REASONS: dict[str, "StrOrPromise"] = {
     "cannot_tell": gettext_lazy("I cannot tell"),
-    "not_shown": gettext_lazy("An image does not show"),
     "unclear_prompt": gettext_lazy("I do not understand the text"),
-    "disturbing": gettext_lazy("An image disturbs me"),
 }
 
 
@@ -116,8 +119,8 @@ def _known_pairs(rater: Rater, *, wanted: int) -> list[Ballot]:
 def resume(rater: Rater) -> int:
     """Put back before a rater what they left unanswered and nobody took from the study since; returns how many.
 
-    A rater who comes back after a long gap goes on at the very pair they left. Under a target, what was taken back may
-    have been given to somebody else since, so there only pairs that still count for this rater return.
+    A rater who comes back after a long gap goes on at the very pair they left, within their quota. Under a target, what
+    was taken back may have been given to somebody else since, so there only pairs that still count for them return.
     """
     given_up = [] if target_of(rater.study) else [Ballot.State.EXPIRED]
     own = Ballot.objects.filter(rater=rater)
@@ -127,8 +130,13 @@ def resume(rater: Rater) -> int:
         if _standing(rater).exists():
             return 0
         left = own.filter(state__in=[Ballot.State.OPEN, *given_up], position__gt=last).exclude(withdrawn())
-        once = {frozenset(row[1:]): row[0] for row in left.order_by("-position").values_list("pk", *_IMAGES)}
-        chosen = sorted(once.values())[:MOST_OPEN]
+        rows = left.order_by("-position").values_list("pk", "purpose", *_IMAGES)
+        once = {frozenset(images): (pk, purpose) for pk, purpose, *images in rows}
+        room = _quota_left(rater, rater.study)
+        chosen = []
+        for pk, purpose in sorted(once.values())[:MOST_OPEN]:
+            room -= (is_within := purpose in special_ballots.WITHIN_QUOTA)
+            chosen += [pk] if room >= 0 or not is_within else []
         return Ballot.objects.filter(pk__in=chosen).update(state=Ballot.State.OPEN, lease_until=timezone.now() + LEASE)
 
 
@@ -309,7 +317,7 @@ def _checked_choice(criterion: Criterion, choice: object) -> str:
 
 
 def _skips(criteria: list[Criterion], reason: str) -> dict[int, str]:
-    if not isinstance(reason, str) or reason not in SKIP_REASONS:
+    if not isinstance(reason, str) or (reason not in SKIP_REASONS and reason not in REPORT_REASONS):
         raise VotingError(
             _("Choose one of the listed reasons for skipping."), code="unknown_skip_reason", field="skip_reason"
         )

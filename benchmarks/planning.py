@@ -67,6 +67,8 @@ def _recipes(count: int) -> list[Recipe]:
 
 def _plan(recipes: list[Recipe], prompts: int) -> Run:
     """A run planned from nothing, planned again, and looked at."""
+    from django.contrib.auth.models import User
+
     from arena.image_grid import GridFilter, RunSource, grid_page
     from generation.models import Run
     from generation.planning import add_to_run
@@ -74,6 +76,7 @@ def _plan(recipes: list[Recipe], prompts: int) -> Run:
     from generation.run_status import status_of
 
     run = Run.objects.create(name="large")
+    viewer = User.objects.create_superuser("looks")
     texts = [f"a photograph of subject {number}, in the evening light, 35 mm" for number in range(prompts)]
     print(f"{prompts:,} prompts x {len(recipes)} recipes, {prompts * len(recipes):,} images\n")
     print("| act | wall s | CPU s | peak extra memory, MiB |\n|---|---|---|---|")
@@ -82,7 +85,7 @@ def _plan(recipes: list[Recipe], prompts: int) -> Run:
         "say what a run would cost": lambda: plan_run(recipes=recipes, prompt_texts=texts, samples=1),
         "plan it again": lambda: add_to_run(run, recipes=recipes, prompt_texts=texts),
         "status of the run": lambda: status_of(run),
-        "a page of its grid": lambda: grid_page(RunSource(run), GridFilter()),
+        "a page of its grid": lambda: grid_page(RunSource(run, viewer=viewer), GridFilter()),
     }
     for name, act in acts.items():
         times: list[float] = []

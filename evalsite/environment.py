@@ -170,6 +170,13 @@ def storage_url_or_none(value: str) -> str:
     return storage_url(value) if value else ""
 
 
+def email_url(value: str) -> str:
+    """a mail server's URL, or nothing."""
+    if value and not urlsplit(_with_scheme(value, ("smtp", "smtp+tls", "smtp+ssl"))).hostname:
+        raise ValueError("a server is written smtp+tls://user:password@host:587")
+    return value
+
+
 def image_queue(value: str) -> str:
     """gen.cpu, or gen.gpu and its gigabytes."""
     gigabytes_of(value)

@@ -103,6 +103,20 @@ STORAGE_URL = env.setting(
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
 
+EMAIL_URL = env.setting(
+    "EMAIL_URL",
+    read.email_url,
+    default="",
+    default_in_words="none: administrators hand out links",
+    meaning="Sends links for a new password: smtp+tls://user:password@host:587, smtp+ssl:// or smtp://.",
+)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.setting(
+    "WINRATE_EMAIL_FROM",
+    read.text,
+    default="winrate@localhost",
+    meaning="The sender of such mail.",
+)
+
 # --- how soon a fault is noticed --------------------------------------------------------------------------------------
 LEASE_SECONDS = env.setting(
     "WINRATE_LEASE_SECONDS",
@@ -187,6 +201,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
+    "ninja",  # for the static files of Swagger UI
     "generation",
     "arena",
 ]
@@ -219,6 +234,8 @@ USE_TZ = True
 LOGIN_URL = "arena:login"
 LOGIN_REDIRECT_URL = "arena:home"
 LOGOUT_REDIRECT_URL = "arena:home"
+AUTHENTICATION_BACKENDS = ["arena.sign_in.CountingBackend"]
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{validator}"}
     for validator in (
@@ -292,6 +309,24 @@ def _storage(url: str) -> dict[str, Any]:
     }
 
 
+def _email() -> dict[str, Any]:
+    """Mail settings; without a server nothing is ever sent."""
+    if not EMAIL_URL:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    parts = urlsplit(EMAIL_URL)
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}[parts.scheme],
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
+        "EMAIL_TIMEOUT": 10,
+    }
+
+
+globals().update(_email())
 DATABASES = {"default": _database()}
 CACHES = {"default": _cache()}
 STATIC_URL = "/static/"

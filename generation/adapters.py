@@ -5,7 +5,7 @@ A checkpoint names them in `adapters`, or its folder is one: then `checkpoint.js
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -81,8 +81,11 @@ def checked_adapters(adapters: Any) -> list[dict[str, Any]]:
     return checked
 
 
-def told_base(source: str) -> str:
-    """The base that an adapter's folder names in its `checkpoint.json`; "" for the folder of a whole pipeline."""
+def told_base(source: str, *, get: Callable[[str], None]) -> str:
+    """The base that an adapter's folder names in its `checkpoint.json`; "" for the folder of a whole pipeline.
+
+    get: called with the base before it is looked at, to bring it here
+    """
     folder = model_folders.folder_of(source)
     told = folder / "checkpoint.json"
     if (folder / "model_index.json").exists() or not told.exists():
@@ -90,6 +93,9 @@ def told_base(source: str) -> str:
     base = model_folders.read_json(told).get("adapter_of", "")
     if not isinstance(base, str):
         raise GenerationError(f"checkpoint.json gives adapter_of as {base!r}; it must be the folder of the base.")
+    if base:
+        model_folders.check_source(base)
+        get(base)
     if base and not (model_folders.folder_of(base) / "model_index.json").exists():
         raise GenerationError(f"{source!r} is an adapter of {base!r}, which is no whole pipeline; name one that is.")
     return base

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -75,15 +76,20 @@ def pinned_source(source: str, revision: str = "") -> tuple[str, str]:
 
 
 def resolve_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """Check the folder on this machine, load it once, store hashes and facts: ready or refused. Run in a worker."""
+    """Check the folder on this machine, load it once, store hashes and facts: ready or refused. Run in a worker.
+
+    Raises a retryable GenerationError where it cannot be had just now; the checkpoint then still waits.
+    """
     Checkpoint.objects.filter(pk=checkpoint.pk).update(state=Checkpoint.State.CHECKING)
     try:
         weights.ensure(checkpoint)
-        checkpoint.base = adapting.told_base(checkpoint.folder)
+        checkpoint.base = adapting.told_base(checkpoint.folder, get=partial(weights.ensure_place, checkpoint))
         facts = adapting.inspect_parts(adapting.parts_of(checkpoint))
         told = _told_facts(checkpoint.folder)
         _try_to_load(checkpoint, facts)
     except GenerationError as error:
+        if error.is_retryable:  # the store is away: nothing is known against the checkpoint
+            raise
         checkpoint.state, checkpoint.refusal = Checkpoint.State.REFUSED, str(error)
         checkpoint.save(update_fields=["state", "refusal"])
         return checkpoint

@@ -15,6 +15,10 @@ from generation.models import Checkpoint, ImageJob, Recipe, Run, RunItem
 LONGEST_WAIT: Final = timedelta(minutes=10)
 """A job that waited longer goes before jobs of loaded pipelines."""
 MOST_EXPIRED: Final = 50
+LEAST_PRIORITY, MOST_PRIORITY = -1000, 1000
+HELD: Final = -1_000_000
+"""The priority of a waiting job that only paused runs want. It stands behind all others in the index by which claims
+look, and none of them looks that far: they cost the same however many jobs are held."""
 
 
 def claimable(run: Run | None = None, *, checkpoints: Collection[int] | None = None) -> QuerySet[ImageJob]:
@@ -34,6 +38,7 @@ def heads(run: Run | None = None, *, checkpoints: Collection[int] | None = None)
         Exists(_wanted(run)),
         recipe=OuterRef("pk"),
         state=ImageJob.State.PENDING,
+        priority__gte=LEAST_PRIORITY,
         attempts__lt=ImageJob.MOST_ATTEMPTS,
     )
     first = Subquery(waiting.order_by("-priority", "pk").values("pk")[:1])
@@ -70,6 +75,12 @@ def candidates(
         return -job.priority, turn, job.pk
 
     return sorted(found, key=in_order)
+
+
+def overdue(*, checkpoints: Collection[int]) -> list[ImageJob]:
+    """First waiting jobs of recipes of these checkpoints that have waited too long; the one to take first."""
+    old = heads(checkpoints=checkpoints).filter(created_at__lt=Now() - LONGEST_WAIT)
+    return list(old.select_related("recipe").order_by("-priority", "pk"))
 
 
 def _wanted(run: Run | None) -> QuerySet[RunItem]:

@@ -134,14 +134,15 @@ def storage() -> Storage:
 def _failures_named() -> Iterator[None]:
     try:
         yield
-    except _failures_of_storages() as error:
+    except failures_of_storages() as error:
         place = storage()
         where = getattr(place, "location", "") if isinstance(place, FileSystemStorage) else f"bucket {_bucket(place)}"
         said = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise StorageError(f"The image store ({where}) cannot be written: {said}.", is_retryable=True) from error
 
 
-def _failures_of_storages() -> tuple[type[Exception], ...]:
+def failures_of_storages() -> tuple[type[Exception], ...]:
+    """What a storage raises that is full or away."""
     # An object store's own errors can only come from a library that is loaded, and loading it here would cost seconds.
     botocore = sys.modules.get("botocore.exceptions")
     return (OSError,) if botocore is None else (OSError, botocore.ClientError, botocore.BotoCoreError)

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from generation import choosing
-from generation.models import Image, ImageJob, Recipe, Run
+from generation.models import Image, ImageJob, Recipe, Run, RunItem
 
 Fitting = Callable[[Recipe], int]
 """How many pictures of a recipe a worker takes at once, at most."""
@@ -54,7 +54,8 @@ def _take(first: ImageJob, *, worker: str, size: int, run: Run | None) -> list[I
     alike = choosing.claimable(run)
     if first.state == ImageJob.State.PENDING and first.attempts == 0:
         # By state and not only by being due: the index then gives them in order, and no other row is looked at.
-        alike = alike.filter(recipe=first.recipe_id, state=ImageJob.State.PENDING, attempts=0)
+        waiting = alike.filter(recipe=first.recipe_id, state=ImageJob.State.PENDING, attempts=0)
+        alike = waiting.filter(priority__gte=choosing.LEAST_PRIORITY)
     else:
         alike, size = alike.filter(pk=first.pk), 1
     with transaction.atomic():
@@ -141,6 +142,22 @@ def requeue_abandoned() -> int:
                 reason=f"{gone} It is not tried again: look for lack of memory in its log." if is_last else gone,
             )
     return changed
+
+
+def cancel_unwanted() -> int:
+    """Close jobs that came back from a worker after their last run had been cancelled; how many there were.
+
+    Nobody would ever make them, and whoever asks whether a run is finished would be told to wait.
+    """
+    given_up = list(Run.objects.filter(cancelled_at__isnull=False).values_list("pk", flat=True))
+    wanted = RunItem.objects.filter(job=OuterRef("pk"), run__cancelled_at__isnull=True)
+    items = RunItem.objects.filter(run__in=given_up, job__state=ImageJob.State.PENDING)
+    unwanted = ImageJob.objects.filter(~Exists(wanted), state=ImageJob.State.PENDING)
+    with transaction.atomic():
+        # Locked, so that no run can begin to want one while it is looked at, and then looked at once more.
+        held = unwanted.filter(pk__in=items.values("job")).order_by("pk").select_for_update(skip_locked=True)[:1000]
+        ids = [job.pk for job in held] if given_up else []
+        return unwanted.filter(pk__in=ids).update(state=ImageJob.State.CANCELLED)
 
 
 def fitting_by_size(recipe: Recipe) -> int:

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Now
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
 
+from generation.choosing import HELD, LEAST_PRIORITY, MOST_PRIORITY
 from generation.errors import GenerationError
 from generation.hints import hint_workers
 from generation.models import Image, ImageJob, Recipe, Run, RunItem
@@ -18,7 +19,6 @@ from generation.provenance import request_digest, text_digest
 
 PROMPTS_IN_A_BLOCK = 8
 ROWS_IN_A_CHUNK = 1000
-LEAST_PRIORITY, MOST_PRIORITY = -1000, 1000
 T = TypeVar("T")
 
 
@@ -71,6 +71,8 @@ def add_to_run(run: Run, *, recipes: Sequence[Recipe], prompt_texts: Sequence[st
         # One short transaction for each chunk: voters on the same SQLite file wait for none of them for long.
         with transaction.atomic():
             _plan(run, chunk)
+    if Run.objects.filter(pk=run.pk, paused_at__isnull=False).exists():
+        settle(run)
     hint_workers()
 
 
@@ -123,7 +125,15 @@ def reopen(job_ids: Iterable[int]) -> int:
         changed += (
             ImageJob.objects.filter(pk__in=chunk)
             .exclude(state__in=unfinished)
-            .update(state=ImageJob.State.PENDING, attempts=0, reason="", worker="", lease_until=None, finished_at=None)
+            .update(
+                state=ImageJob.State.PENDING,
+                priority=_priority(Q()),  # not held: a run that goes on at this moment would not see the job
+                attempts=0,
+                reason="",
+                worker="",
+                lease_until=None,
+                finished_at=None,
+            )
         )
     return changed
 
@@ -145,24 +155,59 @@ def set_priority(run: Run, priority: int) -> None:
     if not Run.objects.filter(pk=run.pk, cancelled_at__isnull=True).update(priority=priority):
         raise GenerationError(f"The run {run.name!r} is cancelled: its priority means nothing any more.")
     run.priority = priority
-    wanting = RunItem.objects.filter(job=OuterRef("pk"), run__cancelled_at__isnull=True).order_by()
-    highest = wanting.values("job").annotate(highest=Max("run__priority")).values("highest")
-    waiting = ImageJob.objects.filter(runs=run).unfinished()
-    for chunk in in_chunks(list(waiting.values_list("pk", flat=True)), size=ROWS_IN_A_CHUNK):
-        ImageJob.objects.filter(pk__in=chunk).update(priority=Subquery(highest))
+    # Those in work too: they may come back. They are never held, or they would come back held after a resume.
+    working = ImageJob.objects.filter(runs=run, state=ImageJob.State.RUNNING).values_list("pk", flat=True)
+    ImageJob.objects.filter(pk__in=list(working)).update(priority=_priority(Q()))
+    settle(run)
     hint_workers()
+
+
+def settle(run: Run, *, also: Run | None = None) -> None:
+    """Give the waiting jobs of a run the highest priority of all runs that want them now, or hold them.
+
+    also: a run that counts as going on although it is still paused
+    """
+    going = Q(run__paused_at__isnull=True) if also is None else Q(run__paused_at__isnull=True) | Q(run=also)
+    waiting = ImageJob.objects.filter(runs=run, state=ImageJob.State.PENDING)
+    for chunk in in_chunks(list(waiting.order_by("pk").values_list("pk", flat=True)), size=ROWS_IN_A_CHUNK):
+        rows = ImageJob.objects.filter(pk__in=chunk, state=ImageJob.State.PENDING)
+        with transaction.atomic():
+            # Locked before it is asked who wants them: of two runs that change at once, the later act sees the earlier.
+            list(rows.order_by("pk").select_for_update().values_list("pk"))
+            rows.update(priority=_priority(going))
+
+
+def _priority(going: Q) -> Coalesce:
+    wanting = RunItem.objects.filter(going, job=OuterRef("pk"), run__cancelled_at__isnull=True).order_by()
+    return Coalesce(
+        Subquery(wanting.values("job").annotate(highest=Max("run__priority")).values("highest")), Value(HELD)
+    )
 
 
 def pause_run(run: Run) -> None:
     """No new batch begins for this run; batches in work are finished. It goes on only when somebody resumes it."""
     Run.objects.filter(pk=run.pk, paused_at__isnull=True).update(paused_at=Now())
     Run.objects.filter(pk=run.pk).exclude(pause_reason="").update(pause_reason="")
+    settle(run)
 
 
 def resume_run(run: Run) -> None:
     """Let a paused run go on."""
-    Run.objects.filter(pk=run.pk).update(paused_at=None, pause_reason="")
+    let_go_on(Run.objects.filter(pk=run.pk))
     hint_workers()
+
+
+def let_go_on(paused: QuerySet[Run]) -> int:
+    """Let these runs go on; how many were still among them when their turn came.
+
+    Jobs come first: cut off in the middle, the run is still paused, and resuming it once more does all.
+    """
+    count = 0
+    for run in paused:
+        settle(run, also=run)
+        count += paused.filter(pk=run.pk).update(paused_at=None, pause_reason="")
+        settle(run)  # once more: another run may have been paused meanwhile, and have taken this one for paused
+    return count
 
 
 def cancel_run(run: Run) -> int:
@@ -171,7 +216,9 @@ def cancel_run(run: Run) -> int:
         Run.objects.filter(pk=run.pk, cancelled_at__isnull=True).update(cancelled_at=Now())
         wanted = RunItem.objects.filter(run__cancelled_at__isnull=True).values("job")
         alone = ImageJob.objects.filter(runs=run, state=ImageJob.State.PENDING).exclude(pk__in=wanted)
-        return ImageJob.objects.filter(pk__in=alone.values("pk")).update(state=ImageJob.State.CANCELLED)
+        count = ImageJob.objects.filter(pk__in=alone.values("pk")).update(state=ImageJob.State.CANCELLED)
+    settle(run)
+    return count
 
 
 def in_chunks(items: Iterable[T], *, size: int) -> Iterator[list[T]]:
@@ -219,6 +266,8 @@ def _plan(run: Run, cells: Sequence[Cell]) -> None:
         ],
         ignore_conflicts=True,  # another planner may have been as quick
     )
+    # Locked, so that a run that is paused just now sees that this one wants them.
+    list(ImageJob.objects.filter(pk__in=before.values()).order_by("pk").select_for_update().values_list("pk"))
     jobs = before if len(before) == len(cells) else _jobs_of(cells)
     have = set(RunItem.objects.filter(run=run, job__in=before.values()).values_list("job", flat=True))
     # By ids: setting the run itself costs more than all the rest of a row.

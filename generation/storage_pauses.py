@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.db.models.functions import Now
 
-from generation import image_store
+from generation import image_store, planning
 from generation.hints import hint_workers
 from generation.models import ImageJob, Run
 
@@ -15,9 +15,10 @@ logger = logging.getLogger(__name__)
 def pause_runs_of(batch: Iterable[ImageJob], *, reason: str) -> int:
     """Pause every run that wants these jobs, with the reason; how many. Trying on would fail image after image."""
     going = Run.objects.filter(jobs__in=[job.pk for job in batch], paused_at=None, cancelled_at=None)
-    count = Run.objects.filter(pk__in=set(going.values_list("pk", flat=True))).update(
-        paused_at=Now(), pause_reason=reason
-    )
+    runs = list(going.distinct())
+    count = Run.objects.filter(pk__in=[run.pk for run in runs]).update(paused_at=Now(), pause_reason=reason)
+    for run in runs:
+        planning.settle(run)
     if count:
         logger.error("%s %d runs are paused and go on by themselves.", reason, count)
     return count
@@ -28,7 +29,7 @@ def resume_runs_if_there_is_room() -> int:
     waiting = Run.objects.exclude(paused_at=None).exclude(pause_reason="").filter(cancelled_at=None)
     if not waiting.exists() or not image_store.has_room():
         return 0
-    count = waiting.update(paused_at=None, pause_reason="")
+    count = planning.let_go_on(waiting)
     logger.info("The image store can be written again: %d runs go on.", count)
     hint_workers()
     return count

@@ -37,6 +37,7 @@ def measure_next() -> None:
 def reconcile() -> None:
     """The database is the truth: bring back what died with a worker, and send again the hints that were lost."""
     jobs.requeue_abandoned()
+    jobs.cancel_unwanted()
     storage_pauses.resume_runs_if_there_is_room()
     recipes.fail_jobs_of_refused_recipes()
     heartbeats.forget_silent_workers()

@@ -6,11 +6,12 @@ What comes from elsewhere lands in a folder of its own, complete and checked or 
 import fcntl
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -18,10 +19,11 @@ from typing import Final
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 
-from generation import adapters, choosing, model_folders
+from generation import adapters, choosing, image_store, model_folders
 from generation.capabilities import can_serve
 from generation.errors import GenerationError
-from generation.models import Checkpoint
+from generation.heartbeats import living_workers
+from generation.models import Checkpoint, ImageJob
 from generation.provenance import text_digest
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,10 @@ ROOM_BESIDE: Final = 2**30
 """Bytes that stay free on the disk that weights are fetched to."""
 SECONDS_A_LOOK_HOLDS: Final = 60.0
 CHUNK: Final = 2**20
+SECONDS_AFTER_A_FAILURE: Final = 600.0
+"""For so long weights that could not be had keep no other work waiting for another try."""
+_PINNED: Final = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)@([0-9a-f]{40})")
+_failed_at: dict[int, float] = {}
 _seen: dict[str, tuple[float, bool]] = {}
 
 
@@ -43,7 +49,7 @@ def fetchable() -> list[Checkpoint]:
     """Ready checkpoints that this machine lacks and knows where to get."""
     at_hand = held()
     lacking = [one for one in Checkpoint.objects.filter(state=Checkpoint.State.READY) if one not in at_hand]
-    return [checkpoint for checkpoint in lacking if can_fetch(checkpoint)]
+    return [checkpoint for checkpoint in lacking if _is_on_offer(checkpoint)]
 
 
 def runnable_here(at_hand: dict[Checkpoint, Path] | None = None) -> list[int]:
@@ -56,24 +62,63 @@ def runnable_here(at_hand: dict[Checkpoint, Path] | None = None) -> list[int]:
 def can_fetch(checkpoint: Checkpoint) -> bool:
     """Whether every part that is not on this machine can be had from elsewhere."""
     lacking = _lacking(checkpoint)
-    return bool(lacking) and all(_is_in_store(place) or _is_pinned(checkpoint, place) for place in lacking)
+    return bool(lacking) and all(_is_in_store(place) or _pinned(place) for place in lacking)
+
+
+def _is_on_offer(checkpoint: Checkpoint) -> bool:
+    """The same, where a store that is away offers nothing: other work goes on."""
+    try:
+        return can_fetch(checkpoint)
+    except GenerationError:
+        return False
 
 
 def ensure(checkpoint: Checkpoint) -> None:
-    """Get what this machine lacks of a checkpoint; what nobody offers is left to whoever opens it, with a sentence."""
+    """Get what this machine lacks of a checkpoint; what nobody offers is left to whoever opens it, with a sentence.
+
+    Raises a retryable GenerationError where the store is away.
+    """
     for place in _lacking(checkpoint):
-        if _is_pinned(checkpoint, place) or _is_in_store(place):
-            fetch(checkpoint, place)
+        ensure_place(checkpoint, place)
+
+
+def ensure_place(checkpoint: Checkpoint, place: str) -> None:
+    """Get one part of a checkpoint where this machine lacks it and somebody offers it."""
+    if not _is_here(place) and (_pinned(place) or _is_in_store(place)):
+        fetch(checkpoint, place)
 
 
 def fetch_most_urgent() -> bool:
     """Get the weights of the due jobs that come first among those that lack them here; whether any were got."""
-    wanted = {one.pk: one for one in fetchable() if can_serve(settings.IMAGE_QUEUE, needs=one.needs)}
-    for job in choosing.candidates(checkpoints=list(wanted)):
+    return _fetch_first(_wanted(), choosing.candidates)
+
+
+def fetch_overdue() -> bool:
+    """Get weights that jobs have waited for too long, although there is other work; whether any were got.
+
+    Only where no living worker holds them: it would otherwise come to those jobs by their age.
+    """
+    held_elsewhere = {name for names in living_workers().values_list("weights", flat=True) for name in names}
+    now = time.monotonic()
+    wanted = {
+        pk: checkpoint
+        for pk, checkpoint in _wanted().items()
+        if checkpoint.name not in held_elsewhere and now - _failed_at.get(pk, float("-inf")) > SECONDS_AFTER_A_FAILURE
+    }
+    return bool(wanted) and _fetch_first(wanted, choosing.overdue)
+
+
+def _wanted() -> dict[int, Checkpoint]:
+    return {one.pk: one for one in fetchable() if can_serve(settings.IMAGE_QUEUE, needs=one.needs)}
+
+
+def _fetch_first(wanted: dict[int, Checkpoint], choose: Callable[..., list[ImageJob]]) -> bool:
+    for job in choose(checkpoints=list(wanted)):
         checkpoint = wanted[job.recipe.checkpoint_id or 0]
         try:
             ensure(checkpoint)
         except GenerationError as error:
+            _failed_at[checkpoint.pk] = time.monotonic()
             logger.warning("The weights of %s cannot be fetched: %s", checkpoint, error)
             continue
         return True
@@ -95,8 +140,8 @@ def fetch(checkpoint: Checkpoint, place: str) -> None:
         draft.mkdir(parents=True)
         try:
             got = draft / PurePosixPath(place).name
-            if _is_pinned(checkpoint, place):
-                _from_hub(checkpoint.source, checkpoint.revision, got)
+            if pinned := _pinned(place):
+                _from_hub(*pinned, got)
             else:
                 _from_store(place, got)
             _check(checkpoint, place, got)
@@ -135,8 +180,10 @@ def _folder_or_none(checkpoint: Checkpoint) -> Path | None:
     return None if _lacking(checkpoint) else model_folders.folder_of(adapters.parts_of(checkpoint).base)
 
 
-def _is_pinned(checkpoint: Checkpoint, place: str) -> bool:
-    return bool(checkpoint.revision) and place == checkpoint.folder
+def _pinned(place: str) -> tuple[str, str] | None:
+    """Repository and commit of a folder that is named by both, whether a checkpoint or an adapter names it."""
+    found = _PINNED.fullmatch(place)
+    return (found[1], found[2]) if found else None
 
 
 def _store() -> Storage | None:
@@ -150,9 +197,26 @@ def _is_in_store(place: str) -> bool:
     model_folders.check_source(place)
     looked_at, was_there = _seen.get(place, (float("-inf"), False))
     if time.monotonic() - looked_at > SECONDS_A_LOOK_HOLDS:
-        was_there = next(_files_in(store, place), None) is not None
+        was_there = _look_for(place, store)
         _seen[place] = (time.monotonic(), was_there)
     return was_there
+
+
+_away: dict[str, tuple[float, str]] = {}
+
+
+def _look_for(place: str, store: Storage) -> bool:
+    """Whether the store has it. One that is away is left alone for a while: asking takes as long as it may take."""
+    found_at, sentence = _away.get(settings.WEIGHTS_URL, (float("-inf"), ""))
+    if time.monotonic() - found_at <= SECONDS_A_LOOK_HOLDS:
+        raise GenerationError(sentence, is_retryable=True)
+    try:
+        return next(_files_in(store, place), None) is not None
+    except image_store.failures_of_storages() as error:
+        sentence = f"The store of weights does not answer, it is asked again in a minute: {error}"
+        _away[settings.WEIGHTS_URL] = (time.monotonic(), sentence)
+        logger.warning(sentence)
+        raise GenerationError(sentence, is_retryable=True) from error
 
 
 def _files_in(store: Storage, place: str) -> Iterator[str]:
@@ -174,6 +238,13 @@ def _from_store(place: str, target: Path) -> None:
     store = _store()
     if store is None:
         raise GenerationError("No store of weights is set; give one with WINRATE_WEIGHTS_URL.")
+    try:
+        _copy(store, place, target)
+    except image_store.failures_of_storages() as error:
+        raise GenerationError(f"The weights {place} cannot be fetched now: {error}", is_retryable=True) from error
+
+
+def _copy(store: Storage, place: str, target: Path) -> None:
     names = list(_files_in(store, place))
     _refuse_full_disk(place, needed=sum(store.size(name) for name in names))
     for name in names:

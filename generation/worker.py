@@ -29,6 +29,7 @@ from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
 
 logger = logging.getLogger(__name__)
 LONGEST_UNSTORED_SECONDS: Final = 1.0
+SECONDS_BETWEEN_LOOKS_FOR_WEIGHTS: Final = 60.0
 images_made = [0]
 
 
@@ -82,8 +83,9 @@ class _Work:
         """Make all, in parts that fit into memory."""
         making.wake_up()
         failures_alone = 0
+        most = batch_limits.largest_batch(self.recipe, device=making.device_name())
         while self.left:
-            part = self.left[: batch_limits.largest_batch(self.recipe, device=making.device_name())]
+            part = self.left[:most]
             images = self._made(part)
             if images is not None:
                 self.made += images
@@ -96,6 +98,7 @@ class _Work:
             is_whole = len(part) == 1 or self.recipe.batch_mode == batch_limits.STRICT
             if not is_whole:
                 batch_limits.learn(self.recipe, device=making.device_name(), largest=len(part) // 2)
+                most = batch_limits.largest_batch(self.recipe, device=making.device_name())
             elif failures_alone == 0:
                 failures_alone = 1
             else:
@@ -167,6 +170,8 @@ def work_for(seconds: float, *, worker: str) -> bool:
     beat(worker, queue=settings.IMAGE_QUEUE)
     end = time.monotonic() + seconds
     while not stopping.is_asked():
+        if _looks.is_time():
+            _fetched_more(worker, get=weights.fetch_overdue)
         if not work_one_batch(worker) and not _fetched_more(worker):
             return False
         if time.monotonic() > end:
@@ -174,13 +179,13 @@ def work_for(seconds: float, *, worker: str) -> bool:
     return True
 
 
-def _fetched_more(worker: str) -> bool:
-    """Get weights that due jobs wait for, when there is nothing else to do; whether any came."""
+def _fetched_more(worker: str, get: Callable[[], bool] = weights.fetch_most_urgent) -> bool:
+    """Get weights that due jobs wait for: when there is nothing else to do, or too long; whether any came."""
     if not weights.fetchable():
         return False
     # No step is made while files come: their number of hours is not known, and Celery's own limit ends what hangs.
     with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating():
-        return weights.fetch_most_urgent()
+        return get()
 
 
 def resolve_drafts(worker: str) -> int:
@@ -190,9 +195,12 @@ def resolve_drafts(worker: str) -> int:
     # Hashing and loading large weights takes minutes, in which the worker must not look dead.
     with BusyHeart(worker=worker, job_ids=[], step_seconds=LONGEST_IMAGE_TASK_SECONDS).beating() as heart:
         for checkpoint in undecided.order_by("pk"):
-            checkpoints.resolve_checkpoint(checkpoint)
+            try:
+                checkpoints.resolve_checkpoint(checkpoint)
+                count += 1
+            except GenerationError as error:
+                logger.warning("The checkpoint %s cannot be checked now: %s", checkpoint, error)
             heart.progressed()
-            count += 1
         for recipe in recipes.unresolved_recipes():
             recipes.resolve_recipe(recipe)
             count += 1
@@ -250,7 +258,23 @@ class Turns:
         return None if is_in_turn else choosing.LONGEST_WAIT
 
 
+class Looks:
+    """Every so often, whether jobs wait too long for weights: looking costs more than a small batch."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = float("-inf")
+
+    def is_time(self) -> bool:
+        """True once in each interval, the first time at once."""
+        if self._clock() < self._next:
+            return False
+        self._next = self._clock() + SECONDS_BETWEEN_LOOKS_FOR_WEIGHTS
+        return True
+
+
 _turns = Turns()
+_looks = Looks()
 
 
 def _loaded(held: dict[Checkpoint, Path]) -> list[Checkpoint]:

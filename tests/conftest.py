@@ -10,6 +10,8 @@ import pytest
 from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.sqlite3.base import DatabaseWrapper
+from hypothesis import HealthCheck
+from hypothesis import settings as Examples
 from playwright.sync_api import Browser, sync_playwright
 
 from evalsite.celery import app as celery_app
@@ -28,8 +30,10 @@ StartWorker = Callable[..., CeleryWorker]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Quick passwords: the real hasher takes most of a test that signs in."""
+    """Quick passwords, as the real hasher takes most of a test that signs in; no examples are failed for being slow."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    Examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    Examples.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

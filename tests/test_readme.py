@@ -1,4 +1,4 @@
-"""The README is held to the code: its settings table, its commands, its pictures."""
+"""The README is held to the code: its settings table, its commands, its pictures. So is the list of attacks."""
 
 import re
 from pathlib import Path
@@ -38,3 +38,12 @@ def test_every_make_target_it_names_exists() -> None:
 def test_every_file_it_links_to_exists() -> None:
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in link]
     assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_test_that_the_list_of_attacks_names_exists() -> None:
+    listed = (ROOT / "docs" / "attacks.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", listed)
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    ids = set(re.findall(r"\b[VP][01]\d\b", listed))
+    assert ids == {f"V{number:02}" for number in range(1, 16)} | {f"P{number:02}" for number in range(1, 7)}
+    assert len(named) >= len(ids) - 3  # V06 to V09 share one test

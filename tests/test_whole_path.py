@@ -139,11 +139,11 @@ def test_from_a_prompt_file_to_win_probabilities(
     start_worker("gen.cpu", WINRATE_MODELS_ROOT=str(models_root))
 
     visits = [RaterVisit(live_server.url, f"/join/{token}/") for _ in range(RATERS)]
-    wait_until(visits[0].sees_a_ballot, seconds=120, what="the first pair is there")
+    wait_until(visits[0].sees_a_ballot, seconds=300, what="the first pair is there")
     # One rater cannot tell any pair apart, the other finds the left image better each time.
     for visit, side in zip(visits, ("tie", "left"), strict=True):
         for _ in range(PAIRS):
-            wait_until(visit.sees_a_ballot, seconds=60, what="the next pair is there")
+            wait_until(visit.sees_a_ballot, seconds=120, what="the next pair is there")
             visit.vote(side)
         assert visit.visitor.get(visit.address).url.endswith("/vote/steps/done/")
     assert_images_can_be_accounted_for()
@@ -158,7 +158,7 @@ def test_from_a_prompt_file_to_win_probabilities(
     wanted = {"prompt-following": 18, "aesthetics": 18, "typography": 6}
     wait_until(
         lambda: dict(Fit.objects.order_by("pk").values_list("criterion__key", "vote_count")) == wanted,
-        seconds=60,
+        seconds=120,
         what="every criterion is fitted to all of its votes",
     )
     researcher = Visitor(live_server.url)

@@ -13,7 +13,10 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 
 from arena.refusals import Refusal
+from generation.errors import GenerationError
 from generation.image_imports import ConflictError, ImageImportError
+from generation.prompt_files import PromptFileError
+from generation.prompt_sets import PromptSetError
 
 REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422, 429})
 """The statuses that any operation may answer with a problem."""
@@ -79,6 +82,9 @@ def answer_with_problems(api: NinjaAPI) -> None:
     on(Refusal, lambda e: _with_field(422, e.sentence, e.code, e.field))
     on(ImageImportError, lambda e: _with_field(422, str(e), "image_refused", e.field or e.file_name))
     on(ConflictError, lambda e: _with_field(409, str(e), "image_exists", e.field or e.file_name))
+    on(GenerationError, lambda e: problem_response(422, str(e), code="refused"))
+    on(PromptFileError, lambda e: _with_field(422, str(e), "bad_prompt_file", "file"))
+    on(PromptSetError, lambda e: problem_response(422, str(e), code="bad_prompt_set"))
     on(Http404, lambda e: problem_response(404, NOT_FOUND, code="not_found"))
     on(Throttled, lambda e: problem_response(429, "Too many requests: wait a minute.", code="too_many_requests"))
     on(HttpError, lambda e: _of_http_error(e))

@@ -6,12 +6,15 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Schema
+from ninja import File, Form, Query, Router, Schema, Status
+from ninja.files import UploadedFile
 from pydantic import Field
 
 from arena.api.access import person
-from arena.api.problems import REFUSALS, Problem
+from arena.api.problems import REFUSALS, Problem, ProblemError
 from generation.models import PromptSet
+from generation.prompt_files import read_prompts
+from generation.prompt_sets import find_prompt_set, save_prompt_set
 
 router = Router(tags=["prompt sets"])
 
@@ -48,6 +51,14 @@ class PromptOut(Schema):
     metadata: dict[str, Any]
 
 
+class PromptSetIn(Schema):
+    """What the file is; its format is told from its content."""
+
+    name: str = Field(min_length=1, max_length=200)
+    licence: str = Field("", max_length=200)
+    source: str = Field("", max_length=500)
+
+
 class PromptSets(Schema):
     """A part of the list of sets."""
 
@@ -71,6 +82,22 @@ def list_prompt_sets(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
     """Your prompt sets and those of the whole site, by name, newest version first."""
     sets = visible_sets(request)
     return {"count": sets.count(), "items": list(sets[page.offset : page.offset + page.limit])}
+
+
+@router.post("", response={200: PromptSetOut, 201: PromptSetOut, REFUSALS: Problem})
+def create_prompt_set(request: HttpRequest, details: Form[PromptSetIn], file: File[UploadedFile]) -> Status[PromptSet]:
+    """Save a prompt file of any known format; the same prompts under the same name are the set that is there (200)."""
+    read = read_prompts(file.read(), file_name=file.name or "prompts.txt")
+    known = find_prompt_set(name=details.name, rows=read.rows)
+    source = details.source or read.file_name
+    saved = known or save_prompt_set(
+        name=details.name, rows=read.rows, licence=details.licence, source=source[:500], owner=person(request)
+    )
+    if known is not None and not visible_sets(request).filter(pk=known.pk).exists():
+        raise ProblemError(
+            409, "Somebody else has a set of this name: choose another.", code="name_taken", field="name"
+        )
+    return Status(201 if known is None else 200, visible_sets(request).get(pk=saved.pk))
 
 
 @router.get("/{int:prompt_set_id}", response={200: PromptSetOut, REFUSALS: Problem})

@@ -6,15 +6,15 @@ from django.http import Http404, HttpRequest
 from django.urls import URLPattern
 from ninja import NinjaAPI, Router
 
-from arena.api import contenders, prompt_sets, studies
+from arena.api import ballots, contenders, exports, making, prompt_sets, studies
 from arena.api.access import PerToken, Token
 from arena.api.problems import answer_with_problems, only_problems
 
 api = NinjaAPI(
     title="Winrate",
     version="1",
-    description="Prompt sets, contenders whose images are made elsewhere, and what a study still lacks. "
-    "Errors are problem details (RFC 9457).",
+    description="Prompt sets, checkpoints, recipes, runs, contenders whose images are made elsewhere, studies, ballots "
+    "for front ends of your own, results and exports. Errors are problem details (RFC 9457).",
     urls_namespace="api",
     auth=Token(),
     throttle=PerToken(),
@@ -24,13 +24,23 @@ api = NinjaAPI(
 answer_with_problems(api)
 api.add_router("/prompt-sets", prompt_sets.router)
 api.add_router("/contenders", contenders.router)
+api.add_router("/checkpoints", making.checkpoints)
+api.add_router("/recipes", making.recipes)
+api.add_router("/runs", making.runs)
 api.add_router("/studies", studies.router)
+api.add_router("/studies", exports.router)
+api.add_router("/studies", ballots.router)
 
 
 @api.get("/openapi.json", include_in_schema=False)
 def openapi(request: HttpRequest) -> dict[str, Any]:
     """The description of the API for programs (OpenAPI 3.1)."""
-    return dict(api.get_openapi_schema())
+    return description()
+
+
+def description() -> dict[str, Any]:
+    """Every operation, as OpenAPI says it."""
+    return dict(api.get_openapi_schema(path_prefix="/api/v1/"))
 
 
 elsewhere = Router()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from arena.charts.rendering import Chart, Size, Spec, Theme, label_axis
-from arena.charts.words import described, evidence
+from arena.charts.words import described, ends, evidence
 from arena.leaderboard import CriterionResults, Row
 
 _VERDICTS = {
@@ -37,6 +37,10 @@ def forest_chart(results: CriterionResults) -> Chart | None:
             f"Probability of being preferred to {baseline.label}", [(row.label, row.against_baseline) for row in rows]
         ),
         draw=lambda theme, size: _draw(rows, baseline, theme, size),
+        data=[
+            ("contender", "preferred_to_baseline", "low", "high", "baseline", "votes"),
+            *((row.label, *ends(row.against_baseline), baseline.label, row.votes) for row in rows),
+        ],
     )
 
 

@@ -24,6 +24,10 @@ def fronts_chart(fronts: Fronts | None) -> Chart | None:
         subtitle=f"{names}\u00a0· share of {fronts.draws:,} resamples of raters and prompts in each front",
         description="Front of each contender: " + "; ".join(_described(row) for row in rows) + ".",
         draw=lambda theme, size: _draw(rows, theme, size),
+        data=[
+            ("contender", "front", *(f"share_in_front_{number}" for number in range(1, len(rows[0].shares) + 1))),
+            *((row.label, row.front, *row.shares) for row in rows),
+        ],
     )
 
 

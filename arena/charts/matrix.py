@@ -4,7 +4,7 @@ from itertools import combinations, product
 from typing import Any
 
 from arena.charts.rendering import Chart, Size, Spec, Theme, label_axis
-from arena.charts.words import described, evidence
+from arena.charts.words import described, ends, evidence
 from arena.leaderboard import CriterionResults
 
 # Three strokes across a cell, in the units of a Vega symbol: pairs whose interval holds 50 %.
@@ -37,7 +37,18 @@ def matrix_chart(results: CriterionResults) -> Chart | None:
             [(f"{results.rows[one].label} to {results.rows[other].label}", estimate) for one, other, estimate in pairs],
         ),
         draw=lambda theme, size: _draw(results, theme, size),
+        data=[
+            ("contender", "against", "win_probability", "low", "high", "observed_share", "votes"),
+            *(_line(results, one, other) for one, other in product(range(len(results.rows)), repeat=2) if one != other),
+        ],
     )
+
+
+def _line(results: CriterionResults, one: int, other: int) -> tuple[object, ...]:
+    rows = results.rows
+    seen = results.observed(rows[one].contender, rows[other].contender)
+    told = (seen.share if seen.votes else None, seen.votes) if seen else (None, None)
+    return rows[one].label, rows[other].label, *ends(results.matrix[one][other]), *told
 
 
 def _draw(results: CriterionResults, theme: Theme, size: Size) -> Spec:

@@ -1,9 +1,11 @@
 """From a Vega-Lite specification to a finished file, and the colours and sizes all charts share."""
 
+import csv
 import hashlib
+import io
 import json
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -12,6 +14,7 @@ from xml.sax.saxutils import escape
 from django.core.cache import cache
 
 Spec = dict[str, Any]
+Table = Sequence[Sequence[object]]
 
 CONTENT_TYPES: Final = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 
@@ -81,13 +84,17 @@ SIZES: Final = {size.name: size for size in (WIDE, NARROW)}
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart before it is drawn. `draw` makes the marks; title, subtitle and everything common are added here."""
+    """A chart before it is drawn. `draw` makes the marks; title, subtitle and everything common are added here.
+
+    data: what is drawn as a table, its head first, for who draws it another way
+    """
 
     name: str
     title: tuple[str, ...]
     subtitle: str
     description: str
     draw: Callable[[Theme, Size], Spec]
+    data: Table
 
     def spec(self, theme: Theme, size: Size) -> Spec:
         """The whole Vega-Lite specification: transparent, of fixed width, drawn height plus that of the titles."""
@@ -129,6 +136,20 @@ def render(chart: Chart, *, theme: Theme = LIGHT, size: Size = WIDE, suffix: str
         kept = _drawn(spec, chart, suffix)
         cache.set(key, kept, _KEPT_SECONDS)
     return kept
+
+
+def data_of(chart: Chart) -> bytes:
+    """What a chart shows as CSV, in UTF-8; empty cells where there is no number."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    for line in chart.data:
+        writer.writerow([_inert(cell) for cell in line])
+    return file.getvalue().encode()
+
+
+def _inert(cell: object) -> object:
+    """Spreadsheets run a text that begins like a formula: such a label is told apart by an apostrophe."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell
 
 
 def label_axis(labels: Iterable[str], *, most: int) -> Spec:

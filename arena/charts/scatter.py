@@ -5,7 +5,7 @@ from typing import Any
 
 from arena.automatic_metrics import MetricCorrelation, board_of
 from arena.charts.rendering import Chart, Size, Spec, Theme
-from arena.charts.words import evidence
+from arena.charts.words import ends, evidence
 from arena.leaderboard import CriterionResults, Row
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
@@ -27,6 +27,10 @@ def scatter_chart(results: CriterionResults, correlation: MetricCorrelation) -> 
         subtitle=evidence(results),
         description=f"{column.title} and log strength: {points}.",
         draw=lambda theme, size: _draw(rows, correlation, theme, size),
+        data=[
+            ("contender", column.name, "log_strength", "low", "high"),
+            *((row.label, column.values[row.contender.pk].value, *ends(row.strength)) for row in rows),
+        ],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from arena.charts.rendering import Chart, Size, Spec, Theme
-from arena.charts.words import described, evidence
+from arena.charts.words import described, ends, evidence
 from arena.curves import Curve
 from arena.leaderboard import CriterionResults
 
@@ -29,6 +29,14 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve]) -> Chart | N
             for curve in drawn
         ),
         draw=lambda theme, size: _draw(drawn, theme, size),
+        data=[
+            ("curve", "steps", "preferred_to_most_steps", "low", "high", "evaluations", "seconds_an_image"),
+            *(
+                (curve.name, level.steps, *ends(level.against_most), level.evaluations, level.seconds)
+                for curve in drawn
+                for level in curve.levels
+            ),
+        ],
     )
 
 

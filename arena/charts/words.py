@@ -23,6 +23,11 @@ def evidence(results: CriterionResults) -> str:
     return "\u00a0· ".join(parts)
 
 
+def ends(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
+    """An estimate as three cells of a table."""
+    return estimate.value, estimate.low, estimate.high
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 

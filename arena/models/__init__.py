@@ -18,6 +18,7 @@ from arena.models.raters import (
     Rater,
     RaterIdentity,
 )
+from arena.models.sign_in import SignInCount
 from arena.models.study import Amendment, Contender, Criterion, DisplayCopy, Study, StudyMember, StudyPrompt
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "RaterIdentity",
     "RaterTable",
     "RuleTie",
+    "SignInCount",
     "Study",
     "StudyMember",
     "StudyPrompt",

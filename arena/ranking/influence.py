@@ -63,7 +63,11 @@ class _Study:
     @classmethod
     def of(cls, fit: ModelFit, votes: Votes, unit: Unit) -> _Study:
         if unit == "vote":
-            return cls(fit, votes, unit, np.arange(len(votes)), np.arange(len(votes)))
+            # What nobody said is no vote that could be left out.
+            labels = np.arange(len(votes)) if votes.rater is None else np.flatnonzero(votes.rater != NOBODY)
+            of_vote = np.full(len(votes), -1)
+            of_vote[labels] = np.arange(len(labels))
+            return cls(fit, votes, unit, of_vote, labels)
         column = votes.rater if unit == "rater" else votes.prompt
         if column is None:
             raise ValueError(f"the votes carry no {unit}s, so there is nothing to leave out")
@@ -92,13 +96,27 @@ class _Study:
         scored = ScoredVotes(self.fit, self.votes)
         whole = np.zeros((len(self.labels), self.fit.contenders))
         if self.unit == "vote":
-            whole[self.of_vote] = _by_vote(scored)
+            own = self.of_vote >= 0
+            whole[self.of_vote[own]] = _by_code(scored)[scored.code[own]] * _weights(scored)[own, None]
             return whole
         partition = scored.partition(self.unit)
         # Clusters are numbered in the order of their labels, as units are.
         present = np.unique(self.of_vote[partition.of_vote < partition.count])
         whole[present] = scored.left_out(partition)[:, : self.fit.contenders]
         return whole
+
+    def lead(self, before: int, rival: int) -> Floats:
+        """(G,) by how much each unit raises the gap between two. For single votes no table of all of them is made."""
+        if self.unit != "vote":
+            influence = self.influence()
+            lead: Floats = influence[:, before] - influence[:, rival]
+            return lead
+        scored = ScoredVotes(self.fit, self.votes)
+        by_code = _by_code(scored)
+        own = self.of_vote >= 0
+        lead = np.zeros(len(self.labels))
+        lead[self.of_vote[own]] = ((by_code[:, before] - by_code[:, rival])[scored.code] * _weights(scored))[own]
+        return lead
 
 
 def leader(fit: ModelFit) -> int | None:
@@ -160,8 +178,7 @@ def _greedy(study: _Study, before: int, rival: int, limit: int) -> tuple[Integer
         strengths = rest.fit.strengths
         if len(taken) >= limit or rest.fit.components[rival] != rest.fit.components[before]:
             return None
-        influence = rest.influence()
-        added = influence[:, before] - influence[:, rival]
+        added = rest.lead(before, rival)
         order = np.argsort(-added, kind="stable")[: int((added > 0).sum())]
         if not len(order):
             return None
@@ -186,19 +203,22 @@ def _shortest(study: _Study, order: Integers, before: int, after: int, failed: i
     return order[:size], after
 
 
-def _by_vote(scored: ScoredVotes) -> Floats:
-    """(n, K) first-order influence of each vote: the inverse information times its score."""
-    fit, votes = scored.fit, scored.votes
+def _by_code(scored: ScoredVotes) -> Floats:
+    """(K K 4, K) first-order influence of a vote of each kind: the inverse information times its score."""
+    fit, tables = scored.fit, scored.tables
     bread, known = fit.bread, fit.contenders
-    weight = np.ones(len(votes)) if votes.weight is None else votes.weight
-    by_eta = scored.tables.eta.ravel()[scored.code] * weight
-    along = bread[votes.left, :known] - bread[votes.right, :known]
+    along = bread[:known, None, :known] - bread[None, :known, :known]
     if fit.problem.side:
         along = along + bread[known, :known]
-    influence: Floats = by_eta[:, None] * along
+    influence: Floats = tables.eta[:, :, :, None] * along[:, :, None, :]
     if fit.problem.has_ties:
-        influence += (scored.tables.phi.ravel()[scored.code] * weight)[:, None] * bread[-1, :known]
-    return influence
+        influence = influence + tables.phi[:, :, :, None] * bread[-1, :known]
+    return influence.reshape(-1, known)
+
+
+def _weights(scored: ScoredVotes) -> Floats:
+    """(n,) of the votes."""
+    return np.ones(len(scored.votes)) if scored.votes.weight is None else scored.votes.weight.astype(np.float64)
 
 
 def _rows_of(votes: Votes, kept: Flags) -> Votes:

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import lambertw, logsumexp
 
 from arena.ranking.intervals import Intervals
@@ -32,6 +33,8 @@ Settle = Literal["first", "mean"]
 
 # Below so many clusters the normal approximation behind the confidence sequence has not set in.
 FEWEST_CLUSTERS: Final = 20
+# Nobody waits for more.
+_MOST_CLUSTERS: Final = 1e9
 # Stakes of the gambler, of either sign and alike: small ones find small differences, large ones large differences soon.
 _STAKES: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -98,6 +101,25 @@ def settled(differences: Intervals) -> int | None:
     others = np.eye(len(differences.low), dtype=bool)
     winners = np.flatnonzero(((differences.low > 0) | others).all(axis=1))
     return int(winners[0]) if len(winners) == 1 and len(others) > 1 else None
+
+
+def clusters_to_tell(gap: float, error: float, clusters: float, *, planned: float, level: float = 0.95) -> float:
+    """After how many clusters a confidence sequence leaves out 0, if the gap stays and its error shrinks as their root.
+
+    gap, error: of now, after so many clusters. Infinite without a gap; a projection and no promise.
+    """
+    if not (gap > 0 and clusters > 0):
+        return float("inf")
+
+    def short(count: float) -> float:
+        return float(error * np.sqrt(clusters / count) * reach(np.array(count), planned=planned, level=level)) - gap
+
+    low = high = float(FEWEST_CLUSTERS)
+    while short(high) > 0:
+        low, high = high, 2 * high
+        if high > _MOST_CLUSTERS:
+            return float("inf")
+    return low if low == high else float(brentq(short, low, high))
 
 
 @dataclass(frozen=True, eq=False)

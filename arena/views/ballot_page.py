@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 
 from arena import first_questions
 from arena.models import Ballot, Criterion, Vote
+from arena.phase_rules import rules_of
 from arena.raters import RaterProgress
 
 MEDIUM_PROMPT = 75  # characters that fit two lines on a phone
@@ -75,6 +76,7 @@ class BallotPage:
     is_first_step: bool
     hides_prompt: bool
     is_one_at_a_time: bool
+    has_instructions: bool
 
     @property
     def prompt_length(self) -> str:
@@ -111,6 +113,7 @@ def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, s
         is_first_step=is_first_step,
         hides_prompt=hides_prompt,
         is_one_at_a_time=bool(ballot.study.rater_rules.get("one_question_at_a_time", False)),
+        has_instructions=rules_of(ballot.study).has_instructions,
     )
 
 

@@ -9,8 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from arena import display, gold
+from arena import display, gold, qualification
 from arena.models import Contender, Criterion, Gold, StudyPrompt
+from arena.phase_rules import rules_of
 from arena.refusals import Refusal
 from arena.views.judging import decidable, visible
 from generation.errors import GenerationError
@@ -36,6 +37,8 @@ def gold_list(request: HttpRequest, slug: str) -> HttpResponse:
         "contenders": study.contenders.all(),
         "criteria": study.criteria.all(),
         "share": study.rater_rules.get("gold_share", 0),
+        "qualification": rules_of(study).qualification,
+        "lacking": qualification.lacking_pairs(study),
     }
     return render(request, "arena/gold.html", context)
 

@@ -1,9 +1,13 @@
-"""Grids of images for researchers, and the images in them, small and whole. Raters and strangers find nothing here."""
+"""Grids of images for researchers, and the images in them: small, whole, and with what is known of them.
 
-from typing import Any
+Raters and strangers find nothing here.
+"""
+
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -11,10 +15,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from arena import run_control, thumbnails
+from arena import image_safety, run_control, thumbnails
 from arena.display import DisplayError
+from arena.image_facts import facts_of, votes_on
 from arena.image_grid import GridFilter, GridSource, RunSource, StudySource, grid_page
-from arena.models import Study
+from arena.models import ImageReport, Study
 from arena.supply import is_image_of
 from generation import image_store
 from generation.errors import GenerationError
@@ -22,6 +27,7 @@ from generation.models import Image
 
 _FOR_A_YEAR = "private, max-age=31536000, immutable"
 MOST_DIGITS = 10
+_IMAGES: Final = Image.objects.select_related("recipe__checkpoint", "recipe__schedule")
 
 
 @never_cache
@@ -43,29 +49,72 @@ def run_grid(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(run_control.visible_runs(request.user), pk=pk)
     back = {"title": run.name, "url": reverse("arena:run", args=[pk])}
     images = reverse("arena:run_image", args=[pk, 0, "webp"])
-    return _grid(request, RunSource(run), back=back, images=images)
+    return _grid(request, RunSource(run, viewer=request.user), back=back, images=images)
 
 
 @login_required
 @require_safe
 def study_image(request: HttpRequest, slug: str, pk: int, suffix: str) -> HttpResponse:
     """An image of a study: `.webp` small, `.png` whole."""
-    study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
-    image = get_object_or_404(Image, pk=pk)
-    if not is_image_of(study, image):
-        raise Http404
+    _, image = _study_and_image(request, slug, pk)
     return _image(image, suffix=suffix)
+
+
+@never_cache
+@login_required
+@require_safe
+def study_image_about(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What is known of an image, the votes that it got in this study, and taking it away: a part of a page."""
+    study, image = _study_and_image(request, slug, pk)
+    back = reverse("arena:study_grid", args=[slug])
+    return _about(request, image, back=back, votes=votes_on(image, study=study), is_in_study=True)
 
 
 @login_required
 @require_safe
 def run_image(request: HttpRequest, run_pk: int, pk: int, suffix: str) -> HttpResponse:
     """An image that a run asked for, whoever had it made."""
+    return _image(_image_of_run(request, run_pk, pk), suffix=suffix)
+
+
+@never_cache
+@login_required
+@require_safe
+def run_image_about(request: HttpRequest, run_pk: int, pk: int) -> HttpResponse:
+    """What is known of an image that a run asked for: a part of a page."""
+    image = _image_of_run(request, run_pk, pk)
+    return _about(request, image, back=reverse("arena:run_grid", args=[run_pk]))
+
+
+def _study_and_image(request: HttpRequest, slug: str, pk: int) -> tuple[Study, Image]:
+    study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
+    image = get_object_or_404(_IMAGES, pk=pk)
+    if not is_image_of(study, image):
+        raise Http404
+    return study, image
+
+
+def _image_of_run(request: HttpRequest, run_pk: int, pk: int) -> Image:
     run = get_object_or_404(run_control.visible_runs(request.user), pk=run_pk)
-    image = get_object_or_404(Image, pk=pk)
+    image = get_object_or_404(_IMAGES, pk=pk)
     if not run.jobs.filter(request_digest=image.request_digest).exists():
         raise Http404
-    return _image(image, suffix=suffix)
+    return image
+
+
+def _about(request: HttpRequest, image: Image, *, back: str, **more: Any) -> HttpResponse:
+    person = cast(User, request.user)
+    context = {
+        "image": image,
+        "facts": facts_of(image),
+        "next": back,
+        # Whoever had a run made sees its images, yet an image's own page is for people of its studies.
+        "may_see_page": image_safety.may_see(person, image),
+        "may_withdraw": image_safety.may_withdraw(person, image),
+        "kinds": ImageReport.Kind.choices,
+        **more,
+    }
+    return render(request, "arena/_image_about.html", context)
 
 
 def _grid(request: HttpRequest, source: GridSource, *, back: dict[str, str], images: str) -> HttpResponse:
@@ -83,6 +132,7 @@ def _grid(request: HttpRequest, source: GridSource, *, back: dict[str, str], ima
         "wanted": wanted,
         "back": back,
         "images": images.removesuffix("0.webp"),
+        "links_pages": isinstance(source, StudySource),
         "more": f"{request.path}?{urlencode({**kept, 'after': page.after})}" if page.after is not None else "",
         "run": source.run,
         "may_steer": source.run is not None and run_control.may_steer(source.run, request.user),

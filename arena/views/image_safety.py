@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from arena import image_safety
+from arena.image_facts import facts_of
 from arena.models import ImageReport, Study
 from arena.refusals import Refusal
 from generation import image_store
@@ -31,6 +32,7 @@ def image(request: HttpRequest, pk: int) -> HttpResponse:
     visible = Study.objects.visible_to(request.user).values("pk")
     context = {
         "image": found,
+        "facts": facts_of(found),
         "may_withdraw": image_safety.may_withdraw(_person(request), found),
         "kinds": ImageReport.Kind.choices,
         "reports": ImageReport.objects.filter(image__in=image_safety.same_pictures(found)).select_related("author"),
@@ -102,7 +104,7 @@ def _said(request: HttpRequest, name: str) -> str:
 
 
 def _visible(request: HttpRequest, pk: int) -> Image:
-    found = Image.objects.select_related("recipe").filter(pk=pk).first()
+    found = Image.objects.select_related("recipe__checkpoint", "recipe__schedule").filter(pk=pk).first()
     if found is None or not image_safety.may_see(_person(request), found):
         raise Http404("There is no such image.")  # the same for one that is none of this person's business
     return found

@@ -15,7 +15,6 @@ from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import read_visit
 from arena.views import rater_sessions
 from arena.views.languages import as_it_was_read, in_raters_language
-from arena.views.network_here import network_here
 
 
 @never_cache
@@ -36,7 +35,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         if request.method != "POST":
             return _ask(request, invitation.study)
         with as_it_was_read(request):
-            rater = joining.join_by_invitation(invitation, user=user, network=network_here(request))
+            rater = joining.join_by_invitation(invitation, user=user, network=networks.network_here(request))
     except networks.NetworkError as refusal:
         return _refuse(request, refusal.sentence, status=429)
     except raters.InvitationError as refusal:
@@ -63,15 +62,16 @@ def join_from_panel(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("arena:vote", slug=slug)
         if request.method != "POST":
             return _ask(request, study)
+        unproven = None if joining.proves_itself(study, visit) else visit.captured
         with as_it_was_read(request):
-            rater = joining.join_from_panel(study, visit, network=network_here(request))
+            rater = joining.join_from_panel(study, visit, network=networks.network_here(request))
     except networks.NetworkError as refusal:
         return _refuse(request, refusal.sentence, status=429)
     except raters.InvitationError as refusal:
         return _refuse(request, refusal.sentence, status=410)
     except PanelError as refusal:
         return _refuse(request, refusal.sentence, status=400)
-    rater_sessions.remember(request, rater=rater)
+    rater_sessions.remember(request, rater=rater, unproven=unproven)
     return redirect("arena:vote", slug=slug)
 
 

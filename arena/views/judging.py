@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from arena import judging, leaving_out, raters
 from arena.counted_votes import ReadingError
-from arena.judge_table import as_csv, judge_table
+from arena.judge_table import FLAG_WORDS, as_csv, judge_table
 from arena.models import Exclusion, Flag, Rater, Study, StudyMember
 from arena.refusals import Refusal
 
@@ -41,6 +41,7 @@ def rater_list(request: HttpRequest, slug: str) -> HttpResponse:
         "study": study,
         "table": table,
         "columns": _heads(table.order),
+        "flag_words": {kind: words for kind, words in FLAG_WORDS.items() if kind in table.kinds},
         "may_exclude": _may_exclude(request, study),
     }
     return render(request, "arena/raters.html", context)
@@ -82,19 +83,23 @@ def exclude_raters(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def readmit_rater(request: HttpRequest, slug: str) -> HttpResponse:
-    """Take a rater's votes back in, by a second row."""
+    """First the fits before and after; with `confirm` and a reason, the rater's votes back in, by a second row."""
     study = decidable(request, slug)
     rater = get_object_or_404(Rater, study=study, public_id=request.POST.get("rater", ""))
     standing = Exclusion.objects.standing().filter(study=study, scope=Exclusion.Scope.RATER, rater=rater).first()
-    try:
-        if standing is None:
-            raise raters.ExclusionError("This rater is not excluded.", code="not_standing")
-        raters.readmit(exclusion=standing, reason=request.POST.get("reason", ""), author=cast(User, request.user))
-    except Refusal as refusal:
-        messages.error(request, refusal.sentence)
-    else:
-        messages.success(request, f"The votes of {rater.public_id[:8]} count again.")
-    return redirect("arena:raters", slug)
+    if standing is None:
+        messages.error(request, "This rater is not excluded.")
+        return redirect("arena:raters", slug)
+    problem = ""
+    if "confirm" in request.POST:
+        try:
+            raters.readmit(exclusion=standing, reason=request.POST.get("reason", ""), author=cast(User, request.user))
+        except Refusal as refusal:
+            problem = refusal.sentence
+        else:
+            messages.success(request, f"The votes of {rater.public_id[:8]} count again.")
+            return redirect("arena:raters", slug)
+    return _comparison(request, study, [rater], problem, excluded=standing)
 
 
 @login_required
@@ -114,15 +119,23 @@ def dismiss_flag(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("arena:raters", slug)
 
 
-def _comparison(request: HttpRequest, study: Study, chosen: list[Rater], problem: str) -> HttpResponse:
+def _comparison(
+    request: HttpRequest, study: Study, chosen: list[Rater], problem: str, *, excluded: Exclusion | None = None
+) -> HttpResponse:
+    """The page before a decision: `excluded` is the exclusion that would be taken back, None to exclude the chosen."""
     try:
-        fits = leaving_out.before_and_after(study, chosen)
+        if excluded is None:
+            fits = leaving_out.before_and_after(study, chosen)
+        else:
+            fits = leaving_out.before_and_after(study, with_again=chosen)
     except ReadingError as error:
         messages.error(request, str(error))
         return redirect("arena:raters", study.slug)
     context = {
         "study": study,
         "chosen": chosen,
+        "rows": [row for row in judge_table(study).rows if row.rater in chosen],
+        "excluded": excluded,
         "fits": fits,
         "problem": problem,
         "reason": request.POST.get("reason", ""),

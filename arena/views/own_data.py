@@ -21,6 +21,8 @@ def own_data(request: HttpRequest, slug: str) -> HttpResponse:
     rater = rater_sessions.rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return not_joined(request)
+    if rater_sessions.unproven_visit(request, rater) is not None:
+        return render(request, "arena/own_data_closed.html", {"study": rater.study}, status=403)
     if request.method == "POST" and request.POST.get("sure") == "yes":
         return _erased(request, rater)
     context = {
@@ -40,6 +42,8 @@ def download(request: HttpRequest, slug: str) -> HttpResponse:
     rater = rater_sessions.rater_here(request, Study.objects.filter(slug=slug).first())
     if rater is None:
         return not_joined(request)
+    if rater_sessions.unproven_visit(request, rater) is not None:
+        return render(request, "arena/own_data_closed.html", {"study": rater.study}, status=403)
     headers = {"Content-Disposition": f'attachment; filename="my-data-{rater.study.slug}.json"'}
     options = {"indent": 2, "ensure_ascii": False}
     return JsonResponse(privacy.own_data(rater), headers=headers, json_dumps_params=options)

@@ -22,15 +22,21 @@ _RATER_PAGES = ("vote/", "ballots/", "examples/")
 _FRAMED_BY = ["https://worker.mturk.com", *MTURK_HOSTS]
 
 
-def address_with_pass(rater: Rater, path: str) -> str:
-    """The same page for a browser that keeps no cookies."""
-    return f"{PREFIX}{signing.dumps(rater.public_id, salt=_SALT)}{path}"
+def address_with_pass(rater: Rater, path: str, *, unproven: dict[str, str] | None = None) -> str:
+    """The same page for a browser that keeps no cookies. `unproven`: what the link said that only named the rater."""
+    said: object = rater.public_id if unproven is None else {"rater": rater.public_id, "unproven": unproven}
+    return f"{PREFIX}{signing.dumps(said, salt=_SALT)}{path}"
 
 
 def rater_of_pass(request: HttpRequest) -> str | None:
     """The public id of the rater whom the address names."""
     public_id = getattr(request, "rater_pass", None)
     return str(public_id) if public_id else None
+
+
+def unproven_of_pass(request: HttpRequest) -> dict[str, str] | None:
+    """What the link said that this pass was given for, where it named the rater and proved nothing."""
+    return getattr(request, "rater_pass_unproven", None)
 
 
 def let_panels_frame(response: HttpResponse) -> HttpResponse:
@@ -52,11 +58,14 @@ class PassMiddleware:
             return self.get_response(request)
         token, _, rest = request.path_info.removeprefix(PREFIX).partition("/")
         try:
-            public_id = signing.loads(token, salt=_SALT, max_age=PASS_SECONDS)
+            said = signing.loads(token, salt=_SALT, max_age=PASS_SECONDS)
         except signing.BadSignature:
-            public_id = None
+            said = None
+        unproven = said["unproven"] if isinstance(said, dict) else None
+        public_id = said["rater"] if isinstance(said, dict) else said
         if public_id is None or not rest.startswith(_RATER_PAGES):
             return let_panels_frame(HttpResponseNotFound("This address has ended. Open the task again."))
+        request.rater_pass_unproven = unproven  # type: ignore[attr-defined]
         return let_panels_frame(self._answer(request, token=token, rest=rest, public_id=public_id))
 
     def _answer(self, request: HttpRequest, *, token: str, rest: str, public_id: str) -> HttpResponse:

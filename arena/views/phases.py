@@ -9,7 +9,7 @@ from arena import admission, consent, instructions, rater_phases, voting
 from arena.admission import Phase
 from arena.models import Rater, Study
 from arena.phase_rules import rules_of
-from arena.qualification import standing_of
+from arena.qualification import lacking_pairs, standing_of
 from arena.views.languages import as_it_was_read, in_raters_language
 from arena.views.rater_sessions import not_joined, rater_here
 
@@ -122,11 +122,13 @@ def qualification(request: HttpRequest, slug: str) -> HttpResponse:
     standing = standing_of(rater)
     if standing is None or rater_phases.phase_of(rater) != Phase.BRIEFING:
         return redirect("arena:vote", slug=slug)
-    if request.method == "POST":
+    is_ready = lacking_pairs(rater.study) == 0
+    if request.method == "POST" and is_ready:
         admission.begin_attempt(rater)
         return redirect("arena:vote", slug=slug)
     last = standing.right_by_attempt[-1] if standing.right_by_attempt else None
     context = {"study": rater.study, "standing": standing, "rule": standing.rule, "last": last}
+    context["is_ready"] = is_ready
     return render(request, "arena/qualification.html", context)
 
 

@@ -11,7 +11,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from arena import fitting
-from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE
+from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE, data_of
 from arena.charts.rendering import render as render_chart
 from arena.counted_votes import ReadingError
 from arena.models import Study
@@ -39,10 +39,13 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def chart(request: HttpRequest, slug: str, name: str, suffix: str) -> HttpResponse:
-    """One chart as SVG, PNG or PDF; `theme=dark` and `size=narrow` change its looks."""
+    """One chart as SVG, PNG or PDF, or its data as CSV; `theme=dark` and `size=narrow` change its looks."""
     found = chart_of(_visible(request, slug), name)
-    if found is None or suffix not in CONTENT_TYPES:
+    if found is None or suffix not in (*CONTENT_TYPES, "csv"):
         raise Http404("There is no such chart, or not enough votes for it yet.")
+    if suffix == "csv":
+        headers = {"Content-Disposition": f'attachment; filename="{slug}-{name}.csv"', "Cache-Control": _ASK_EACH_TIME}
+        return HttpResponse(data_of(found), content_type="text/csv; charset=utf-8", headers=headers)
     theme = THEMES.get(request.GET.get("theme", ""), LIGHT)
     size = SIZES.get(request.GET.get("size", ""), WIDE)
     etag = f'"{found.digest}-{theme.name}-{size.name}-{suffix}"'

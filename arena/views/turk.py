@@ -12,7 +12,6 @@ from arena.models import Provider
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import PREVIEW, read_visit, turk_address
 from arena.views.languages import as_it_was_read, in_raters_language
-from arena.views.network_here import network_here
 from arena.views.passes import address_with_pass, let_panels_frame
 from arena.views.phases import instructions_context
 
@@ -38,12 +37,13 @@ def join_from_turk(request: HttpRequest, slug: str) -> HttpResponse:
             paragraphs = consent.consent_text(study).split("\n\n")
             context = {"study": study, "paragraphs": paragraphs, "is_framed": True}
             return let_panels_frame(render(request, "arena/join.html", context))
+        unproven = None if joining.proves_itself(study, visit) else visit.captured
         with as_it_was_read(request):
-            rater = joining.join_from_panel(study, visit, network=network_here(request))
+            rater = joining.join_from_panel(study, visit, network=networks.network_here(request))
     except networks.NetworkError as refusal:
         page = render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=429)
         return let_panels_frame(page)
     except (raters.InvitationError, PanelError) as refusal:
         page = render(request, "arena/join_refused.html", {"sentence": refusal.sentence}, status=400)
         return let_panels_frame(page)
-    return let_panels_frame(redirect(address_with_pass(rater, reverse("arena:vote", args=[slug]))))
+    return let_panels_frame(redirect(address_with_pass(rater, reverse("arena:vote", args=[slug]), unproven=unproven)))

@@ -1,7 +1,7 @@
 """The vote page: one open ballot, its answers, the ballots after it, and their images."""
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.db import transaction
@@ -33,10 +33,9 @@ from arena.models import Ballot, ImageReport, Rater, Study
 from arena.refusals import Refusal
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
-from arena.views.network_here import network_here
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
-from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here
+from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here, unproven_visit
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
@@ -44,6 +43,7 @@ MOST_DIGITS = 10
 COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
+LEAVING = ("skip", "report")  # buttons that close a ballot without answers
 
 
 @never_cache
@@ -108,7 +108,8 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
     progress = raters.progress_of(rater)
     is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
     outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
-    code, way_back = panels.way_back(rater, outcome)
+    said = unproven_visit(request, rater)
+    code, way_back = panels.way_back(rater, outcome, captured=said)
     context = {
         "study": rater.study,
         "progress": progress,
@@ -116,9 +117,10 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "is_more_open": is_more_open and outcome == "",
         "prompts": votes.values("study_prompt").distinct().count(),
         "outcome": outcome,
+        "is_at_end": gate(rater) == Phase.BALLOTS,
         "code": code,
         "way_back": way_back,
-        "turk": panels.turk_form(rater, outcome),
+        "turk": panels.turk_form(rater, outcome, captured=said),
         "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
@@ -156,14 +158,14 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
-    is_first_step = "step" in request.POST and "skip" not in request.POST
+    is_first_step = "step" in request.POST and not any(button in request.POST for button in LEAVING)
     try:
         if is_first_step:
             return _keep_first(request, rater)
         with transaction.atomic():  # an answer too many from a network is taken back whole
             receipt = _cast(request.POST, rater)
             if not receipt.already:
-                networks.count_answer(rater.study, network=network_here(request))
+                networks.count_answer(rater.study, network=networks.network_here(request))
     except (voting.VotingError, networks.NetworkError) as refusal:
         refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
         return refuse(request, rater, refusal)
@@ -187,7 +189,7 @@ def _keep_first(request: HttpRequest, rater: Rater) -> HttpResponse:
 
 def _answers_in(form: QueryDict) -> dict[str, str]:
     answers = {name.removeprefix(FIELD_PREFIX): name for name in form if name.startswith(FIELD_PREFIX)}
-    for name in ["ballot", "skip_reason", *answers.values()]:
+    for name in ["ballot", "skip_reason", "report_reason", *answers.values()]:
         if len(form.getlist(name)) > 1:
             field = name.removeprefix(FIELD_PREFIX)
             raise voting.VotingError(
@@ -200,11 +202,9 @@ def _answers_in(form: QueryDict) -> dict[str, str]:
 
 def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
     answers, token = _answers_in(form), form.get("ballot", "")
-    skip_reason = str(form.get("skip_reason", "")) if "skip" in form else ""
-    if "skip" not in form:
+    skip_reason = _reason_in(form)
+    if not skip_reason:
         first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
-    elif not skip_reason:
-        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
     receipt = voting.cast_votes(
         rater=rater,
         ballot_token=token,
@@ -216,6 +216,18 @@ def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
         image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
     return receipt
+
+
+def _reason_in(form: QueryDict) -> str:
+    """Why the ballot is left without answers: skipped, or an image of it is reported. Empty: it is answered."""
+    if "report" in form:
+        if (reason := str(form.get("report_reason", ""))) not in REPORTED:
+            sentence = _("Choose what is wrong with the image.")
+            raise voting.VotingError(sentence, code="missing_report_reason", field="report_reason")
+        return reason
+    if "skip" in form and not form.get("skip_reason"):
+        raise voting.VotingError(_("Choose why you skip this pair."), code="missing_skip_reason", field="skip_reason")
+    return str(form["skip_reason"]) if "skip" in form else ""
 
 
 def _wants_json(request: HttpRequest) -> bool:
@@ -277,6 +289,7 @@ def _ballot_page(
         "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
         "skip_reasons": voting.SKIP_REASONS,
+        "report_reasons": voting.REPORT_REASONS,
         "undoable": undoing.undoable(rater),
         "words": script_words(),
         **(context or {}),
@@ -316,26 +329,40 @@ def _nothing_yet(rater: Rater) -> dict[str, object]:
 
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
     page = page_of(ballot, criteria=list(rater.study.criteria.all()))
-    context = {"study": rater.study, "ballot": page, "skip_reasons": voting.SKIP_REASONS}
+    reasons = {"skip_reasons": voting.SKIP_REASONS, "report_reasons": voting.REPORT_REASONS}
+    context = {"study": rater.study, "ballot": page, **reasons}
     return render_to_string("arena/_ballot.html", context, request=request)
 
 
 def _is_more_coming(rater: Rater) -> bool:
     """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
-    if gate(rater) not in (Phase.QUALIFICATION, Phase.BALLOTS):
+    stands = gate(rater)
+    if stands == Phase.QUALIFICATION:  # an attempt has begun and none of its pairs can be shown: its images are to come
+        return True
+    if stands != Phase.BALLOTS:
         return False
     quota = voting.quota_of(rater.study)
     if quota is not None and raters.progress_of(rater).answered >= quota:
         return False
     readiness = studies.readiness(rater.study)
     run = rater.study.run
-    is_drawing = readiness.made < readiness.wanted and (run is None or run.jobs.unfinished().exists())
-    return is_drawing or _is_copying(rater.study)
+    is_drawing = _is_arriving(rater.study) if run is None else run.jobs.unfinished().exists()
+    return (readiness.made < readiness.wanted and is_drawing) or _is_copying(rater.study)
+
+
+def _is_arriving(study: Study) -> bool:
+    """Whether images made elsewhere are still to be expected. One that never comes keeps nobody from the end."""
+    since = timezone.now() - COPIED_WITHIN
+    return _is_new(study, since) or supply.images_of(study).filter(created_at__gte=since).exists()
 
 
 def _is_copying(study: Study) -> bool:
     """Whether raters' copies are still to be expected. One original that cannot be read keeps nobody waiting."""
     since = timezone.now() - COPIED_WITHIN
     missing = display.without_copies(supply.images_of(study), study=study)
-    is_new = study.opened_at is not None and study.opened_at >= since  # it may show images made long before it
-    return (missing if is_new else missing.filter(created_at__gte=since)).exists()
+    # A new study may show images made long before it.
+    return (missing if _is_new(study, since) else missing.filter(created_at__gte=since)).exists()
+
+
+def _is_new(study: Study, since: datetime) -> bool:
+    return study.opened_at is not None and study.opened_at >= since

@@ -29,8 +29,8 @@ _ELSEWHERE: Final[tuple[tuple[Shape, tuple[str, ...]], ...]] = (
     ("votes", ("left_model", "right_model", "vote_type")),
     ("counts", ("model_a", "model_b", "winner_model_a", "winner_tie", "winner_model_b")),
 )
-_SKIP: Final = 4
-_CHOICES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD, "skip": _SKIP}
+SKIP: Final = 4
+_CHOICES: Final = {"left": LEFT, "tie": TIE, "right": RIGHT, "both_bad": BOTH_BAD, "skip": SKIP}
 # Tables are K x K: so many contenders are more likely a column of something else.
 _MOST_CONTENDERS: Final = 2_000
 _MOST_PAIRS: Final = 50_000_000
@@ -121,7 +121,7 @@ def _renaming(sheet: Sheet) -> str:
 
 
 def _votes(sheet: Sheet) -> list[CriterionVotes]:
-    left, right, names = _contenders(sheet, "left", "right")
+    left, right, names = contenders_of(sheet, "left", "right")
     choice = sheet.columns["choice"]
     outcomes = np.array([_CHOICES.get(text, 255) for text in choice.values], dtype=np.uint8)
     unknown = (outcomes == 255)[choice.codes] if (outcomes == 255).any() else None
@@ -130,9 +130,9 @@ def _votes(sheet: Sheet) -> list[CriterionVotes]:
     weight = _weights(sheet)
     outcome = outcomes[choice.codes]
     criteria = []
-    for criterion, chosen in _by_criterion(sheet):
+    for criterion, chosen in by_criterion(sheet):
         own = outcome[chosen]
-        skipped = own == _SKIP
+        skipped = own == SKIP
         skips = int(skipped.sum())
         rows = _rows(sheet, names, left, right, weight, chosen)
         criteria.append(_criterion_of_votes(criterion, rows, own, None if not skips else ~skipped, skips))
@@ -153,7 +153,7 @@ def _criterion_of_votes(
 
 
 def _counts(sheet: Sheet) -> list[CriterionVotes]:
-    left, right, names = _contenders(sheet, "left", "right")
+    left, right, names = contenders_of(sheet, "left", "right")
     sheet.refuse(_pair_faults(sheet, left, right))
     each = []
     for name in ("wins_left", "ties", "wins_right"):
@@ -163,7 +163,7 @@ def _counts(sheet: Sheet) -> list[CriterionVotes]:
         each.append(numbers.astype(np.int64))
     weight = _weights(sheet)
     criteria = []
-    for criterion, chosen in _by_criterion(sheet):
+    for criterion, chosen in by_criterion(sheet):
         rows = _rows(sheet, names, left, right, weight, chosen)
         criteria.append(_criterion_of_counts(criterion, rows, [column[chosen] for column in each]))
     return criteria
@@ -196,22 +196,22 @@ def _criterion_of_counts(criterion: str, rows: _Rows, counts: list[NDArray[np.in
 def _scores(sheet: Sheet) -> list[CriterionVotes]:
     if "weight" in sheet.columns:
         raise sheet.fault_of_columns("scores take no weight: leave the column out.")
-    model, _, names = _contenders(sheet, "model", "model")
+    model, _, names = contenders_of(sheet, "model", "model")
     blanks = {f"{name} is empty.": sheet.columns[name].blank for name in ("prompt", "model", "rater")}
     sheet.refuse(blanks)
     score = sheet.columns["score"]
     missing = score.blank
-    filled = sheet if missing is None else _without_blanks(sheet, "score")
+    filled = sheet if missing is None else without_blanks(sheet, "score")
     value = filled.numbers("score")
     criteria = []
-    for criterion, chosen in _by_criterion(sheet):
+    for criterion, chosen in by_criterion(sheet):
         rows = _rows(sheet, names, model, model, None, chosen)
         given = np.ones(len(rows.left), dtype=bool) if missing is None else ~missing[chosen]
         criteria.append(_criterion_of_scores(sheet, criterion, rows, value[chosen], given))
     return criteria
 
 
-def _without_blanks(sheet: Sheet, name: str) -> Sheet:
+def without_blanks(sheet: Sheet, name: str) -> Sheet:
     """The sheet with 0 where a number is missing: such rows are left out afterwards."""
     column = sheet.columns[name]
     values = tuple(text or "0" for text in column.values)
@@ -220,25 +220,41 @@ def _without_blanks(sheet: Sheet, name: str) -> Sheet:
 
 def _criterion_of_scores(sheet: Sheet, criterion: str, rows: _Rows, score: Floats, given: Flags) -> CriterionVotes:
     assert rows.rater is not None and rows.prompt is not None  # noqa: S101 - scores without them were refused
+    one, other, outcome = score_pairs(
+        sheet, criterion, model=rows.left, rater=rows.rater, prompt=rows.prompt, score=score, given=given
+    )
+    rater, raters, _ = _clusters(rows.rater[one], "rater")
+    prompt, prompts, _ = _clusters(rows.prompt[one], "prompt")
+    votes = Votes(rows.left[one], rows.left[other], outcome, len(rows.names), rater, prompt)
+    skips = int((~given).sum())
+    return CriterionVotes(criterion, rows.names, tally(votes), votes, len(votes), skips, raters, prompts, ())
+
+
+def score_pairs(
+    sheet: Sheet,
+    criterion: str,
+    *,
+    model: NDArray[np.integer[Any]],
+    rater: Codes,
+    prompt: Codes,
+    score: Floats,
+    given: Flags,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
+    """Rows of scores as pairs: of every two models that one rater scored on one prompt, the rows and who is ahead."""
     place = np.flatnonzero(given)
-    unit = rows.rater[place].astype(np.int64) * (int(rows.prompt.max(initial=0)) + 1) + rows.prompt[place]
-    order = np.lexsort((rows.left[place], unit))
+    unit = rater[place].astype(np.int64) * (int(prompt.max(initial=0)) + 1) + prompt[place]
+    order = np.lexsort((model[place], unit))
     place, unit = place[order], unit[order]
     first, second = _pairs_within(sheet, unit)
     one, other = place[first], place[second]
-    apart = rows.left[one] != rows.left[other]
+    apart = model[one] != model[other]
     one, other = one[apart], other[apart]
     if not len(one):
         raise sheet.fault(
             f"no rater scored two models on one prompt for {shown(criterion)}: there is nothing to compare."
         )
     gap = score[one] - score[other]
-    outcome = np.where(gap > 0, LEFT, np.where(gap < 0, RIGHT, TIE)).astype(np.uint8)
-    rater, raters, _ = _clusters(rows.rater[one], "rater")
-    prompt, prompts, _ = _clusters(rows.prompt[one], "prompt")
-    votes = Votes(rows.left[one], rows.left[other], outcome, len(rows.names), rater, prompt)
-    skips = int((~given).sum())
-    return CriterionVotes(criterion, rows.names, tally(votes), votes, len(votes), skips, raters, prompts, ())
+    return one, other, np.where(gap > 0, LEFT, np.where(gap < 0, RIGHT, TIE)).astype(np.uint8)
 
 
 def _pairs_within(sheet: Sheet, unit: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -256,7 +272,7 @@ def _pairs_within(sheet: Sheet, unit: NDArray[np.int64]) -> tuple[NDArray[np.int
     return np.concatenate([none, *first]), np.concatenate([none, *second])
 
 
-def _contenders(
+def contenders_of(
     sheet: Sheet, one: str, other: str
 ) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], tuple[str, ...]]:
     """Two columns numbered alike, by the order of names, in as narrow integers as will do."""
@@ -293,7 +309,8 @@ def _weights(sheet: Sheet) -> Floats | None:
     return weight
 
 
-def _by_criterion(sheet: Sheet) -> list[tuple[str, slice | NDArray[np.intp]]]:
+def by_criterion(sheet: Sheet) -> list[tuple[str, slice | NDArray[np.intp]]]:
+    """The names of the criteria in the order of their first appearance, each with its rows."""
     column = sheet.columns.get("criterion")
     if column is None or column.values == ("",):
         return [(OVERALL, slice(None))]

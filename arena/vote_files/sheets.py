@@ -96,8 +96,10 @@ class Sheet:
         return VoteFileError(f"{self.file_name}, {self.line_of(row)}: {reason}")
 
 
-def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
+def read_sheet(path: Path, *, wanted: Collection[str], flags: Collection[str] = ()) -> Sheet:
     """The wanted columns of a file, as far as it has them. The format is told from the content.
+
+    flags: columns that may also hold JSON's true and false, which are read as these words
 
     Raises VoteFileError.
     """
@@ -118,7 +120,7 @@ def read_sheet(path: Path, *, wanted: Collection[str]) -> Sheet:
         if start.startswith(b"["):
             raise VoteFileError(f"{name}, line 1: JSON must come as one object a line, not as a list.")
         is_json = start.startswith(b"{")
-        sheet = _from_lines(data, name, wanted) if is_json else _from_csv(data, path, wanted)
+        sheet = _from_lines(data, name, wanted, flags) if is_json else _from_csv(data, path, wanted)
     if not sheet.rows:
         raise sheet.fault_of_columns("the file is empty: it has a header but no rows.")
     return sheet
@@ -245,7 +247,7 @@ def _csv_fault(data: bytes, name: str, delimiter: str) -> str | None:
     return f"{name}, line {line}: the file is empty: it has a header but no rows." if records < 2 else None
 
 
-def _from_lines(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
+def _from_lines(data: bytes, name: str, wanted: Collection[str], flags: Collection[str]) -> Sheet:
     texts: dict[str, list[str]] = {}
     lines: list[int] = []
     found: dict[str, None] = {}
@@ -262,7 +264,9 @@ def _from_lines(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
             # Rows before the first with this key had nothing there.
             own = texts.setdefault(key, [])
             own.extend([""] * (len(lines) - len(own)))
-            own.append(_text(record[raw], f"{name}, line {number}: {key}"))
+            value = record[raw]
+            value = str(value).lower() if isinstance(value, bool) and key in flags else value
+            own.append(_text(value, f"{name}, line {number}: {key}"))
         lines.append(number)
     columns = {key: _numbered(own + [""] * (len(lines) - len(own))) for key, own in texts.items()}
     return Sheet(name, len(lines), columns, tuple(found), lambda row: f"line {lines[row]}", f"line {lines[0]}")

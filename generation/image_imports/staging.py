@@ -128,19 +128,23 @@ def report_of(image_import: ImageImport) -> StagedReport:
 
 
 def commit_import(image_import: ImageImport) -> list[Image]:
-    """Make images of everything in the report, in one transaction; twice is refused."""
+    """Make images of everything in the report; twice is refused. Broken off in the middle, it goes on when done again.
+
+    All that takes long (the report, a look at every file) is done before the first row is written.
+    """
+    image_import = ImageImport.objects.select_related("owner").get(pk=image_import.pk)
+    _check_open(image_import)
+    staged = report_of(image_import)
+    if staged.report.problems:
+        raise ImageImportError(staged.report.problems[0].removesuffix("."), remedy="nothing was imported")
+    for each in staged.report.to_store:
+        if not image_store.exists(staged.facts[each.claim.file].file_sha256, suffix=".png"):
+            raise ImageImportError(
+                "the uploaded file is no longer there", remedy="upload it again", file_name=each.claim.file
+            )
+    images = store_images(staged.report.to_store, facts=staged.facts, owner=image_import.owner)
     with transaction.atomic():
-        image_import = ImageImport.objects.select_for_update().select_related("owner").get(pk=image_import.pk)
-        _check_open(image_import)
-        staged = report_of(image_import)
-        if staged.report.problems:
-            raise ImageImportError(staged.report.problems[0].removesuffix("."), remedy="nothing was imported")
-        for each in staged.report.to_store:
-            if not image_store.exists(staged.facts[each.claim.file].file_sha256, suffix=".png"):
-                raise ImageImportError(
-                    "the uploaded file is no longer there", remedy="upload it again", file_name=each.claim.file
-                )
-        images = store_images(staged.report.to_store, facts=staged.facts, owner=image_import.owner)
+        _check_open(ImageImport.objects.select_for_update().get(pk=image_import.pk))
         ImageImport.objects.filter(pk=image_import.pk).update(committed_at=Now())
         image_import.files.all().delete()
     return images

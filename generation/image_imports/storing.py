@@ -1,4 +1,4 @@
-"""The one act that makes images of an import: all rows in one transaction, or none."""
+"""The one act that makes images of an import, some hundred rows at a time: other writers never wait for long."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -48,29 +48,28 @@ def get_external_recipe(
 def store_images(placed: Sequence[Placed], *, facts: Mapping[str, Facts], owner: User | None) -> list[Image]:
     """Make the images of cells whose pictures lie in the image store; images that exist already are left as they are.
 
-    Raises ConflictError, and makes nothing, where a cell meanwhile got another picture.
+    Interrupted, it is simply done again. Raises ConflictError where a cell got another picture since the report; what
+    was made before that stays, and nothing of the same 500 rows is made.
     """
     by_contender: dict[str, list[Placed]] = defaultdict(list)
     for each in placed:
         by_contender[each.contender].append(each)
     images: list[Image] = []
-    with transaction.atomic():
-        for name, mine in by_contender.items():
-            recipe, _ = get_external_recipe(name=name, owner=owner)
-            recipe = Recipe.objects.select_for_update().get(pk=recipe.pk)
-            images += _store(recipe, mine, facts)
+    for name, mine in by_contender.items():
+        recipe, _ = get_external_recipe(name=name, owner=owner)
+        for start in range(0, len(mine), ROWS_AT_ONCE):
+            some = mine[start : start + ROWS_AT_ONCE]
+            rows = [_image(recipe, each, facts[each.claim.file]) for each in some]
+            with transaction.atomic():
+                images += _store(Recipe.objects.select_for_update().get(pk=recipe.pk), rows, some)
     return images
 
 
-def _store(recipe: Recipe, placed: Sequence[Placed], facts: Mapping[str, Facts]) -> list[Image]:
+def _store(recipe: Recipe, rows: Sequence[Image], placed: Sequence[Placed]) -> list[Image]:
     is_first = not recipe.images.exists()
-    rows = [_image(recipe, each, facts[each.claim.file]) for each in placed]
-    Image.objects.bulk_create(rows, ignore_conflicts=True, batch_size=ROWS_AT_ONCE)
+    Image.objects.bulk_create(rows, ignore_conflicts=True)
     wanted = {row.request_digest: (row.pixels_sha256, each) for row, each in zip(rows, placed, strict=True)}
-    images: list[Image] = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        digests = [row.request_digest for row in rows[start : start + ROWS_AT_ONCE]]
-        images += Image.objects.filter(request_digest__in=digests).select_related("recipe").order_by("pk")
+    images = list(Image.objects.filter(request_digest__in=list(wanted)).select_related("recipe").order_by("pk"))
     for image in images:
         pixels, each = wanted[image.request_digest]
         if image.pixels_sha256 != pixels:

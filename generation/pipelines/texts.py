@@ -5,7 +5,8 @@ prompt, and pictures are bit-equal whether it came from memory or not.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,12 +112,12 @@ def encoded(loaded: LoadedPipeline, texts: Texts, *, held: TextCache) -> Tensors
     negative: Tensors = {}
     if with_negative:
         key = (*shared, NEGATIVE, texts.negative_prompt)
-        negative = held.get(key) or _encode_negative(loaded.pipe, texts, encoding, options)
+        negative = held.get(key) or _encode_negative(loaded, texts, encoding, options)
         held.keep(key, negative)
     rows: dict[str, Tensors] = {}
     for prompt in dict.fromkeys(texts.prompts):
         key = (*shared, "", prompt)
-        rows[prompt] = held.get(key) or _encode(loaded.pipe, prompt, encoding, options, negative)
+        rows[prompt] = held.get(key) or _encode(loaded, prompt, encoding, options, negative)
         held.keep(key, rows[prompt])
     in_order = [rows[prompt] | negative for prompt in texts.prompts]
     return {name: torch.cat([row[name] for row in in_order]) for name in in_order[0]}
@@ -130,36 +131,58 @@ def _heeds_negative(pipe: Any, texts: Texts, encoding: Encoding) -> bool:
     return bool(getattr(pipe, "do_classifier_free_guidance", texts.guidance > 1))
 
 
-def _encode_negative(pipe: Any, texts: Texts, encoding: Encoding, options: dict[str, Any]) -> Tensors:
+def _encode_negative(loaded: LoadedPipeline, texts: Texts, encoding: Encoding, options: dict[str, Any]) -> Tensors:
     if not encoding.needs_guidance_flag:
         # FLUX encodes both alike.
-        both = _encode(pipe, texts.negative_prompt, encoding, options, {})
+        both = _encode(loaded, texts.negative_prompt, encoding, options, {})
         return {f"{NEGATIVE}{name}": tensor for name, tensor in both.items()}
     arguments = {"do_classifier_free_guidance": True, "negative_prompt": texts.negative_prompt}
-    both = _called(pipe, texts.prompts[0], encoding, options | arguments)
+    both = _called(loaded, texts.prompts[0], encoding, options | arguments)
     return {name: tensor for name, tensor in both.items() if name.startswith(NEGATIVE)}
 
 
-def _encode(pipe: Any, prompt: str, encoding: Encoding, options: dict[str, Any], negative: Tensors) -> Tensors:
+def _encode(
+    loaded: LoadedPipeline, prompt: str, encoding: Encoding, options: dict[str, Any], negative: Tensors
+) -> Tensors:
     arguments = dict(options)
     if encoding.needs_guidance_flag:
         # With the negative's encoding at hand, only the prompt is encoded.
         arguments |= {**negative, "do_classifier_free_guidance": bool(negative)}
-    both = _called(pipe, prompt, encoding, arguments)
+    both = _called(loaded, prompt, encoding, arguments)
     return {name: tensor for name, tensor in both.items() if not name.startswith(NEGATIVE)}
 
 
-def _called(pipe: Any, prompt: str, encoding: Encoding, arguments: dict[str, Any]) -> Tensors:
-    values = pipe.encode_prompt(
-        prompt=prompt,
-        **dict.fromkeys(encoding.repeats, prompt),
-        device=pipe._execution_device,
-        num_images_per_prompt=1,
-        **dict(encoding.fixed),
-        **arguments,
-    )
+def _called(loaded: LoadedPipeline, prompt: str, encoding: Encoding, arguments: dict[str, Any]) -> Tensors:
+    pipe = loaded.pipe
+    with _with_text_model(pipe.text_encoder):
+        values = pipe.encode_prompt(
+            prompt=prompt,
+            **dict.fromkeys(encoding.repeats, prompt),
+            # Not asked of the pipeline: it looks through all modules for hooks, which takes as long as the encoding.
+            device=torch.device(loaded.source.device),
+            num_images_per_prompt=1,
+            **dict(encoding.fixed),
+            **arguments,
+        )
     named = zip(encoding.returns, values, strict=True)
     return {name: value for name, value in named if name and value is not None}
+
+
+@contextmanager
+def _with_text_model(encoder: Any) -> Iterator[None]:
+    """A CLIP encoder as diffusers 0.42 reads it: for `clip_skip` it asks for `text_model.final_layer_norm`.
+
+    transformers 5 has put that layer on the encoder itself. Set past the module's own bookkeeping, in which an encoder
+    that is part of itself would never end.
+    """
+    is_flat = hasattr(encoder, "final_layer_norm") and not hasattr(encoder, "text_model")
+    if is_flat:
+        vars(encoder)["text_model"] = encoder
+    try:
+        yield
+    finally:
+        if is_flat:
+            del vars(encoder)["text_model"]
 
 
 def _bytes_of(tensors: Tensors) -> int:

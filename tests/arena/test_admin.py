@@ -123,7 +123,11 @@ def test_a_drafts_design_is_changed_by_the_act_that_checks_and_logs_it(client: C
     answer = client.post(address(Study, "change", study.pk), inlines_of(study, **form, **kept))
     assert answer.status_code == 302
     study.refresh_from_db()
-    assert (study.slug, study.design["samples"], study.rater_rules) == ("draft", 2, {"ballots_per_rater": 5})
+    assert (study.slug, study.design["samples"], study.rater_rules) == (
+        "draft",
+        2,
+        {"ballots_per_rater": 5, "instructions": True},
+    )
     assert study.audit_events.get(act="draft changed").actor == boss
 
 

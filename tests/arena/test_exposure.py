@@ -1,11 +1,13 @@
 """How often pairs are shown: the rows that triggers write always say what ballots and votes say."""
 
 import io
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -111,6 +113,34 @@ def test_a_rebuild_gives_the_same_rows_whatever_was_there(
     break_it()
     exposure.rebuild(study)
     assert sums_of(study) == before == recounted(study) and all(row.is_sum for row in PairExposure.objects.all())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_lapses_during_a_rebuild_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one writer in at a time")
+    study = factories.make_study()
+    voting.open_ballots(rater=factories.make_rater(study))
+    Ballot.objects.update(lease_until=timezone.now())
+
+    def lapse() -> None:
+        try:
+            voting.expire_abandoned()
+        finally:
+            connection.close()
+
+    recount, others = exposure.recount, threading.Thread(target=lapse)
+
+    def recount_amid_others(study: Study) -> Iterator[PairExposure]:
+        others.start()
+        others.join(0.5)
+        return recount(study)
+
+    monkeypatch.setattr(exposure, "recount", recount_amid_others)
+    exposure.rebuild(study)
+    others.join()
+    monkeypatch.undo()
+    assert sums_of(study) == recounted(study) == {}
 
 
 def test_one_command_counts_anew(study_and_raters: tuple[Study, list[Rater]]) -> None:

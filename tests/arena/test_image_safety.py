@@ -1,8 +1,11 @@
 """A withdrawn image is met nowhere and counted nowhere, until it is restored."""
 
+import threading
+from collections.abc import Iterable
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from arena import display, fitting, image_safety, raters, voting
 from arena.image_safety import ImageSafetyError, may_see, may_withdraw, report_image, restore_image, withdraw_image
@@ -170,6 +173,36 @@ def test_a_raters_report_fits_the_rows_and_is_made_once(study: Study) -> None:
     for act, author in (("reported", None), ("withdrawn", None), ("reported", factories.make_user())):
         with pytest.raises(IntegrityError), transaction.atomic():
             ImageReport.objects.create(act=act, author=author, **said)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rater_reports_an_image_while_it_is_withdrawn(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one writer in at a time")
+    rater = factories.make_rater(study)
+    [ballot] = voting.open_ballots(rater=rater, wanted=1)
+    expire, holds_images = image_safety._expire_open_ballots, threading.Event()
+
+    def expire_and_say(pictures: Iterable[Image]) -> None:
+        holds_images.set()
+        expire(pictures)
+
+    def withdraw() -> None:
+        try:
+            withdrawn(left_image(ballot))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(image_safety, "_expire_open_ballots", expire_and_say)
+    manager = threading.Thread(target=withdraw)
+    with transaction.atomic():
+        voting.cast_votes(rater=rater, ballot_token=ballot.token, answers={}, skip_reason="disturbing")
+        manager.start()
+        assert holds_images.wait(30)
+        image_safety.report_by_rater(ballot=ballot, sides=["left"], kind="disturbing")
+    manager.join()
+    acts = ImageReport.objects.filter(image=left_image(ballot)).order_by("act").values_list("act", flat=True)
+    assert list(acts) == ["reported", "withdrawn"]
 
 
 def test_owners_of_all_studies_that_have_it_and_those_with_the_right_may_withdraw(study: Study) -> None:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import fitting, judging, leaving_out, raters
-from arena.judge_table import judge_table
+from arena.judge_table import FLAG_WORDS, judge_table
 from arena.models import Exclusion, Flag, Rater, Study, StudyMember
 from arena.rater_numbers import StudyRaters, _believable_seconds
 from tests.arena import factories
@@ -117,6 +117,10 @@ def test_before_and_after_shows_the_fits_that_follow_and_undoing_brings_the_firs
     assert {place.label: place.before for place in shown.places} == pytest.approx(strengths(before), abs=1e-9)
     assert {place.label: place.after for place in shown.places} == pytest.approx(strengths(after), abs=1e-9)
     assert (shown.votes_before, shown.votes_after) == (360, 320) == (before.vote_count, after.vote_count)
+    (back,) = [fit for fit in leaving_out.before_and_after(study, with_again=[lefty(study)]) if fit.votes_before]
+    assert {place.label: place.before for place in back.places} == pytest.approx(strengths(after), abs=1e-9)
+    assert {place.label: place.after for place in back.places} == pytest.approx(strengths(before), abs=1e-9)
+    assert (back.votes_before, back.votes_after) == (320, 360)
     raters.readmit(exclusion=exclusion, reason="a mistake", author=None)
     assert strengths(fitting.refit(study)[0]) == pytest.approx(strengths(before), abs=1e-9)
 
@@ -143,8 +147,23 @@ def test_the_decision_takes_two_steps_and_a_reason(study: Study) -> None:
     done = client.post(address, {**chosen, "confirm": "yes", "reason": "always left"}, follow=True)
     assert "Excluded: always left" in done.content.decode()
     back = reverse("arena:readmit_rater", args=[study.slug])
-    client.post(back, {**chosen, "reason": "they explained it"})
+    asked = client.post(back, chosen).content.decode()
+    assert "with the votes of this rater back in. Nothing is changed yet." in asked and "always left" in asked
+    assert client.post(back, {**chosen, "confirm": "yes", "reason": ""}).status_code == 400
+    assert Exclusion.objects.standing().exists()
+    client.post(back, {**chosen, "confirm": "yes", "reason": "they explained it"})
     assert not Exclusion.objects.standing().exists()
+    assert "is not excluded" in client.post(back, chosen, follow=True).content.decode()
+
+
+def test_what_a_flag_means_stands_below_the_table(study: Study) -> None:
+    client, page = signed_in(factories.make_user()), reverse("arena:raters", args=[study.slug])
+    judging.judge(study)
+    shown = client.get(page).content.decode()
+    assert FLAG_WORDS["one side"] in shown and FLAG_WORDS["too fast"] not in shown
+    numbers = {"observed": 0.5, "expected": 0.5, "count": 9, "contender": "final"}
+    for kind in FLAG_WORDS:  # every kind that has words here has a sentence with numbers there
+        assert not judging.sentence_of(kind, numbers, 0.1, None).startswith(f"{kind};")
 
 
 def test_who_may_see_and_who_may_decide(study: Study) -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from arena import pairing, studies, voting
+from arena import pairing, studies, voting, withdrawing
 from arena.designs import StudyError
 from arena.models import Ballot, Study
 from arena.pair_designs import (
@@ -13,10 +13,12 @@ from arena.pair_designs import (
     ONE_FACTOR,
     Corner,
     Factors,
+    allowed_pairs,
     are_connected,
     check_pairs,
     pairs_by,
 )
+from arena.refusals import Refusal
 from arena.stock import read_stock
 from arena.targets import progress_of
 from tests.arena import factories
@@ -69,6 +71,19 @@ def test_raters_are_shown_pairs_with_the_baseline_only_and_the_target_counts_the
     assert len(shown) == 6 and all(baseline in pair for pair in shown)
     assert voting.open_ballots(rater=factories.make_rater(study)) == []
     assert [(row.wanted, row.still_needed) for row in progress_of(study)] == [(6, 0), (6, 0), (3, 0)]
+
+
+@pytest.mark.django_db
+def test_the_baseline_that_all_pairs_need_cannot_be_withdrawn() -> None:
+    study = factories.make_study(
+        contenders=3, prompts=1, images=False, copies=False, design={"pairs": AGAINST_BASELINE}
+    )
+    baseline, first, _ = study.contenders.order_by("position")
+    with pytest.raises(Refusal) as refused:
+        withdrawing.withdraw_contender(contender=baseline, reason="broken", author=None)
+    assert refused.value.code == "pairs_need_it"
+    withdrawing.withdraw_contender(contender=first, reason="broken", author=None)
+    assert allowed_pairs(study) == frozenset({(baseline.pk, study.contenders.latest("position").pk)})
 
 
 @pytest.mark.django_db

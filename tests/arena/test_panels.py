@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,13 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from arena import joining, panels, studies
+from arena import joining, panels, privacy, special_ballots, studies
 from arena.models import Ballot, Provider, ProviderEvent, Rater, RaterIdentity, Study
 from arena.panel_settings import PanelError, settings_of
 from arena.panel_visits import PanelVisit, read_visit
+from generation.models import Image
 from tests.arena.factories import cast, make_study
-from tests.arena.views.browsers import open_ballot, vote_address
+from tests.arena.judged_study import add_gold_answers
+from tests.arena.test_special_ballots import make_gold
+from tests.arena.views.browsers import joined_browser, open_ballot, vote_address
 
 pytestmark = pytest.mark.django_db
 
@@ -65,10 +70,30 @@ def test_the_same_person_is_the_same_rater_at_the_same_ballot_in_any_browser() -
     identity = RaterIdentity.objects.get()
     assert (identity.external_id, identity.captured) == (
         PROLIFIC["PROLIFIC_PID"],
-        {"STUDY_ID": "s1", "SESSION_ID": "e2"},
+        {"STUDY_ID": "s1", "SESSION_ID": "e1"},  # an unsigned link replaces nothing
     )
     assert identity.rater.kind == Rater.Kind.PANEL and identity.rater.stratum == "people"
     assert first.get(link(study)).headers["Location"] == vote_address(study)
+
+
+def test_who_knows_an_id_alone_sees_and_erases_nothing() -> None:
+    study = make_study()
+    prolific(study)
+    own, again, stranger = Client(), Client(), Client()
+    own.post(link(study))
+    again.post(link(study))
+    for _ in range(2):
+        stranger.post(link(study, {**PROLIFIC, "SESSION_ID": "another"}))
+    identity = RaterIdentity.objects.get()
+    assert identity.captured["SESSION_ID"] == PROLIFIC["SESSION_ID"]
+    address = reverse("arena:own_data", args=[study.slug])
+    assert [browser.get(address).status_code for browser in (own, again, stranger)] == [200, 200, 403]
+    assert stranger.post(address, {"sure": "yes"}).status_code == 403
+    assert stranger.get(vote_address(study)).status_code == 200
+    privacy.erase(rater=identity.rater)
+    assert stranger.session["unproven"] == {}
+    stranger.post(link(study, {**PROLIFIC, "PROLIFIC_PID": "n" * 24}))
+    assert stranger.get(address).status_code == 200  # a new person there
 
 
 def test_another_persons_link_in_the_same_browser_is_another_rater() -> None:
@@ -129,6 +154,51 @@ def test_who_does_not_qualify_gets_the_failed_code() -> None:
     browser.post(reverse("arena:qualification", args=[study.slug]))
     cast(Rater.objects.get(), lambda ballot, _: "right" if ballot.left_contender.label == first else "left")
     assert f'href="{BACK}FAIL1"' in done_page(browser, study)
+
+
+@pytest.mark.parametrize(
+    ("missed", "bar", "code"),
+    [(0, 0.75, "DONE1"), (1, 1.0, "DONE1"), (2, 0.75, "FAIL1"), (2, 0.5, "DONE1"), (2, None, "DONE1")],
+)
+def test_whoever_misses_too_many_known_answers_gets_the_failed_code_at_the_end_only(
+    missed: int, bar: float | None, code: str
+) -> None:
+    """One slip is forgiven whatever the bar. Four known answers, of which `missed` are missed."""
+    study = make_study(contenders=2, prompts=2, with_text=0, rules={"gold_share": 0.1, "gold_bar": bar})
+    prolific(study)
+    browser = Client()
+    browser.post(link(study))
+    rater = Rater.objects.get()
+    known = make_gold(study)
+    add_gold_answers(rater, known, asked=4, right=4 - missed)
+    Ballot.objects.filter(rater=rater, purpose="gold").update(left_image=known.first_image)
+    cast(rater, ballots=1)
+    assert not any(word in done_page(browser, study) for word in CODES.values())
+    cast(rater, ballots=9)
+    page = done_page(browser, study)
+    assert f'href="{BACK}{code}"' in page and "pairs compared" in page
+
+
+def test_nobody_but_a_panel_hears_of_known_answers() -> None:
+    study = make_study(contenders=2, prompts=2, with_text=0, rules={"gold_bar": 1.0})
+    browser, rater = joined_browser(study)
+    add_gold_answers(rater, make_gold(study), asked=4, right=0)
+    cast(rater, ballots=9)
+    assert special_ballots.has_failed_gold(rater) and "known answers" not in done_page(browser, study)
+
+
+def test_an_uploaded_image_that_never_comes_keeps_nobody_from_their_code() -> None:
+    study = make_study(contenders=2, prompts=3, with_text=0)
+    prolific(study)
+    Image.objects.filter(prompt_text=study.study_prompts.get(position=2).prompt.text).earliest("pk").delete()
+    browser = Client()
+    browser.post(link(study))
+    assert len(cast(Rater.objects.get(), ballots=9)) == 2
+    long_ago = timezone.now() - timedelta(minutes=11)
+    Study.objects.update(opened_at=long_ago)
+    assert "DONE1" not in done_page(browser, study)  # images came a moment ago, so more may come
+    Image.objects.update(created_at=long_ago)
+    assert f'href="{BACK}DONE1"' in done_page(browser, study)
 
 
 def test_no_code_while_the_study_is_paused() -> None:

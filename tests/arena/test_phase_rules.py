@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arena import studies
-from arena.designs import StudyError, checked_design, checked_rater_rules
+from arena.designs import StudyError, checked_design, checked_rater_rules, design_digest
 from arena.models import Study
 from arena.phase_rules import PhaseRules, Qualification, rules_of
 from tests.arena.factories import make_study
@@ -15,10 +15,23 @@ EXAMPLE = {"criterion": "look", "prompt": 1, "left": "a", "right": "b", "answer"
 QUESTION = {"key": "k", "question": "q?", "choices": ["yes", "no"], "allowed": ["yes"]}
 
 
-def test_what_is_left_out_takes_its_default_and_is_not_written_into_the_rules() -> None:
+def test_what_is_left_out_takes_its_default_and_only_instructions_are_written_into_the_rules() -> None:
     assert rules_of(Study(rater_rules={})) == PhaseRules()
-    assert checked_rater_rules({"ballots_per_rater": 5}) == {"ballots_per_rater": 5}
-    assert (PhaseRules().has_instructions, PhaseRules().again_after_hours) == (True, 24)
+    assert checked_rater_rules({"ballots_per_rater": 5}) == {"ballots_per_rater": 5, "instructions": True}
+    assert (PhaseRules().has_instructions, PhaseRules().again_after_hours) == (False, 24)
+
+
+@pytest.mark.django_db
+def test_an_older_open_study_goes_on_without_instructions_and_an_older_draft_opens_with_them() -> None:
+    opened = make_study(images=False, copies=False)
+    Study.objects.filter(pk=opened.pk).update(rater_rules={"ballots_per_rater": 40})  # as before there was the entry
+    opened.refresh_from_db()
+    assert not rules_of(opened).has_instructions
+    draft = make_study(slug="draft", images=False, copies=False, opened=False)
+    Study.objects.filter(pk=draft.pk).update(rater_rules={"ballots_per_rater": 40})
+    assert rules_of(studies.open_study(draft, actor=None)).has_instructions
+    draft.refresh_from_db()
+    assert rules_of(draft).has_instructions and design_digest(draft) == draft.frozen_digest
 
 
 def test_the_bar_of_a_qualification_is_75_percent_of_ten_in_two_attempts() -> None:

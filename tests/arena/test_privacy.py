@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import consent, leaderboard, privacy, rater_phases, raters, studies, tasks
+from arena import consent, first_questions, leaderboard, privacy, rater_phases, raters, studies, tasks, voting
 from arena.counted_votes import counted_votes
 from arena.designs import StudyError, checked_rater_rules
 from arena.models import AuditEvent, Ballot, Consent, Exclusion, ImageReport, Invitation, Rater, RaterIdentity, Study
@@ -163,6 +163,19 @@ def test_own_data_is_all_of_it_and_only_ones_own() -> None:
     stored = rater.votes.order_by("sequence").values_list("cast_at", "choice")
     assert told == [(at.isoformat(), choice) for at, choice in stored]
     assert {answer for _, answer in told} == {"left"}
+
+
+def test_own_data_hides_a_prompt_as_long_as_its_page_does_and_holds_the_first_answers() -> None:
+    study = study_with()
+    study.criteria.filter(key="aesthetics").update(shows_prompt=False)
+    rater = raters.join(invitation=raters.invite(study=study)[0], consent_text="yes")
+    [ballot] = voting.open_ballots(rater=rater, wanted=1)
+    assert [(pair["text"], pair["first_answers"]) for pair in privacy.own_data(rater)["pairs"]] == [(None, [])]
+    first_questions.keep_first_answers(rater=rater, ballot_token=ballot.token, answers={"aesthetics": "left"})
+    [pair] = privacy.own_data(rater)["pairs"]
+    question = study.criteria.get(key="aesthetics").question
+    assert pair["text"] == ballot.study_prompt.prompt.text and pair["answers"] == []
+    assert pair["first_answers"] == [{"question": question, "answer": "left"}]
 
 
 def test_own_data_unblinds_nobody() -> None:

@@ -141,6 +141,7 @@ def test_equal_pictures_are_often_a_tie_and_never_favour_a_side() -> None:
     assert 150 < sum(j.leaning == "left" for j in judgements) < 290
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_more_steps_win_because_the_pictures_are_better_and_shuffling_the_pictures_makes_the_curve_flat() -> None:
     honest, shuffled = scene_study(slug="honest", shuffled=False), scene_study(slug="shuffled", shuffled=True)

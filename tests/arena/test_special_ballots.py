@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from arena import gold, raters, special_ballots, studies, voting
+from arena import gold, raters, special_ballots, studies, undoing, voting
 from arena.counted_votes import counted_votes
 from arena.designs import StudyError, checked_rater_rules
 from arena.models import Ballot, BallotCheck, Contender, Gold, Rater, Study, Vote
@@ -181,3 +181,33 @@ def test_shares_that_leave_no_room_for_the_study_are_refused(shares: dict[str, o
     study = factories.make_study(opened=False, images=False, copies=False)
     with pytest.raises(StudyError, match="at most 0.5 together"):
         studies.change_draft(study, actor=None, rater_rules=shares)
+
+
+def test_an_undone_answer_to_gold_is_judged_by_the_second_one_alone() -> None:
+    study = make_study(gold_share=0.5)
+    make_gold(study)
+    rater = make_checked_rater(study)
+    while (ballot := voting.open_ballots(rater=rater, wanted=1)[0]).purpose != Ballot.Purpose.GOLD:
+        factories.cast(rater, "left")
+    wrong, right = (study.contenders.get(position=position) for position in (0, 1))
+    voting.cast_votes(rater=rater, ballot_token=ballot.token, answers=answer_of(ballot, wrong))
+    assert check_counts(study)[rater.pk] == CheckCounts(gold_asked=1, gold_right=0)
+    again = undoing.undo(rater=rater, ballot_token=ballot.token)
+    assert check_counts(study) == {}
+    voting.cast_votes(rater=rater, ballot_token=again.token, answers=answer_of(again, right))
+    assert check_counts(study)[rater.pk] == CheckCounts(gold_asked=1, gold_right=1)
+
+
+def test_a_pair_that_was_shown_with_a_known_answer_does_not_come_again_as_an_ordinary_one() -> None:
+    study = factories.make_study(contenders=2, prompts=4, with_text=0)
+    study.rater_rules = checked_rater_rules({"ballots_per_rater": 30, "gold_share": 0.5})
+    study.save(update_fields=["rater_rules"])
+    make_gold(study)
+    rater = make_checked_rater(study)
+    while special_ballots._draw(rater, 1) >= 0.5:
+        rater.public_id = random_token()
+        rater.save(update_fields=["public_id"])
+    factories.cast(rater, "left", ballots=9)
+    shown = [frozenset(pair) for pair in rater.ballots.values_list("left_image", "right_image")]
+    assert rater.ballots.get(position=1).purpose == Ballot.Purpose.GOLD
+    assert len(shown) == len(set(shown)) == 4

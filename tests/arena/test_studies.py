@@ -185,7 +185,7 @@ def test_a_draft_can_be_changed_and_an_opened_study_cannot() -> None:
         study, actor=study.owner, design={"samples": 2}, rater_rules={"ballots_per_rater": None}
     )
     assert changed.design == {"pair_rule": "balanced", "samples": 2}
-    assert changed.rater_rules == {"ballots_per_rater": None}
+    assert changed.rater_rules == {"ballots_per_rater": None, "instructions": True}
     assert study.audit_events.get(act="draft changed").detail == {
         "design": {"samples": 2},
         "rater_rules": {"ballots_per_rater": None},

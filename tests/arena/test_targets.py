@@ -11,10 +11,11 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import exposure, raters, studies, targets, voting
+from arena import exposure, raters, studies, targets, voting, withheld
 from arena.intake import take_in_images
 from arena.models import Ballot, Exclusion, PromptNeed, Rater, Study
 from arena.stock import stock_of
+from arena.undoing import undo
 from tests.arena import factories
 from tests.arena.views.browsers import joined_browser, vote_address
 
@@ -103,6 +104,54 @@ def test_votes_that_do_not_count_are_asked_again(lose: Callable[[Rater], None], 
     assert needed(study) == 2
     other = factories.make_rater(study)
     assert len(factories.cast(other, "left", ballots=9)) == 2 and needed(study) == 0
+
+
+def in_a_fresh_process(study: Study) -> int:
+    withheld._kept.clear()
+    return needed(study)
+
+
+def test_what_an_excluded_rater_answers_later_is_asked_again_in_every_process() -> None:
+    study = study_with_target(1, contenders=2, prompts=2)
+    bad = factories.make_rater(study)
+    factories.cast(bad, "left")
+    raters.exclude(study=study, scope="rater", target=bad, reason="bot", author=None)
+    assert needed(study) == 2
+    assert len(factories.cast(bad, "left", ballots=9)) == 1  # nobody tells them
+    assert needed(study) == in_a_fresh_process(study) == 2
+    undo(rater=bad, ballot_token=bad.ballots.get(position=2).token)
+    assert needed(study) == in_a_fresh_process(study) == 1 + 1
+    factories.cast(bad, "right")
+    assert len(factories.cast(factories.make_rater(study), "left", ballots=9)) == 2
+    assert needed(study) == in_a_fresh_process(study) == 0
+
+
+def test_votes_on_an_excluded_image_that_is_still_shown_are_taken_back_too() -> None:
+    study = study_with_target(1, contenders=2, prompts=1)
+    first, second = factories.make_rater(study), factories.make_rater(study)
+    [ballot] = voting.open_ballots(rater=first)
+    raters.exclude(study=study, scope="image", target=ballot.left_image, reason="cropped", author=None)
+    assert needed(study) == 1
+    factories.cast(first, "left")
+    assert needed(study) == in_a_fresh_process(study) == 1
+    assert len(factories.cast(second, "left", ballots=9)) == 1
+
+
+def test_only_prompts_of_which_something_is_taken_back_are_counted_again() -> None:
+    study = study_with_target(1, contenders=2, prompts=3)
+    bad = factories.make_rater(study)
+    factories.cast(bad, "left", ballots=3)
+    before = stamps_of(study)
+    raters.exclude(study=study, scope="ballot", target=bad.ballots.get(position=1), reason="slip", author=None)
+    after = stamps_of(study)
+    assert [prompt for prompt in before if before[prompt] != after[prompt]] == [
+        bad.ballots.get(position=1).study_prompt_id
+    ]
+
+
+def stamps_of(study: Study) -> dict[int, str]:
+    needs = targets.needs_of(study, stratum="people", target=1, stock=stock_of(study))
+    return {prompt: needs.stamp_of(prompt) for prompt in needs.stock.text_of}
 
 
 def test_a_readmitted_rater_counts_again() -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from arena import tasks
@@ -51,3 +52,10 @@ def test_abandoned_ballots_are_taken_back() -> None:
 @pytest.mark.parametrize("name", sorted(entry["task"] for entry in BEAT_SCHEDULE.values()))
 def test_every_task_that_beat_sends_exists(name: str) -> None:
     assert callable(getattr(tasks, name.rpartition(".")[2]))
+
+
+def test_sessions_that_are_over_are_thrown_away_and_others_are_not() -> None:
+    for name, days in (("over", -1), ("lives", 1)):
+        Session.objects.create(session_key=name, session_data="", expire_date=timezone.now() + timedelta(days=days))
+    tasks.forget_ended_sessions()
+    assert [session.session_key for session in Session.objects.all()] == ["lives"]

@@ -84,7 +84,7 @@ def test_the_browsers_language_is_spoken_from_the_invitation_to_the_thanks() -> 
     assert {"Accept-Language", "Cookie"} <= {name.strip() for name in invitation.headers["Vary"].split(",")}
     browser.post(reverse("arena:join", args=[token]), {"language": "de"})
     page = browser.get(vote_address(study)).content.decode()
-    assert "Dieses Paar überspringen" in page and "0 von 1" in page
+    assert "Dieses Paar auslassen" in page and "0 von 1" in page
     refused = browser.post(vote_address(study), {"ballot": open_ballot(browser, study).token}, headers=JSON).json()
     assert refused["problem"].endswith("hat noch keine Antwort: Wählen Sie eine.")
     cast(study.raters.get())
@@ -126,7 +126,7 @@ def test_a_panels_door_and_the_pages_behind_it_speak_german() -> None:
     assert "Getrennt von Ihren Antworten gespeichert" in asked and f'name="next" value="{door}"' in asked
     browser.post(door, {"language": "de"})
     assert "Getrennt von Ihren Antworten gespeichert" in Consent.objects.get().text
-    assert "So geht es" in browser.get(vote_address(study), follow=True).content.decode()
+    assert "So funktioniert es" in browser.get(vote_address(study), follow=True).content.decode()
     browser.post(reverse("arena:instructions", args=[study.slug]), {"read": "1"})
     assert "Zuerst ein paar Fragen" in browser.get(vote_address(study), follow=True).content.decode()
     assert "Ihre Daten" in browser.get(reverse("arena:own_data", args=[study.slug])).content.decode()
@@ -139,7 +139,7 @@ def test_the_switch_outlives_the_page_and_goes_back_to_it() -> None:
     assert 'name="language" value="de"' in browser.get(vote_address(study)).content.decode()
     answer = browser.post(reverse("arena:set_language"), {"language": "de", "next": vote_address(study)})
     assert answer.headers["Location"] == vote_address(study)
-    assert "Überspringen" in browser.get(vote_address(study)).content.decode().title()
+    assert "Auslassen" in browser.get(vote_address(study)).content.decode()
 
 
 @pytest.mark.django_db

@@ -17,6 +17,7 @@ from arena.models import Contender, Exclusion, Study
 from arena.vote_exports import VoteExportError, export_votes
 from arena.vote_files.cells import escaped, unescaped
 from arena.vote_files.shapes import read_votes
+from arena.vote_imports import import_votes
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import cast, make_rater, make_study
 from tests.arena.fit_cases import add_vote, bare_study
@@ -145,7 +146,7 @@ def test_the_number_of_queries_does_not_grow_with_the_votes(tmp_path: Path, each
         connection,
     ) as queries:
         export_votes(study, tmp_path / "votes.csv", is_public=True)
-    assert len(queries) == 4
+    assert len(queries) == 5  # the last is the audit log's
 
 
 def test_the_command_says_what_it_wrote_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,3 +171,34 @@ def test_public_times_are_rounded_down(tmp_path: Path) -> None:
 
     told = datetime.fromisoformat(rows_of(tmp_path / "votes.csv")[0]["cast_at"])
     assert timedelta(0) <= vote.cast_at - told < timedelta(hours=1)
+
+
+def test_pick_a_pics_columns_come_back_as_the_same_votes(tmp_path: Path) -> None:
+    study = make_study(contenders=3, prompts=3)
+    for choice in ("right", "tie"):
+        cast(make_rater(study), choice, ballots=4)
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        export_votes(study, tmp_path / f"pick{suffix}", is_public=True, shape="pickapic")
+        back = import_votes(tmp_path / f"pick{suffix}", slug=f"back-{suffix[1:]}").study
+        columns = ("left_contender__label", "right_contender__label", "choice", "study_prompt__prompt__text")
+        assert list(back.votes.order_by("pk").values_list(*columns)) == list(
+            study.votes.order_by("pk").values_list(*columns)
+        )
+    row = rows_of(tmp_path / "pick.csv")[0]
+    assert (row["label_0"], row["label_1"], row["has_label"]) == ("0.0", "1.0", "True")
+    assert row["best_image_uid"] == row["image_1_uid"] and len(row["image_1_uid"]) == 64
+
+
+def test_triples_hold_decisive_votes_and_say_what_they_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(contenders=3, prompts=3)
+    cast(make_rater(study), "left", ballots=3)
+    cast(make_rater(study), "tie", ballots=3)
+    call_command("export_votes", study.slug, str(tmp_path / "dpo.jsonl"), "--as", "dpo")
+    votes = list(study.votes.filter(choice="left").order_by("pk").select_related("ballot__left_image"))
+    told = [json.loads(line) for line in (tmp_path / "dpo.jsonl").read_text().splitlines()]
+    images = [vote.ballot.left_image.file_sha256 for vote in votes if vote.ballot.left_image]
+    assert [each["chosen"] for each in told] == [f"images/{name}.png" for name in images] != []
+    assert set(told[0]) == {"prompt", "chosen", "rejected", "chosen_model", "rejected_model", "criterion", "rater"}
+    assert f"Left out: {study.votes.exclude(choice='left').count()} ties" in capsys.readouterr().out

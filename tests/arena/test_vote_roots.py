@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from arena.models import Rater, Study, Vote, VoteRoot
 from arena.vote_chain import GENESIS, chain_hash
@@ -97,3 +98,13 @@ def test_postgresql_refuses_to_empty_what_is_append_only(rater: Rater, table: st
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"TRUNCATE {table} CASCADE")
+
+
+def test_a_check_reads_the_votes_once_however_many_roots_there_are(study: Study, rater: Rater) -> None:
+    for _ in range(4):
+        publish_root(study)
+        factories.cast(factories.make_rater(study), "left", ballots=1)
+    with CaptureQueriesContext(connection) as queries:
+        assert check_votes(study).roots == 4
+    reading = [query["sql"] for query in queries if "chain_hash" in query["sql"] and '"rater_id" =' not in query["sql"]]
+    assert len(reading) == 1

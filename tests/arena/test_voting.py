@@ -122,6 +122,18 @@ def test_an_abandoned_ballot_comes_back_and_another_one_is_shown(rater: Rater, b
     assert [new.position for new in open_ballots(rater=rater, wanted=1)] == [2]
 
 
+def test_who_comes_back_gets_no_more_pairs_than_the_quota_leaves() -> None:
+    study = factories.make_study(contenders=4, prompts=4, with_text=0, slug="quota", ballots_per_rater=2)
+    rater = factories.make_rater(study)
+    factories.cast(rater, "left")
+    for _ in range(3):
+        assert len(open_ballots(rater=rater)) == 1
+        Ballot.objects.filter(state=Ballot.State.OPEN).update(lease_until=timezone.now() - timedelta(seconds=1))
+        voting.expire_abandoned()
+    assert voting.resume(rater) == 1
+    assert len(factories.cast(rater, "left", ballots=9)) == 1
+
+
 def test_a_ballot_past_its_lease_is_replaced_before_any_sweep(rater: Rater, ballot: Ballot) -> None:
     Ballot.objects.filter(pk=ballot.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert open_ballots(rater=rater, wanted=1)[0].pk != ballot.pk

@@ -20,7 +20,7 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 
-PATIENCE = 15_000  # milliseconds; a test machine may be busy with ten other things
+PATIENCE = 30_000  # milliseconds; a test machine may be busy with ten other things
 
 OpenWindow = Callable[..., Page]
 

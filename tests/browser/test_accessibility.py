@@ -15,7 +15,7 @@ from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.signing_in import sign_in
 from tests.browser.vote_window import answer_by_keys, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]}
@@ -48,10 +48,11 @@ def test_raters_pages_have_no_violation(open_window: OpenWindow, window: dict[st
     expect(page.locator("[data-kept]")).to_have_count(1)
     page.keyboard.press("ArrowLeft")
     found += violations(page, "vote")
-    for key, sheet in (("s", "skip"), ("?", "help")):
+    for key, sheet in (("s", "skip"), ("r", "report"), ("?", "help")):
         page.keyboard.press(key)
         if page.locator(f"[data-pop={sheet}] .sheet").is_visible():
             found += violations(page, f"vote, {sheet}")
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), sheet
         page.keyboard.press("Escape")
     answer_by_keys(page, "ArrowRight", waits_for_next=False)
     expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()

@@ -13,11 +13,11 @@ from arena.models import Study
 from generation import image_store
 from generation.models import Image, ImageJob
 from generation.provenance import digest_of, request_digest
-from tests.arena.factories import colour_of, make_image, make_study, png_of
+from tests.arena.factories import cast, colour_of, make_image, make_rater, make_study, png_of
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.test_staff_pages import has_sideways_scroll, sign_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 LONG_PATIENCE = 90_000  # milliseconds: two pages of 2,000 cells, on a machine that may be busy
 SEEN_ARE_LOADED = """() => {
@@ -96,7 +96,8 @@ def test_ten_thousand_images_are_looked_at_with_a_few_hundred_fetched(open_windo
 
 def test_an_image_is_looked_at_large_and_keys_lead_to_its_neighbours(open_window: OpenWindow, pictures: Path) -> None:
     owner = get_user_model().objects.create_superuser("ada", password="correct horse battery")  # noqa: S106
-    study = make_study(contenders=4, prompts=6, owner=owner)
+    study = make_study(contenders=4, prompts=6, owner=owner, samples=2)
+    cast(make_rater(study), ballots=8)
     page = open_window()
     sign_in(page)
     page.get_by_role("link", name="Open results").click()
@@ -107,15 +108,28 @@ def test_an_image_is_looked_at_large_and_keys_lead_to_its_neighbours(open_window
     page.keyboard.press("Enter")
     dialog = page.locator("#zoom")
     expect(dialog).to_be_visible()
-    expect(dialog.locator("[data-zoom-label]")).to_have_text(labels[1])
-    page.keyboard.press("ArrowRight")
+    expect(dialog.locator("[data-zoom-label]")).to_have_text(f"{labels[0]}, sample 1")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
-    expect(dialog.locator("[data-zoom-label]")).to_have_text(labels[2])
+    expect(dialog.locator("[data-zoom-label]")).to_have_text(f"{labels[2]}, sample 0")
     expect(dialog.locator("[data-zoom-prompt]")).to_have_text(study.study_prompts.all()[1].prompt.text)
     expect(dialog.locator("img")).to_have_js_property("naturalWidth", 64)
+    image = Image.objects.get(
+        recipe__contenders__label=labels[2], prompt_text=study.study_prompts.all()[1].prompt.text, sample=0
+    )
+    expect(dialog.locator("[data-zoom-about]")).to_contain_text(image.file_sha256)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    expect(page.locator(".grid-row").nth(2).locator(".shot").nth(2)).to_be_focused()
+    place = page.locator(".grid-row").nth(2).locator(".grid-cell").nth(2)
+    expect(place.locator(".shot").first).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog.get_by_text("Report or withdraw").click()
+    dialog.get_by_label("Why").fill("half of it is grey")
+    page.keyboard.press("ArrowLeft")  # in the text, not to the neighbour
+    dialog.get_by_role("button", name=f"Withdraw image {image.pk}").click()
+    expect(place.locator(".gap-quarantined")).to_contain_text("half of it is grey")
+    assert page.url.endswith(reverse("arena:study_grid", args=[study.slug]))
 
 
 def test_a_failed_image_is_tried_again_in_its_cell(open_window: OpenWindow) -> None:

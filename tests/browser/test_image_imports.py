@@ -13,7 +13,7 @@ from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.test_staff_pages import has_sideways_scroll, sign_in
 from tests.generation.image_imports import files
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture(autouse=True)

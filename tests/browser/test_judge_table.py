@@ -14,7 +14,7 @@ from tests.arena import factories
 from tests.arena.judged_study import add_gold_answers, add_rater
 from tests.browser.conftest import PHONE, OpenWindow
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_from_suspicion_to_exclusion_and_back(study: Study, open_window: OpenWin
     page.get_by_label("Why are these votes taken out?").fill("not looking at the images")
     page.get_by_role("button", name="Exclude 3 raters").click()
     expect(page.get_by_text("Excluded: not looking at the images")).to_have_count(3)
-    page.get_by_text("Take back in").first.click()
-    page.get_by_label("Reason").first.fill("they explained it")
-    page.get_by_role("button", name="Count these votes again").first.click()
+    page.get_by_role("button", name="Compare with these votes back in").first.click()
+    page.get_by_label("Why do these votes count again?").fill("they explained it")
+    page.get_by_role("button", name="Count these votes again").click()
     expect(page.get_by_text("Excluded: not looking at the images")).to_have_count(2)
 
 

@@ -16,7 +16,7 @@ from tests.browser.results_window import draw_charts
 from tests.browser.signing_in import sign_in
 from tests.browser.test_results_page import STRENGTHS
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.arena.factories import cast, make_rater, make_study
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.vote_window import join, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 STUDY_PAGES = ("study", "study_images", "study_grid")
 SITE_PAGES = ("home", "runs", "new_import")

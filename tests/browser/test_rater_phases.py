@@ -12,7 +12,7 @@ from arena import raters
 from arena.models import Ballot, Provider, RaterIdentity, Study
 from tests.arena.factories import make_study, make_user
 from tests.browser.conftest import PHONE, OpenWindow
-from tests.browser.vote_window import questions, wait_until_ready
+from tests.browser.vote_window import press, questions, wait_until_ready
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,11 +52,13 @@ def known_key(page: Page) -> str:
     return "ArrowLeft" if ballot.left_contender.label == FIRST else "ArrowRight"
 
 
-def test_from_the_panels_link_to_the_completion_code(study: Study, open_window: OpenWindow, pictures: Path) -> None:
+def test_from_the_panels_link_to_the_completion_code_by_keyboard_alone(
+    study: Study, open_window: OpenWindow, pictures: Path
+) -> None:
     page = open_window()
     entry = reverse("arena:join_from_panel", args=[study.slug])
     page.goto(f"{entry}?PROLIFIC_PID=p1&STUDY_ID=s1&SESSION_ID=e1")
-    page.get_by_role("button", name="I agree, begin").click()
+    press(page, page.get_by_role("button", name="I agree, begin"))
 
     expect(page.get_by_role("heading", name="How it works")).to_be_visible()
     images = page.locator(".example-pair img")
@@ -71,15 +73,15 @@ def test_from_the_panels_link_to_the_completion_code(study: Study, open_window: 
     page.locator("[data-practice]").scroll_into_view_if_needed()
     page.keyboard.press("ArrowRight")
     expect(page.locator("[data-feedback] b")).to_have_text(["Yes."])
-    page.get_by_role("button", name="Understood, begin").click()
+    press(page, page.get_by_role("button", name="Understood, begin"))
 
     expect(page.get_by_role("heading", name="A few questions first")).to_be_visible()
-    page.get_by_label("Yes").check()
-    page.get_by_role("button", name="Go on").click()
+    press(page, page.get_by_label("Yes"), key="Space")
+    press(page, page.get_by_role("button", name="Go on"))
 
     expect(page.get_by_text("You see 3 pairs to which the answers are known.")).to_be_visible()
     page.screenshot(path=pictures / "qualification.png")
-    page.get_by_role("button", name="Begin").click()
+    press(page, page.get_by_role("button", name="Begin"))
     for number in range(3):
         expect(page.locator("[data-progress]")).to_contain_text(f"{number} of 3")
         answer(page, known_key(page))

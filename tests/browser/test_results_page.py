@@ -14,7 +14,7 @@ from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.results_window import draw_charts
 from tests.browser.signing_in import sign_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 STRENGTHS = [0, 0.4, 0.8, 1.0, 1.1, 1.1, 0.2, 0.5]
 

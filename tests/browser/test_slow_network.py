@@ -17,11 +17,13 @@ from arena.models import Ballot, Vote
 from tests.arena.factories import make_study
 from tests.browser.conftest import REPOSITORY, OpenWindow
 from tests.browser.slow_server import LATENCY
-from tests.browser.vote_window import join, questions, wait_until_ready
+from tests.browser.vote_window import join, questions, wait_for_the_next_two, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
+IS_MEASURED = "VOTE_PAGE_BALLOTS" in os.environ
 BALLOTS = int(os.environ.get("VOTE_PAGE_BALLOTS", "4"))
+MOST_AT_FULL_SIZE = 50  # milliseconds, at the median
 LOOK = 2000  # milliseconds between a pair's display and its answer
 PRESS = """() => new Promise((resolve) => {
   const old = document.querySelector("form.ballot").dataset.ballot;
@@ -48,19 +50,21 @@ def test_the_next_pair_is_there_at_once_from_a_server_far_away(open_window: Open
     page = open_window()  # a fresh window: nothing is in its cache
     join(page, make_study(contenders=4, prompts=max(8, BALLOTS // 3), with_text=4))
     waits = []
-    for _ in range(BALLOTS):
+    for answered in range(BALLOTS):
         wait_until_ready(page)
         for _ in questions(page):
             page.keyboard.press("ArrowLeft")
         expect(page.locator("[data-next]")).to_be_focused()
-        page.wait_for_timeout(LOOK)  # the rater looks; this is what the prefetch lives on
+        # The rater looks; this is what the prefetch lives on. On a busy machine it may take longer than people do.
+        page.wait_for_timeout(LOOK) if IS_MEASURED else wait_for_the_next_two(page, answered=answered)
         waits.append(float(page.evaluate(PRESS)))
     expect(page.locator("[data-progress]")).to_contain_text(f"{BALLOTS} of 40")
     assert Ballot.objects.filter(state=Ballot.State.ANSWERED).count() == BALLOTS
     assert Vote.objects.values("ballot").distinct().count() == BALLOTS
     # A pair that had to be asked for takes two round trips. How fast the machine is, is for the benchmark to say.
     assert statistics.median(waits) < 1000 * LATENCY, waits
-    if "VOTE_PAGE_BALLOTS" in os.environ:
+    if IS_MEASURED:
+        assert statistics.median(waits) < MOST_AT_FULL_SIZE, waits
         write_result(waits, REPOSITORY / "benchmarks" / "results" / "vote_page.md")
 
 

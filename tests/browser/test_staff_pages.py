@@ -13,7 +13,7 @@ from tests.arena.factories import cast, make_rater, make_study, vote_for
 from tests.browser.conftest import PHONE, OpenWindow
 from tests.browser.results_window import draw_charts
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ def test_ten_ballots_by_keyboard_alone(study: Study, open_window: OpenWindow, pi
     assert all(milliseconds for milliseconds in Vote.objects.values_list("page_milliseconds", flat=True))
 
 
+@pytest.mark.once
 def test_nothing_moves_when_the_next_pair_comes(study: Study, open_window: OpenWindow) -> None:
     for options in ({}, PHONE, {"viewport": {"width": 820, "height": 1180}}):
         page = open_window(**options)
@@ -95,6 +96,7 @@ def test_nothing_moves_when_the_next_pair_comes(study: Study, open_window: OpenW
         assert places == [places[0]] * len(places)
 
 
+@pytest.mark.once
 def test_both_images_and_every_control_are_on_the_first_screen(study: Study, open_window: OpenWindow) -> None:
     sizes = [(1440, 900), (1280, 680), (820, 1180), (390, 664), (360, 640), (844, 390)]
     for width, height in sizes:
@@ -128,6 +130,7 @@ def test_on_a_phone_by_touch(study: Study, open_window: OpenWindow, pictures: Pa
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.once
 def test_on_a_phone_an_answer_can_be_changed_before_it_is_sent(study: Study, open_window: OpenWindow) -> None:
     page = open_window(**PHONE)
     join(page, study)
@@ -144,6 +147,7 @@ def test_on_a_phone_an_answer_can_be_changed_before_it_is_sent(study: Study, ope
     assert Vote.objects.get(criterion__key=first).choice == "right"
 
 
+@pytest.mark.once
 def test_in_the_dark(study: Study, open_window: OpenWindow, pictures: Path) -> None:
     page = open_window(color_scheme="dark")
     join(page, study)
@@ -153,6 +157,7 @@ def test_in_the_dark(study: Study, open_window: OpenWindow, pictures: Path) -> N
     assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(46, 46, 46)"
 
 
+@pytest.mark.once
 def test_the_vote_page_has_no_colour_but_the_images(study: Study, open_window: OpenWindow) -> None:
     for scheme in ("light", "dark"):
         page = open_window(color_scheme=scheme)
@@ -272,7 +277,7 @@ def test_skip_help_and_zoom_by_keyboard(study: Study, open_window: OpenWindow) -
     page.keyboard.press("Enter")
     expect(page.locator(f'form.ballot[data-ballot="{token}"]')).to_have_count(0)
     expect(saved_line(page)).to_have_text("✓ Saved")
-    assert set(Vote.objects.values_list("choice", "skip_reason")) == {("skip", "not_shown")}
+    assert set(Vote.objects.values_list("choice", "skip_reason")) == {("skip", "unclear_prompt")}
 
 
 def test_an_answer_that_cannot_be_sent_is_kept_said_and_sent_later(study: Study, open_window: OpenWindow) -> None:
@@ -327,6 +332,7 @@ def test_a_second_tab_answers_what_the_first_had_open(study: Study, open_window:
     assert wait_until_ready(page) != token
 
 
+@pytest.mark.once
 def test_an_image_that_does_not_load_is_said_and_cannot_be_answered(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     page.route("**/right.webp", lambda route: route.abort())

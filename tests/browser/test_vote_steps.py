@@ -1,5 +1,7 @@
 """Undo, questions before the prompt, holding to zoom, and bad lines, on the vote page in a real Chromium."""
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, Route, expect
@@ -239,22 +241,27 @@ def test_a_finger_that_is_held_enlarges_both_images(study: Study, open_window: O
     assert page.evaluate("scrollY") == 0
 
 
-def test_a_broken_image_is_reported_by_keyboard(study: Study, open_window: OpenWindow) -> None:
+def test_a_broken_image_is_reported_by_keyboard_and_another_pair_comes(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
     ballot = Ballot.objects.get(token=wait_until_ready(page))
-    page.keyboard.press("s")
-    page.get_by_label("An image does not show").check()
+    page.keyboard.press("r")
     page.get_by_label("the right (or lower) one").check()
-    page.get_by_role("button", name="Skip this pair").press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-problem]")).to_have_text("Choose what is wrong with the image.")
+    page.get_by_label("An image is broken or does not show").check()
+    page.keyboard.press("Enter")
+    expect(page.locator(f'form.ballot[data-ballot="{ballot.token}"]')).to_have_count(0)
     expect(saved_line(page)).to_have_text("✓ Saved")
-    assert [(report.image_id, report.kind) for report in ImageReport.objects.all()] == [
-        (ballot.right_image_id, "broken")
-    ]
+    assert set(ballot.votes.values_list("choice", "skip_reason")) == {("skip", "not_shown")}
+    assert list(ImageReport.objects.values_list("image", "kind")) == [(ballot.right_image_id, "broken")]
 
 
-def test_the_language_can_be_switched_on_the_page(study: Study, open_window: OpenWindow) -> None:
-    page = open_window(locale="de-DE")
+@pytest.mark.parametrize("window", [{}, PHONE], ids=["desk", "phone"])
+def test_the_language_can_be_switched_on_the_page(
+    study: Study, open_window: OpenWindow, window: dict[str, Any]
+) -> None:
+    page = open_window(locale="de-DE", **window)
     page.goto(reverse("arena:join", args=[raters.invite(study=study)[1]]))
     page.get_by_role("button", name="Einverstanden, anfangen").click()
     token = wait_until_ready(page)

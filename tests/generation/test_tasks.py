@@ -32,7 +32,7 @@ def queued(server: RedisServer, queue: str = "gen.cpu") -> int:
         return int(client.llen(queue))
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], *, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, dict(ImageJob.objects.values_list("state", "reason"))

@@ -8,17 +8,20 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
 from evalsite.settings import _storage
-from generation import weights, worker
+from generation import choosing, weights, worker
 from generation.checkpoints import pinned_source, register_checkpoint, resolve_checkpoint
 from generation.errors import GenerationError
 from generation.heartbeats import beat_heart, living_workers
 from generation.hub_download import is_wanted
 from generation.model_folders import hash_file
-from generation.models import Checkpoint, Image, ImageJob
+from generation.models import Checkpoint, Image, ImageJob, Recipe
+from generation.recipes import get_recipe
 from generation.runnable import unrunnable_reason, waiting_in_vain
+from generation.schedules import few_step_sigmas, get_schedule
 from tests.generation.test_worker import ready_recipe, run_of
 from tests.servers.hub_server import HubServer
 from tests.servers.s3_server import S3Server
@@ -31,6 +34,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def fetched_root(tmp_path: Path, settings: Settings) -> Path:
     """An empty folder for what is fetched, and a models root without models."""
     weights._seen.clear()
+    weights._failed_at.clear()
     settings.FETCHED_ROOT = tmp_path / "fetched"
     settings.MODELS_ROOT = tmp_path / "models"
     settings.MODELS_ROOT.mkdir()
@@ -79,6 +83,65 @@ def test_a_worker_fetches_what_due_jobs_wait_for_and_makes_them(
     assert (row.weights, row.fetchable, row.images_made > 0) == (["tiny"], [], True)
 
 
+def test_weights_are_fetched_beside_other_work_once_a_job_has_waited_too_long_for_them(
+    store: None, image_folder: Path, fetched_root: Path, tiny_model: Path, settings: Settings
+) -> None:
+    shutil.copytree(tiny_model, Path(settings.MODELS_ROOT) / "held")
+    here, away = (resolve_checkpoint(register_checkpoint(name=name, source=name)) for name in ("held", "tiny"))
+    shutil.rmtree(fetched_root)  # another machine
+    run_of(ready_recipe(here), prompts=[f"prompt {k}" for k in range(20)])
+    recipe = get_recipe(
+        name="away",
+        checkpoint=away,
+        schedule=get_schedule(steps=2, shift=1.0, sigmas=few_step_sigmas(2)),
+        guidance=3,
+        width=64,
+        height=64,
+    )
+    Recipe.objects.filter(pk=recipe.pk).update(state="ready")
+    run_of(recipe, prompts=["far away"])
+    worker._looks = worker.Looks()
+    assert worker.work_for(0, worker="w")
+    assert not weights.fetch_overdue() and not (fetched_root / "tiny").exists()
+    ImageJob.objects.filter(recipe=recipe).update(created_at=Now() - choosing.LONGEST_WAIT)
+    beat_heart(worker="other", queues=["gen.cpu"], weights=["tiny"])  # whoever holds them gets there by itself
+    assert not weights.fetch_overdue()
+    beat_heart(worker="other", queues=["gen.cpu"])
+    assert not worker._looks.is_time()  # it has looked just now
+    worker._looks = worker.Looks()
+    assert worker.work_for(0, worker="w") and (fetched_root / "tiny").exists()
+    assert ImageJob.objects.filter(recipe__checkpoint=here, state="pending").exists()
+
+
+def test_weights_that_cannot_be_had_are_left_alone_for_a_while(store: None, fetched_root: Path) -> None:
+    checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
+    run_of(ready_recipe(checkpoint))
+    shutil.rmtree(fetched_root)
+    ImageJob.objects.update(created_at=Now() - choosing.LONGEST_WAIT)
+    Checkpoint.objects.update(file_hashes={"vae/config.json": "other"})
+    assert not weights.fetch_overdue()
+    Checkpoint.objects.update(file_hashes=checkpoint.file_hashes)
+    assert not weights.fetch_overdue()
+    weights._failed_at.clear()
+    assert weights.fetch_overdue()
+
+
+def test_the_base_that_an_adapter_names_is_fetched_along(store: None, family_folders: Path, fetched_root: Path) -> None:
+    for folder in ("sd3-eps", "style-1"):
+        for path in (family_folders / folder).rglob("*"):
+            if path.is_file():
+                name = path.relative_to(family_folders).as_posix()
+                storages["weights"].save(name, ContentFile(path.read_bytes()))
+    storages["weights"].save("style-1/checkpoint.json", ContentFile(b'{"adapter_of": "sd3-eps"}'))
+    checkpoint = resolve_checkpoint(register_checkpoint(name="styled", source="style-1"))
+    assert (checkpoint.state, checkpoint.refusal, checkpoint.base) == ("ready", "", "sd3-eps")
+    assert files_below(fetched_root / "sd3-eps") == files_below(family_folders / "sd3-eps")
+    shutil.rmtree(fetched_root)  # another machine
+    assert weights.fetchable() == [checkpoint]
+    weights.ensure(checkpoint)
+    assert weights.held() == {checkpoint: fetched_root / "sd3-eps"}
+
+
 def test_other_weights_than_those_that_were_checked_are_not_taken(store: None, fetched_root: Path) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
     shutil.rmtree(fetched_root)
@@ -103,6 +166,30 @@ def test_what_nobody_has_is_refused_as_before(store: None) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="gone", source="gone"))
     assert "There is no folder 'gone' below the models root" in checkpoint.refusal
     assert not weights.can_fetch(checkpoint)
+
+
+def test_a_store_that_is_away_stops_nothing_else_and_decides_nothing(
+    store: None, s3_server: S3Server, settings: Settings, tiny_model: Path, fetched_root: Path
+) -> None:
+    there, away = settings.WEIGHTS_URL, f"s3://no-such-bucket?endpoint_url={s3_server.endpoint_url}"
+    settings.WEIGHTS_URL, settings.STORAGES = away, settings.STORAGES | {"weights": _storage(away)}
+    shutil.copytree(tiny_model, Path(settings.MODELS_ROOT) / "near")
+    Checkpoint.objects.create(name="elsewhere", source="elsewhere", state=Checkpoint.State.READY)
+    far, near = (register_checkpoint(name=name, source=name) for name in ("tiny", "near"))
+    worker.beat("w", queue="gen.cpu")
+    assert living_workers().get().fetchable == []
+    assert worker.work_for(1, worker="w") is False
+    assert worker.resolve_drafts("w") == 1
+    assert list(Checkpoint.objects.filter(pk__in=[far.pk, near.pk]).order_by("pk").values_list("state", "refusal")) == [
+        ("checking", ""),
+        ("ready", ""),
+    ]
+    with pytest.raises(CommandError, match="The store of weights does not answer, it is asked again in a minute"):
+        call_command("add_checkpoint", "tiny", "tiny")
+    settings.WEIGHTS_URL, settings.STORAGES = there, settings.STORAGES | {"weights": _storage(there)}
+    assert worker.resolve_drafts("w") == 1
+    far.refresh_from_db()
+    assert far.state == "ready"
 
 
 @pytest.fixture

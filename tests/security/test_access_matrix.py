@@ -36,6 +36,7 @@ RESEARCHERS = TO_LOGIN | dict.fromkeys(SIGNED_IN, 200)
 THE_STUDYS = RESEARCHERS | {"other researcher": 404, "staff": 404}
 TO_POST = TO_LOGIN | dict.fromkeys(SIGNED_IN, 405)
 STAFF = TO_LOGIN | dict.fromkeys(SIGNED_IN, 403) | {"staff": 200, "superuser": 200}
+ADMINISTRATORS = STAFF | {"staff": 403}
 # A signed-in person who neither owns a study nor is a member of one only rates; all researchers of the scene have one.
 STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 
@@ -46,6 +47,16 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
     "arena:set_language": everybody(302),
+    "arena:password_change": RESEARCHERS,
+    "arena:forgotten": EVERYBODY,
+    "arena:password_reset_confirm": EVERYBODY,
+    "arena:people": ADMINISTRATORS,
+    "arena:password_link": TO_POST,
+    "arena:switch_account": TO_POST,
+    "arena:site_log": ADMINISTRATORS,
+    "arena:members": THE_STUDYS,
+    "arena:remove_member": TO_POST,
+    "arena:study_log": THE_STUDYS,
     "arena:join": EVERYBODY,
     "arena:join_from_panel": everybody(404),  # the study has no panel
     "arena:join_from_turk": everybody(404),
@@ -78,24 +89,33 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:upload_files": STAFF_TO_POST,
     "arena:commit_import": STAFF_TO_POST,
     "arena:discard_import": STAFF_TO_POST,
+    "arena:api_docs": RESEARCHERS,
     "arena:study": THE_STUDYS,
     "arena:invitations": THE_STUDYS | {"analyst": 404},
     "arena:revoke_invitation": TO_POST,
     "arena:count_simulated": TO_POST,
     "arena:study_images": THE_STUDYS,
     "arena:study_image": THE_STUDYS,
+    "arena:study_image_about": THE_STUDYS,
     "arena:study_grid": THE_STUDYS,
     "arena:chart": THE_STUDYS,
+    "arena:ballots": THE_STUDYS,
+    "arena:paper": THE_STUDYS,
+    "arena:progress": THE_STUDYS,
     "arena:runs": RESEARCHERS,
     "arena:run": THE_STUDYS,
     "arena:steer_run": TO_POST,
     "arena:run_grid": THE_STUDYS,
     "arena:run_image": THE_STUDYS,
+    "arena:run_image_about": THE_STUDYS,
     "arena:raters": THE_STUDYS,
     "arena:raters_csv": THE_STUDYS,
     "arena:exclude_raters": TO_POST,
     "arena:readmit_rater": TO_POST,
     "arena:dismiss_flag": TO_POST,
+    "arena:contenders": THE_STUDYS,
+    "arena:withdraw_contender": TO_POST,
+    "arena:bring_back_contender": TO_POST,
     "arena:gold": THE_STUDYS,
     "arena:propose_gold": TO_POST,
     "arena:decide_gold": TO_POST,
@@ -111,8 +131,27 @@ MATRIX: Final[dict[str, Row]] = {
             *("api:openapi", "api:nothing_here", "api:list_prompt_sets", "api:get_prompt_set"),
             *("api:list_prompts", "api:list_contenders", "api:create_contender", "api:get_contender"),
             *("api:upload_images", "api:list_images", "api:get_coverage", "api:get_study_coverage"),
+            *("api:create_prompt_set", "api:list_checkpoints", "api:create_checkpoint", "api:get_checkpoint"),
+            *(
+                "api:list_recipes",
+                "api:create_recipe",
+                "api:get_recipe",
+                "api:list_runs",
+                "api:start_run",
+                "api:get_run",
+            ),
+            *("api:list_studies", "api:create_study", "api:get_study", "api:get_results", "api:download_votes"),
+            *("api:download_bundle", "api:get_consent", "api:get_ballot_image"),
         ),
         BY_TOKEN_ONLY,
+    ),
+    # These take POST alone. What a POST without a token gets: tests/arena/api/test_every_operation.py.
+    **dict.fromkeys(
+        (
+            *("api:steer_run", "api:open_study", "api:pause_study", "api:resume_study", "api:close_study"),
+            *("api:ask_for_images", "api:enrol_rater", "api:fetch_ballots", "api:cast_votes"),
+        ),
+        everybody(405),
     ),
 }
 # These hand out ballots and note what was shown: the only pages whose look is an act.
@@ -138,8 +177,13 @@ def address(name: str, scene: Scene) -> str:
         "suffix": {"arena:chart": "svg", "arena:plan_file": "json"}.get(name, "webp"),
         "name": "forest-prompt-following",
         "rest": "somewhere",
+        "uidb64": "MQ",
         "prompt_set_id": 1,
         "contender_id": scene.image.recipe_id,
+        "checkpoint_id": 1,
+        "recipe_id": scene.image.recipe_id,
+        "run_id": run.pk,
+        "rater_id": scene.ballot.rater.public_id,
     }
     if name == "arena:prompt_set":
         known["pk"] = scene.study.study_prompts.latest("pk").prompt.prompt_set_id
@@ -207,6 +251,8 @@ def test_outsiders_change_nothing_by_any_post() -> None:
         "arena:design_summary",
         "arena:undo",
         "arena:set_language",
+        "arena:password_change",  # one's own, and asks for the old one
+        "arena:password_reset_confirm",  # the link itself is the right
     )
     before = dump(without=("django_session",))
     for name in MATRIX:

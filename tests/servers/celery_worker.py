@@ -12,6 +12,9 @@ from django.db import connection
 from evalsite.box.children import Child, stop_together
 from tests.servers.addresses import wait_until
 
+SECONDS_TO_START = 400
+"""Importing torch three times takes minutes where twenty other programs want the same two cores."""
+
 
 def test_database_url() -> str:
     """DATABASE_URL of the database that tests use now."""
@@ -64,7 +67,7 @@ class CeleryWorker:
 
     def wait_until_ready(self) -> None:
         """Wait until it takes tasks."""
-        wait_until(self._is_ready_or_dead, seconds=180, what=f"the worker is ready (its log: {self._log})")
+        wait_until(self._is_ready_or_dead, seconds=SECONDS_TO_START, what=f"the worker is ready (its log: {self._log})")
         assert self._child.exit_code() is None, "\n".join(self._child.last_lines(40))
 
     def _is_ready_or_dead(self) -> bool:

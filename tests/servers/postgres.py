@@ -59,7 +59,7 @@ class PostgresServer:
                 preexec_fn=dies_with(os.getpid()),
                 **person,
             )
-        wait_until(self._is_answering, seconds=30, what=f"PostgreSQL answers (its log: {self._log})")
+        wait_until(self._is_answering, seconds=120, what=f"PostgreSQL answers (its log: {self._log})")
         with psycopg.connect(self._first_database, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {NAME}")
 
@@ -73,7 +73,7 @@ class PostgresServer:
     def stop(self) -> None:
         """End it, not waiting for its clients."""
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(20)
+        self._process.wait(60)
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:

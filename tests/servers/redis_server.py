@@ -32,7 +32,7 @@ class RedisServer:
             ],
             log=self._folder / "redis.log",
         )
-        wait_until(self.is_answering, seconds=10, what="Redis answers")
+        wait_until(self.is_answering, seconds=60, what="Redis answers")
 
     def is_answering(self) -> bool:
         """Whether it answers a PING."""

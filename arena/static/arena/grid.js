@@ -5,6 +5,7 @@ const TINY = 256; // pixels up to which a picture is enlarged in squares
 const grid = document.querySelector(".grid");
 const zoom = document.querySelector("#zoom");
 let shown = null;
+let asked = new AbortController();
 
 const part = (name) => zoom.querySelector(`[data-zoom-${name}]`);
 const rows = () => [...grid.querySelectorAll(".grid-row:not(.grid-top)")];
@@ -40,7 +41,28 @@ function show(shot) {
   part("image").src = shot.href;
   part("image").alt = `${label}: ${part("prompt").textContent}`;
   part("link").href = shot.href;
+  tell(shot);
   if (!zoom.open) zoom.showModal();
+}
+
+/** What is known of an image, from the server; of the last one only, however fast keys lead on. */
+async function tell(shot) {
+  asked.abort();
+  asked = new AbortController();
+  const { signal } = asked;
+  const about = part("about");
+  about.setAttribute("aria-busy", "true");
+  try {
+    const reply = await fetch(shot.href.replace(/\.png$/, "/about/"), { signal });
+    if (!reply.ok || reply.redirected) throw new Error(String(reply.status));
+    about.innerHTML = await reply.text();
+    // Back to this very view, with its filter.
+    for (const field of about.querySelectorAll('input[name="next"]')) field.value = location.pathname + location.search;
+  } catch (error) {
+    if (signal.aborted) return;
+    about.textContent = "What is known of this image could not be fetched.";
+  }
+  about.removeAttribute("aria-busy");
 }
 
 if (grid && zoom) {
@@ -58,13 +80,15 @@ if (grid && zoom) {
     neighbour(shot, STEPS[event.key])?.focus();
   });
   zoom.addEventListener("keydown", (event) => {
-    if (!(event.key in STEPS)) return;
+    if (!(event.key in STEPS) || event.target.closest("[data-zoom-about]")) return;
     event.preventDefault();
     const next = neighbour(shown, STEPS[event.key]);
     if (next) show(next);
   });
   zoom.addEventListener("close", () => {
+    asked.abort();
     part("image").removeAttribute("src");
+    part("about").replaceChildren();
     shown?.focus();
   });
 }

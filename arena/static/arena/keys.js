@@ -1,7 +1,7 @@
 // Which key means what on the vote page.
 
 const CHOICES = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie", b: "both_bad", B: "both_bad" };
-const ACTS = { ArrowUp: "back", u: "undo", U: "undo", s: "skip", S: "skip", z: "zoom", Z: "zoom", "?": "help", Escape: "close", Enter: "send" };
+const ACTS = { ArrowUp: "back", u: "undo", U: "undo", s: "skip", S: "skip", r: "report", R: "report", z: "zoom", Z: "zoom", "?": "help", Escape: "close", Enter: "send" };
 
 /** What a key press asks for: {act, choice?, number?}, or null where the browser should do what it always does. */
 export function meaningOf(event) {

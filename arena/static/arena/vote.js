@@ -109,8 +109,9 @@ function back() {
 }
 
 function send(submitter) {
-  const isSkip = submitter?.name === "skip";
-  if (isSkip && !form().querySelector("[name=skip_reason]:checked")) return say(words.sayWhy);
+  const isSkip = submitter?.name === "skip" || submitter?.name === "report"; // either leaves the pair without answers
+  const lacks = isSkip && !form().querySelector(`[name=${submitter.name}_reason]:checked`);
+  if (lacks) return say(submitter.name === "skip" ? words.sayWhy : words.sayWhat);
   const open = rows().find((row) => !isAnswered(row));
   if (!isSkip && (open || form().querySelector("[data-criteria]").disabled)) return open && turnTo(open);
   if (!isSkip && "firstStep" in form().dataset) return sendFirst();
@@ -247,9 +248,10 @@ function follow(reply) {
 
 function onKey(event) {
   if (zoom.step(event.key)) return event.preventDefault();
-  if (event.key === "Enter" && event.target.matches("[name=skip_reason]")) {
+  const leaving = event.key === "Enter" && event.target.matches(".sheet input") ? event.target.closest("[data-pop]") : null;
+  if (leaving) {
     event.preventDefault(); // the form's own default is "Next"
-    return send(form().querySelector("[name=skip]"));
+    return send(leaving.querySelector("button"));
   }
   const meaning = meaningOf(event);
   if (!meaning) return;
@@ -263,6 +265,7 @@ function onKey(event) {
     send: () => send(null),
     zoom: () => zoom.toggle(form().querySelector("[data-pair]")), // held, it closes when the key is let go
     skip: () => toggle("skip"),
+    report: () => toggle("report"),
     help: () => toggle("help"),
   };
   if (!zoom.isOpen || meaning.act === "zoom") acts[meaning.act]();

@@ -27,6 +27,10 @@ class Caller:
         all_headers = self._headers | (headers or {})
         return self._client.post(f"/api/v1{path}", data, content_type="application/json", headers=all_headers)
 
+    def form(self, path: str, **fields: Any) -> Answer:
+        """A multipart form, files among the fields."""
+        return self._client.post(f"/api/v1{path}", fields, headers=self._headers)
+
     def upload(self, contender: int, files: dict[str, bytes], **fields: Any) -> Answer:
         sent = [SimpleUploadedFile(name, data, content_type="image/png") for name, data in files.items()]
         return self._client.post(

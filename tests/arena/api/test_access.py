@@ -54,27 +54,6 @@ OF_NOBODY = ("prompt sets", "contenders", "openapi", "create")
 READS = [name for name in CALLS if name not in WRITES]
 
 
-def test_the_calls_above_are_all_there_are() -> None:
-    paths = body_of(caller().get("/openapi.json"))["paths"]
-    operations = sum(
-        method in ("get", "post", "put", "patch", "delete") for found in paths.values() for method in found
-    )
-    assert operations + 1 == len(CALLS)  # the description does not describe itself
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_without_a_token_there_is_nothing_and_a_session_is_none(name: str) -> None:
-    prompt_set, contender = ada_s()
-    before = Recipe.objects.count()
-    anonymous = Caller()
-    said = problem(CALLS[name](anonymous, prompt_set.pk, contender.pk), 401)
-    assert said["code"] == "token_needed"
-    anonymous._client.force_login(factories.make_user("ada"))
-    answer = CALLS[name](anonymous, prompt_set.pk, contender.pk)
-    problem(answer, 401)
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer") and Recipe.objects.count() == before
-
-
 @pytest.mark.parametrize("name", CALLS)
 def test_a_read_token_reads_and_a_write_token_does_both(name: str) -> None:
     prompt_set, contender = ada_s()

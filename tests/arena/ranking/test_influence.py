@@ -88,3 +88,12 @@ def test_a_board_without_votes_has_no_first_place_to_flip() -> None:
         fewest_to_flip(fit_model(tally(one)), one, unit="rater")
     with pytest.raises(ValueError, match="covariates"):
         fewest_to_flip(fit_model(tally(one), covariates=np.array([[1.0], [0.0]])), one, unit="vote")
+
+
+def test_what_nobody_said_is_no_vote_to_leave_out() -> None:
+    rows = [(0, 1, LEFT, NOBODY)] * 4 + [(0, 1, LEFT, 1)] * 4 + [(0, 1, RIGHT, 2)] * 3
+    votes = some_votes(rows, 2)
+    fit = fit_model(tally(votes), side_bias=False)
+    assert influences(fit, votes, unit="vote")[0].tolist() == list(range(4, 11))
+    # 8 : 3, of which only four can go: it stays 4 : 3.
+    assert fewest_to_flip(fit, votes, unit="vote", most=1.0) is None

@@ -9,7 +9,9 @@ from arena.ranking.intervals import Intervals
 from arena.ranking.models import fit_model
 from arena.ranking.precision import estimate_precision
 from arena.ranking.sequential import (
+    FEWEST_CLUSTERS,
     bet,
+    clusters_to_tell,
     confidence_sequence,
     difference_sequences,
     discoveries,
@@ -185,3 +187,15 @@ def test_e_bh_rejects_as_many_as_their_evidence_bears() -> None:
     np.testing.assert_array_equal(found, [True, False, True, True, False])
     assert not discoveries(np.array([99.0, 1.0, 1.0, 1.0, 1.0])).any()
     assert len(discoveries(np.zeros(0))) == 0
+
+
+def test_a_projection_ends_where_the_sequence_first_leaves_out_zero() -> None:
+    gap, error, clusters, planned = 0.3, 0.2, 40.0, 100.0
+    count = clusters_to_tell(gap, error, clusters, planned=planned)
+    later = confidence_sequence(
+        np.array(gap), np.array(error * np.sqrt(clusters / count)), np.array(count), planned=planned
+    )
+    assert float(later.low) == pytest.approx(0.0, abs=1e-9)
+    assert clusters_to_tell(5.0, error, clusters, planned=planned) == FEWEST_CLUSTERS
+    assert clusters_to_tell(0.0, error, clusters, planned=planned) == np.inf
+    assert clusters_to_tell(1e-9, error, clusters, planned=planned) == np.inf

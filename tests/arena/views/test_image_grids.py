@@ -13,7 +13,8 @@ from PIL import Image as Pictures
 from arena import studies
 from arena.models import DisplayCopy, Study
 from generation import image_store
-from generation.models import Image, ImageJob
+from generation.models import Image, ImageJob, Prompt, PromptSet
+from generation.provenance import text_digest
 from tests.arena.factories import make_image, make_study, make_user, png_of
 from tests.arena.views.browsers import joined_browser
 
@@ -82,7 +83,8 @@ def test_missing_waiting_failed_and_quarantined_cells_are_seen_with_their_reason
     page = grid_of(study)
     assert page.count('class="gap gap-waiting"') == 4
     assert re.search(r'class="gap gap-failed"[^>]*><strong>failed</strong><span>no memory at 1536x1536</span>', page)
-    assert re.search(r'class="gap gap-quarantined"[^>]*><strong>quarantined</strong><span>damaged file</span>', page)
+    link = f'<a href="{reverse("arena:image", args=[image.pk])}">quarantined</a>'
+    assert re.search(rf'class="gap gap-quarantined"[^>]*><strong>{link}</strong><span>damaged file</span>', page)
     assert f'name="job" value="{failed.pk}"' in page
     reply = client_of().post(
         reverse("arena:steer_run", args=[run.pk]), {"act": "retry", "job": failed.pk}, headers={"HX-Request": "true"}
@@ -133,6 +135,30 @@ def test_a_run_has_a_grid_of_its_own() -> None:
     stray = make_image(recipe=study.contenders.all()[0].recipe, prompt_text="of no run")
     assert client_of().get(reverse("arena:run_image", args=[run.pk, stray.pk, "webp"])).status_code == 404
     assert client_of("eve").get(thumbs[0]).status_code == 404
+
+
+def test_a_run_is_filtered_by_the_categories_that_its_viewer_may_see() -> None:
+    study = make_study(contenders=2, prompts=12, with_text=2)
+    run = studies.ask_for_images(study)
+    text = study.study_prompts.order_by("position")[0].prompt.text
+    private = PromptSet.objects.create(name="private", digest="d", owner=make_user("eve"))
+    Prompt.objects.create(prompt_set=private, position=0, text=text, text_digest=text_digest(text), category="secret")
+    address = reverse("arena:run_grid", args=[run.pk])
+    page = html.unescape(client_of().get(address).content.decode())
+    assert re.findall(r"<option[^>]*>([^<]+)</option>", page) == ["all categories", "signs", "surfaces"]
+    found = html.unescape(client_of().get(address, {"category": "signs"}).content.decode())
+    assert prompts_in(found) == [row.prompt.text for row in study.study_prompts.filter(prompt__category="signs")]
+    assert found.count('<span class="muted">signs</span>') == 2
+    assert "No prompt matches" in html.unescape(client_of().get(address, {"category": "secret"}).content.decode())
+
+
+@pytest.mark.parametrize("prompts", [3, 20])
+def test_a_page_of_a_run_takes_the_same_queries_for_any_size(prompts: int, django_assert_num_queries: Any) -> None:
+    run = studies.ask_for_images(make_study(contenders=2, prompts=prompts, copies=False))
+    client = client_of()
+    # Session, user, run; recipes, samples, prompts, their categories, images; all categories.
+    with django_assert_num_queries(9):
+        client.get(reverse("arena:run_grid", args=[run.pk]))
 
 
 @pytest.mark.parametrize(("contenders", "prompts"), [(2, 3), (5, 20)])

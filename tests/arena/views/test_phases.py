@@ -12,6 +12,7 @@ from PIL import Image as Pictures
 
 from arena import instructions, raters, voting
 from arena.admission import Phase
+from arena.consent import consent_version
 from arena.counted_votes import counted_votes
 from arena.models import Admission, Ballot, Consent, Rater, RaterIdentity, Study
 from arena.rater_phases import phase_of
@@ -145,12 +146,15 @@ def test_a_new_consent_text_asks_again_and_keeps_both() -> None:
     study.owner.first_name = "Grace"
     study.owner.save(update_fields=["first_name"])
     assert browser.get(vote_address(study)).headers["Location"] == address("consent", study)
+    queue = browser.get(address("vote_queue", study)).json()
+    assert queue["ballots"] == [] and queue["next"] == vote_address(study)  # nor by any other door
     assert "What you agree to has changed" in browser.get(address("consent", study)).content.decode()
     for _ in range(2):
         browser.post(address("consent", study))
     assert browser.get(vote_address(study)).status_code == 200
     assert [("Grace" in text) for text in rater.consents.order_by("pk").values_list("text", flat=True)] == [False, True]
-    assert Consent.objects.values("version").distinct().count() == 2
+    first, second = rater.consents.order_by("pk").values_list("version", flat=True)
+    assert first != second == consent_version(Study.objects.get(pk=study.pk)) and Consent.objects.count() == 2
 
 
 def test_questions_are_answered_once_and_kept_apart_from_votes() -> None:

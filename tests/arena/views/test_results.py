@@ -55,14 +55,14 @@ def test_numbers_on_the_page_are_those_of_the_fit() -> None:
         assert re.search(line, page), line
     for line_of_cells in results_of(study)[0].matrix:
         for cell in line_of_cells:
-            assert f">{cell.percent}</td>" in page
+            assert re.search(rf">{re.escape(cell.percent)}<", page)
 
 
 def test_step_curves_stand_in_a_table_with_evaluations_and_seconds() -> None:
     study = make_study(contenders=4, prompts=8)
     bulk_votes(study, raters=4)
     fitting.refit(study)
-    page = page_of(study)
+    page, _ = page_of(study).split("Every pair of contenders")
     assert re.findall(r'<th scope="row">(\d+)</th>', page) == ["1", "2", "4", "8"]
     assert re.findall(r"<td>(\d+)</td>\s*<td>([\d.]+)</td>\s*</tr>", page) == [
         ("1", "0.50"),
@@ -319,7 +319,7 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
     study = voted_study(contenders=contender_count)
     client = client_of()
     cache.clear()
-    with django_assert_num_queries(29):
+    with django_assert_num_queries(31):
         page_of(study, client)
 
 

@@ -5,12 +5,13 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core import signing
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from arena.models import Ballot, Provider, Rater, RaterIdentity, Study
 from arena.views.passes import address_with_pass
-from tests.arena.factories import make_study
+from tests.arena.factories import cast, make_study
 from tests.arena.views.browsers import JSON, answers_to, vote_address
 
 pytestmark = pytest.mark.django_db
@@ -69,10 +70,33 @@ def test_the_whole_task_without_a_single_cookie(study: Study) -> None:
     assert "form-action 'self' https://www.mturk.com" in done.headers["Content-Security-Policy"]
 
 
-def test_the_same_worker_is_the_same_rater_and_hands_in_the_newest_assignment(study: Study) -> None:
+def test_the_same_worker_is_the_same_rater_and_hands_in_the_assignment_of_this_visit(study: Study) -> None:
     fresh().post(link(study))
-    fresh().post(link(study, assignmentId="A2"))
-    assert Rater.objects.count() == 1 and RaterIdentity.objects.get().captured["assignmentId"] == "A2"
+    again = pages_of(fresh().post(link(study, assignmentId="A2")))
+    assert Rater.objects.count() == 1 and RaterIdentity.objects.get().captured["assignmentId"] == "A1"
+    fresh().post(f"{again}/vote/colours/instructions/", {"read": "1"})
+    cast(Rater.objects.get(), ballots=1)
+    assert 'name="assignmentId" value="A2"' in fresh().get(f"{again}/vote/colours/done/").content.decode()
+
+
+def pages_of(begun: HttpResponse) -> str:
+    """The beginning of every address that the pass opens."""
+    return "/".join(begun.headers["Location"].split("/")[:3])
+
+
+def test_who_knows_a_worker_id_alone_sees_and_erases_nothing(study: Study) -> None:
+    own = pages_of(fresh().post(link(study)))
+    stranger = pages_of(fresh().post(link(study, assignmentId="EVIL")))
+    stranger = pages_of(fresh().post(link(study, assignmentId="EVIL")))  # nor by coming twice
+    for browser in (stranger, pages_of(fresh().post(link(study, assignmentId="")))):
+        closed = fresh().get(f"{browser}/vote/colours/my-data/")
+        assert closed.status_code == 403 and "write to the people of this study" in closed.content.decode()
+        assert fresh().get(f"{browser}/vote/colours/my-data.json").status_code == 403
+        assert fresh().post(f"{browser}/vote/colours/my-data/", {"sure": "yes"}).status_code == 403
+        assert fresh().get(f"{browser}/vote/colours/").status_code == 302  # to the instructions: they can take part
+    assert Rater.objects.get().erased_at is None
+    for browser in (own, pages_of(fresh().post(link(study)))):
+        assert fresh().get(f"{browser}/vote/colours/my-data.json").json()["identity"]["external_id"] == "W1"
 
 
 @pytest.mark.parametrize(

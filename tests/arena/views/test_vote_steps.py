@@ -9,6 +9,7 @@ from django.urls import reverse
 from arena import studies, voting
 from arena.designs import StudyError, checked_rater_rules
 from arena.models import Ballot, Criterion, ImageReport, Rater, Study, Vote
+from arena.views.voting import REPORTED
 from tests.arena.factories import cast, make_rater, make_study
 from tests.arena.views.browsers import JSON, answers_to, joined_browser, open_ballot, vote_address
 
@@ -224,23 +225,47 @@ def reports() -> set[tuple[int, str, int | None]]:
     return set(ImageReport.objects.values_list("image", "kind", "rater"))
 
 
-@pytest.mark.parametrize(("reason", "kind"), [("not_shown", "broken"), ("disturbing", "disturbing")])
-def test_a_skip_about_an_image_reports_it(reason: str, kind: str) -> None:
+def test_a_report_closes_the_ballot_with_its_reason_and_another_pair_comes() -> None:
+    assert voting.REPORT_REASONS.keys() == REPORTED.keys()
+    study = make_study()
+    browser, rater = joined_browser(study)
+    for reason, kind in REPORTED.items():
+        ballot = open_ballot(browser, study)
+        page = browser.get(vote_address(study)).content.decode()
+        assert 'name="report" value="1"' in page and f'name="report_reason" value="{reason}"' in page
+        form = {"ballot": ballot.token, "report": "1", "report_reason": reason, "bad_side": "right", "step": "first"}
+        for _ in range(2):  # a request sent again
+            browser.post(vote_address(study), form)
+        assert (ballot.right_image_id, kind, rater.pk) in reports()
+        assert set(ballot.votes.values_list("choice", "skip_reason")) == {("skip", reason)}
+        assert open_ballot(browser, study) != ballot
+    assert len(reports()) == 2 and {report.study for report in ImageReport.objects.all()} == {study}
+
+
+def test_a_report_needs_no_skip_and_says_what_is_wrong() -> None:
+    study = make_study()
+    browser, rater = joined_browser(study)
+    form = {"ballot": open_ballot(browser, study).token, "report": "1", "skip_reason": "cannot_tell"}
+    for said in ({}, {"report_reason": "cannot_tell"}, {"report_reason": "ugly"}):
+        answer = browser.post(vote_address(study), {**form, **said}, headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (400, "missing_report_reason")
+    assert not rater.votes.exists() and reports() == set()
+
+
+def test_a_skip_about_an_image_from_an_older_page_reports_it_too() -> None:
     study = make_study()
     browser, rater = joined_browser(study)
     ballot = open_ballot(browser, study)
-    form = {"ballot": ballot.token, "skip": "1", "skip_reason": reason, "bad_side": "right"}
-    for _ in range(2):  # a request sent again
-        browser.post(vote_address(study), form)
-    assert reports() == {(ballot.right_image_id, kind, rater.pk)}
-    assert ImageReport.objects.get().study == study
+    form = {"ballot": ballot.token, "skip": "1", "skip_reason": "disturbing", "bad_side": "right"}
+    browser.post(vote_address(study), form)
+    assert reports() == {(ballot.right_image_id, "disturbing", rater.pk)}
 
 
 def test_where_the_rater_does_not_say_which_both_are_reported() -> None:
     study = make_study()
     browser, _ = joined_browser(study)
     ballot = open_ballot(browser, study)
-    browser.post(vote_address(study), {"ballot": ballot.token, "skip": "1", "skip_reason": "not_shown"})
+    browser.post(vote_address(study), {"ballot": ballot.token, "report": "1", "report_reason": "not_shown"})
     assert {image for image, _, _ in reports()} == {ballot.left_image_id, ballot.right_image_id}
     assert all("did not say which" in report.reason for report in ImageReport.objects.all())
 

@@ -11,7 +11,17 @@ from django.contrib.auth.models import User
 from PIL import Image as Pictures
 
 from generation import image_store
-from generation.image_imports import Asked, ImageImportError, Layout, PromptIndex, Report, look_at, open_import, take_in
+from generation.image_imports import (
+    Asked,
+    ImageImportError,
+    Layout,
+    PromptIndex,
+    Report,
+    look_at,
+    open_import,
+    storing,
+    take_in,
+)
 from generation.models import Image, PromptSet, Recipe
 from tests.generation.image_imports import files
 from tests.generation.image_imports.conftest import TEXTS, MakePrompts
@@ -386,3 +396,28 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_a_problem(tmp_path: Path,
     (tmp_path / "a.zip").write_bytes(bytes(data))
     (problem,) = look(tmp_path / "a.zip", make_prompts(), "SDXL").problems
     assert problem.startswith("0_0.png: ")
+
+
+def test_an_import_that_breaks_off_keeps_whole_chunks_and_goes_on_when_done_again(
+    tmp_path: Path, make_prompts: MakePrompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No writer waits for the whole of a large import: rows come in transactions of their own."""
+    files.write_all(tmp_path, THREE)
+    monkeypatch.setattr(storing, "ROWS_AT_ONCE", 2)
+    make_row, rows_made = storing._image, 0
+
+    def fail_at_the_third(*arguments: Any) -> Image:
+        nonlocal rows_made
+        rows_made += 1
+        if rows_made == 3:
+            raise KeyboardInterrupt
+        return make_row(*arguments)
+
+    monkeypatch.setattr(storing, "_image", fail_at_the_third)
+    prompts = make_prompts(["0", "1", "2"])
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, prompts, "SDXL")
+    assert Image.objects.count() == 2
+    report = run(tmp_path, prompts, "SDXL")
+    assert (report.contenders[0].already, report.contenders[0].found) == (2, 1)
+    assert Image.objects.count() == 3

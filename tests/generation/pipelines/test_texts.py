@@ -145,6 +145,26 @@ def test_options_and_adapters_that_change_a_text_are_told_apart(family_folders: 
     assert len(held) == len(ways)
 
 
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3-t5"])
+def test_clip_skip_takes_an_earlier_layer_of_the_encoder(name: str, family_folders: Path) -> None:
+    pipeline_class = FAMILIES[name][0]
+    loaded = load(Source(folder=family_folders / name, pipeline_class=pipeline_class, dtype="float32", device="cpu"))
+    encoder = loaded.pipe.text_encoder
+    tokens = loaded.pipe.tokenizer(
+        "a", padding="max_length", max_length=loaded.pipe.tokenizer.model_max_length, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        call_options = {"clip_skip": 1}
+        found = encoded(loaded, texts("a", guidance=1.0, call_options=call_options), held=TextCache(budget_bytes=MANY))[
+            "prompt_embeds"
+        ]
+        layers = encoder(tokens.input_ids, output_hidden_states=True).hidden_states
+        # SDXL and SD3 use the last layer but one as it is and skip from there; SD1.5 normalises what it takes.
+        wanted = encoder.final_layer_norm(layers[-2]) if name == "sd15" else layers[-3]
+    assert torch.equal(found[:, : wanted.shape[1], : wanted.shape[2]], wanted)
+    assert "text_model" not in vars(encoder)
+
+
 def test_pictures_with_an_adapter_do_not_reuse_texts_of_others(family_folders: Path) -> None:
     folder = family_folders / "sd3-eps"
     loaded = load(Source(folder=folder, pipeline_class="StableDiffusion3Pipeline", dtype="float32", device="cpu"))

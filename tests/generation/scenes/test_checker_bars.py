@@ -80,7 +80,7 @@ NOISES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 @pytest.mark.parametrize("kind", NOISES)
 def test_pure_noise_shows_nothing(kind: str) -> None:
     rng = np.random.default_rng(9)
-    seen = shares((check(NOISES[kind](rng), scene).verdicts() for scene in random_scenes(400)), f"seen in {kind} noise")
+    seen = shares((check(NOISES[kind](rng), scene).verdicts() for scene in random_scenes(200)), f"seen in {kind} noise")
     assert set(seen) == ATTRIBUTES
     assert max(seen.values()) <= MOST_WRONGLY_SEEN
 

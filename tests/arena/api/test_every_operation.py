@@ -1,0 +1,154 @@
+"""Each operation that the API describes, x no token, a read token, and a token of somebody else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from arena import consent, front_ends, studies, voting
+from arena.models import Study
+from generation.image_imports import get_external_recipe
+from generation.models import Checkpoint, PromptSet
+from tests.arena import factories
+from tests.arena.api.callers import Answer, Caller, body_of, caller, problem
+from tests.arena.dumps import dump
+
+pytestmark = pytest.mark.django_db
+
+Operation = tuple[str, str]
+# What stands in a request to somebody else's things, so that nothing but the owner is wrong with it.
+BODIES: dict[str, Any] = {
+    "/studies/{slug}/raters": {"consent_version": "x"},
+    "/runs/{run_id}/steer": {"act": "cancel"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def known() -> dict[str, Any]:
+    """What addresses are made of: ada's study, open, with a run and a rater of her own front end, and what it needs."""
+    ada = factories.make_user("ada")
+    study = factories.make_study(owner=ada, contenders=2, prompts=2, slug="hers")
+    run = studies.ask_for_images(study)
+    rater = front_ends.enrol(study, consent_version=consent.consent_version(study), actor=ada)
+    PromptSet.objects.update(owner=ada)
+    Checkpoint.objects.update(owner=ada)
+    return {
+        "slug": study.slug,
+        "prompt_set_id": PromptSet.objects.get().pk,
+        "contender_id": get_external_recipe(name="SDXL", owner=ada)[0].pk,
+        "checkpoint_id": Checkpoint.objects.get().pk,
+        "recipe_id": study.contenders.all()[0].recipe_id,
+        "run_id": run.pk,
+        "rater_id": rater.public_id,
+        "token": voting.open_ballots(rater=rater, wanted=1)[0].token,
+        "side": "left",
+    }
+
+
+def operations() -> Iterator[Operation]:
+    paths = body_of(caller("reader", scope="read").get("/openapi.json"))["paths"]
+    for path, found in paths.items():
+        for method in found:
+            yield method, path.removeprefix("/api/v1")
+
+
+def ask(call: Caller, operation: Operation, known: dict[str, Any]) -> Answer:
+    method, path = operation
+    address = path.format(**known)
+    if method == "get":
+        return call.get(
+            address, **({"prompt_set": known["prompt_set_id"]} if path.endswith("{contender_id}/coverage") else {})
+        )
+    if path.endswith("/images") and "contenders" in path:
+        from tests.generation.image_imports import files
+
+        return call.upload(known["contender_id"], {"0_0.png": files.png()}, prompt_set=known["prompt_set_id"])
+    return call.post(address, BODIES.get(path, {}))
+
+
+def test_without_a_token_there_is_nothing_and_a_session_is_none(known: dict[str, Any]) -> None:
+    found, session, wrong = list(operations()), Caller(), Caller("winrate_guessed")
+    session._client.force_login(factories.make_user("ada"))
+    before = dump(without=("django_session",))
+    assert len(found) > 35
+    for operation in found:
+        for call in (Caller(), session, wrong):
+            assert problem(ask(call, operation, known), 401)["code"] == "token_needed", operation
+    assert dump(without=("django_session",)) == before
+
+
+def test_a_read_token_writes_nothing(known: dict[str, Any]) -> None:
+    found, call = [each for each in operations() if each[0] != "get"], caller("ada", scope="read")
+    body_of(call.get("/studies"))  # notes its use
+    before = dump()
+    for operation in found:
+        assert problem(ask(call, operation, known), 403)["code"] == "read_only_token", operation
+    assert dump() == before
+
+
+def test_somebody_elses_things_are_not_there(known: dict[str, Any]) -> None:
+    found, call = [each for each in operations() if "{" in each[1]], caller("bob")
+    body_of(call.get("/studies"))
+    before = dump()
+    for operation in found:
+        assert problem(ask(call, operation, known), 404)["code"] == "not_found", operation
+    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes"):
+        assert body_of(call.get(path)) == {"count": 0, "items": []}
+    assert dump() == before
+
+
+def test_ones_own_things_are(known: dict[str, Any]) -> None:
+    call = caller("ada")
+    for operation in operations():
+        if operation[0] == "get":
+            assert ask(call, operation, known).status_code == 200, operation
+
+
+def test_no_parameter_reaches_into_the_database(known: dict[str, Any]) -> None:
+    """Filters and orders that nobody offers are not heeded, and choose nothing."""
+    call = caller("ada")
+    for query in ({"owner__password__startswith": "p"}, {"ordering": "password"}, {"owner": 1}, {"fields": "owner"}):
+        assert body_of(call.get("/studies", **query)) == body_of(call.get("/studies"))
+    for query in ({"limit": -1}, {"limit": "1e400"}, {"offset": "x"}, {"limit": 10**30}):
+        assert problem(call.get("/studies", **query), 422)["errors"][0]["field"] in ("limit", "offset")
+
+
+BAD_BODIES = (
+    "[" * 100_000,
+    '{"act": NaN}',
+    '{"act": 1e400}',
+    '{"act": ' + "9" * 5000 + "}",
+    '{"act": "cancel", "act": 1',
+    "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+    "",
+    "null",
+    "[]",
+)
+
+
+def test_bodies_that_no_program_should_send_are_refused_with_the_field_or_the_reason(known: dict[str, Any]) -> None:
+    call = caller("ada")
+    before = Study.objects.values().get()
+    for body in BAD_BODIES:
+        answer = call.post(f"/runs/{known['run_id']}/steer", body)
+        assert answer.status_code in (400, 422), body[:30]
+        problem(answer, answer.status_code)
+    for path in (
+        "/studies/\x00",
+        "/studies/%ff",
+        "/runs/" + "9" * 100,
+        "/prompt-sets/0",
+        "/studies/hers/raters/x/ballots",
+    ):
+        answer = call.get(path)
+        assert answer.status_code in (404, 405), path
+    raw = Client().get("/api/v1/studies?limit=%ff", headers={"Cookie": "a=" + "b" * 65_000})
+    assert raw.status_code in (400, 401, 431)
+    assert Study.objects.values().get() == before

@@ -1,0 +1,73 @@
+"""The methods section and the LaTeX table say what the rows say."""
+
+import pytest
+
+from arena import fitting
+from arena.latex_table import escaped, latex_table
+from arena.leaderboard import results_of
+from arena.methods_text import methods_text
+from arena.models import Exclusion, Study, Vote
+from tests.arena.bulk_votes import bulk_votes
+from tests.arena.factories import cast, make_rater, make_study
+from tests.arena.fit_cases import bare_study
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(study: Study) -> str:
+    fitting.refit(study)
+    return methods_text(study, results_of(study)).text
+
+
+def test_the_section_has_everything_that_otani_et_al_ask_for() -> None:
+    study = make_study(contenders=2, prompts=3, rules={"gold_share": 0.1}, ballots_per_rater=20)
+    for choice in ("left", "left", "tie"):
+        cast(make_rater(study), choice, ballots=3)
+    text = text_of(study)
+    following = study.criteria.get(key="prompt-following")
+    votes = Vote.objects.filter(criterion=following).count()
+    assert f"Prompt following: “{following.question}” (options left, right, tie" in text
+    assert "3 raters voted: 3 invited by link." in text
+    assert "A rater answered at most 20 ballots." in text
+    assert "10% of the ballots had a known answer" in text
+    assert f"Prompt following: {votes} votes by 3 raters on 3 prompts; answers: left 67%, tie 33%." in text
+    assert "3 items (a pair on a prompt) had 3 to 3 votes, median 3." in text
+    assert "The median time to an answer was 1.5 s." in text
+    assert "Krippendorff's alpha was" in text
+    assert "No votes were excluded." in text
+    assert f"(SHA-256 {study.frozen_digest})" in text
+    assert "Not known to this platform, to be added: how raters were paid" in text
+
+
+def test_exclusions_and_simulated_raters_are_told() -> None:
+    study = bare_study()
+    person, *_ = bulk_votes(study, raters=4)
+    bulk_votes(study, raters=4, kind="simulated", seed=2)
+    Exclusion.objects.create(study=study, scope="rater", rater=person, reason="asleep")
+    text = text_of(study)
+    assert "8 raters voted: 4 invited by link, 4 simulated (programs, not people)." in text
+    assert "Excluded by a person, with a reason each: 1 rater, 30 votes in all (asleep)." in text
+    assert "57% of these votes are by simulated raters." in text  # 120 of 210
+
+
+def test_the_table_has_a_line_for_each_contender_with_its_numbers() -> None:
+    study = bare_study(contenders=3)
+    bulk_votes(study, raters=8, strengths=[0, 0.5, 1])
+    study.contenders.filter(position=1).update(label="50% & more_steps")
+    fitting.refit(study)
+    results = results_of(study)
+    table = latex_table(results, label="a b")
+    assert r"\label{tab:a-b}" in table
+    for row in results[0].rows:
+        share = row.against_baseline
+        told = "baseline" if row.is_baseline else f"{100 * (share.value or 0):.1f} ["
+        assert f"{escaped(row.label)} & {told}" in table
+    assert r"50\% \& more\_steps" in table
+    assert table.count(r"\\") == 5
+    assert table.count("{") == table.count("}")
+
+
+def test_without_votes_there_is_no_table_and_the_section_says_so() -> None:
+    study = bare_study()
+    assert latex_table(results_of(study), label="x") == ""
+    assert "Nobody has voted yet." in methods_text(study, results_of(study)).text
