@@ -1,24 +1,18 @@
 """Preference against the number of sampling steps: how much of a checkpoint's quality survives with fewer of them."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-import numpy as np
 from django.db.models import Avg
 
 from arena.leaderboard import CriterionResults, Estimate
 from arena.models import Contender, Study
-from generation.models import Image, Recipe, Schedule
+from arena.sweeps import Sweep, schedule_of, sweeps_of
+from generation.models import Image
 
 # "Cannot tell" is only said where the interval also rules out a lag of more than this; else votes are merely missing.
 MARGIN = 0.1
-
-_SETTINGS = (
-    *("scheduler", "options", "shift", "sigmas", "guidance", "size", "dtype", "negative prompt", "call", "batch"),
-    "without",
-)
 
 
 @dataclass(frozen=True)
@@ -36,15 +30,33 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Fewest:
+    """The fewest steps to which the most are surely not preferred by more than the margin; None where only the most."""
+
+    margin: float
+    steps: int | None
+
+
+@dataclass(frozen=True)
 class Curve:
     """A checkpoint with all else equal but the steps. Levels rise; the last is the reference of `against_most`."""
 
     name: str
     levels: tuple[Level, ...]
+    fewest: tuple[Fewest, ...] = ()
 
     @property
     def reference(self) -> Level:
         return self.levels[-1]
+
+    @property
+    def not_worse(self) -> str:
+        """The fewest steps not worse than the most, in one sentence for all margins; empty where that is not known."""
+        most, told = self.reference.steps, []
+        for each in self.fewest:
+            points = f"{100 * each.margin:.0f} points"
+            told.append(f"{points}: {most if each.steps is None else each.steps}")
+        return f"Fewest steps that surely lose to {most} steps by no more than {', '.join(told)}" if told else ""
 
     @property
     def finding(self) -> str:
@@ -70,13 +82,20 @@ def step_curves(results: CriterionResults, *, seconds: Mapping[int, float]) -> t
 
     `seconds` are mean seconds an image by recipe id, see `seconds_an_image`.
     """
-    groups: dict[tuple[str, ...], list[Contender]] = {}
-    for contender in sorted((row.contender for row in results.rows), key=lambda contender: contender.position):
-        if contender.recipe.kind == Recipe.Kind.GENERATED:
-            groups.setdefault(_all_but_steps(contender.recipe), []).append(contender)
-    swept = {key: group for key, group in groups.items() if len({_schedule(each.recipe).steps for each in group}) > 1}
-    names = _names(swept)
-    return tuple(_curve(names[key], group, results, seconds) for key, group in swept.items())
+    found = (row.contender for row in results.rows)
+    return tuple(_curve(sweep, results, seconds) for sweep in sweeps_of(found, "steps"))
+
+
+def _fewest(results: CriterionResults, sweep: Sweep) -> tuple[Fewest, ...]:
+    """What the worker found of this very sweep; empty where the fit is older than that or votes do not link it."""
+    findings = (results.fit.results.get("findings") if results.fit else None) or {}
+    ids = {contender.pk for contender in sweep.contenders}
+    own = next((told for told in findings.get("sweeps", ()) if set(told["contenders"]) == ids), None)
+    if own is None:
+        return ()
+    return tuple(
+        Fewest(each["margin"], None if each["steps"] is None else int(each["steps"])) for each in own["fewest"]
+    )
 
 
 def seconds_an_image(study: Study) -> dict[int, float]:
@@ -90,16 +109,16 @@ def seconds_an_image(study: Study) -> dict[int, float]:
     return dict(found)
 
 
-def _curve(name: str, group: list[Contender], results: CriterionResults, seconds: Mapping[int, float]) -> Curve:
-    ordered = sorted(group, key=lambda contender: _schedule(contender.recipe).steps)
-    most = ordered[-1]
+def _curve(sweep: Sweep, results: CriterionResults, seconds: Mapping[int, float]) -> Curve:
+    most = sweep.contenders[-1]
     rows = {row.contender.pk: row for row in results.rows}
     return Curve(
-        name=name,
+        name=sweep.name,
+        fewest=_fewest(results, sweep),
         levels=tuple(
             Level(
                 contender=contender,
-                steps=_schedule(contender.recipe).steps,
+                steps=schedule_of(contender.recipe).steps,
                 evaluations=contender.recipe.evaluations,
                 seconds=seconds.get(contender.recipe_id),
                 against_most=results.between(contender, most),
@@ -107,59 +126,9 @@ def _curve(name: str, group: list[Contender], results: CriterionResults, seconds
                 votes=rows[contender.pk].votes,
                 is_reference=contender is most,
             )
-            for contender in ordered
+            for contender in sweep.contenders
         ),
     )
-
-
-def _all_but_steps(recipe: Recipe) -> tuple[str, ...]:
-    """Everything that decides the pixels, except the number of steps: equal for the levels of one curve."""
-    schedule = _schedule(recipe)
-    return (
-        recipe.checkpoint.name if recipe.checkpoint else "",
-        schedule.scheduler_class,
-        json.dumps(schedule.options, sort_keys=True),
-        "none" if schedule.shift is None else f"{schedule.shift:g}",
-        _sigma_rule(schedule),
-        f"{recipe.guidance:g}",
-        f"{recipe.width}x{recipe.height}",
-        recipe.dtype,
-        recipe.negative_prompt,
-        json.dumps(recipe.call_options, sort_keys=True),
-        recipe.batch_mode,
-        ", ".join(recipe.without) or "nothing",
-    )
-
-
-def _sigma_rule(schedule: Schedule) -> str:
-    """The rule behind explicit sigmas; a list that follows no known rule is a curve of its own."""
-    if schedule.sigmas is None:
-        return "the scheduler's"
-    sigmas = np.asarray(schedule.sigmas, dtype=np.float64)
-    even = np.linspace(1, 1 / schedule.steps, schedule.steps)
-    if len(sigmas) == schedule.steps and np.allclose(sigmas, even, atol=1e-6):
-        return "even"
-    return f"own {schedule.digest[:8]}"
-
-
-def _names(groups: Mapping[tuple[str, ...], Sequence[Contender]]) -> dict[tuple[str, ...], str]:
-    """The checkpoint's name, with the settings in which curves of one checkpoint differ."""
-    names = {}
-    for key in groups:
-        siblings = [other for other in groups if other[0] == key[0]]
-        differing = [
-            f"{setting} {key[index]}"
-            for index, setting in enumerate(_SETTINGS, start=1)
-            if len({other[index] for other in siblings}) > 1
-        ]
-        names[key] = ", ".join([key[0], *differing])
-    return names
-
-
-def _schedule(recipe: Recipe) -> Schedule:
-    if recipe.schedule is None:
-        raise ValueError(f"recipe {recipe} has no schedule, so no number of steps")
-    return recipe.schedule
 
 
 def _fewer(worse: Sequence[Level], levels: Sequence[Level]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Expression, OuterRef, Q, QuerySet
 from PIL import Image as Pictures
 from PIL import ImageOps
 
@@ -128,12 +128,12 @@ def make_copy(original: bytes, *, rule: DisplayRule) -> bytes:
 
 def with_copies(images: QuerySet[Image], *, study: Study) -> QuerySet[Image]:
     """Those of the images that a rater of this study can be shown."""
-    return images.filter(_has_copy(rule_of(study)), is_quarantined=False)
+    return images.filter(is_shown_under(rule_of(study).digest))
 
 
 def without_copies(images: QuerySet[Image], *, study: Study) -> QuerySet[Image]:
     """Those of the images that still need a copy before a rater of this study can be shown them."""
-    return images.filter(~_has_copy(rule_of(study)), is_quarantined=False)
+    return images.filter(~_has_copy(rule_of(study).digest), is_quarantined=False)
 
 
 def prepare_copies(*, study: Study, most: int = 200) -> int:
@@ -201,8 +201,13 @@ def _original(sha256: str) -> bytes:
     return data
 
 
-def _has_copy(rule: DisplayRule) -> Exists:
-    return Exists(DisplayCopy.objects.filter(image_sha256=OuterRef("file_sha256"), rule_digest=rule.digest))
+def is_shown_under(rule_digest: str | Expression) -> Q:
+    """Images that a rater can be shown under this rule."""
+    return Q(_has_copy(rule_digest), is_quarantined=False)
+
+
+def _has_copy(rule_digest: str | Expression) -> Exists:
+    return Exists(DisplayCopy.objects.filter(image_sha256=OuterRef("file_sha256"), rule_digest=rule_digest))
 
 
 def _keep(data: bytes, *, image_sha256: str, rule: DisplayRule) -> None:

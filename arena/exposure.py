@@ -1,13 +1,14 @@
 """How often each pair is before raters or was answered: a ledger that triggers write, summed and rebuilt here."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Greatest, Least
 
+from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Ballot, PairExposure, PromptNeed, Study, StudyPrompt, Vote
 
 ImagePair = tuple[int, int]
@@ -36,17 +37,28 @@ class Exposure(NamedTuple):
 def exposure_of(study_prompts: Collection[int], *, stratum: str) -> dict[int, Exposure]:
     """The exposure of these prompts, by study prompt id. Costs as much as they have pairs, not as they have votes."""
     found = {prompt: Exposure(Counter(), Counter(), Counter()) for prompt in study_prompts}
-    sums = (
-        PairExposure.objects.filter(study_prompt__in=list(study_prompts), stratum=stratum)
-        .order_by()
-        .values_list("study_prompt", "low_image", "high_image", "low_contender", "high_contender")
-        .annotate(Sum("standing"), Sum("low_left"), Sum("towards"))
-    )
+    sums: Iterable[tuple[Any, ...]]
+    if len(found) == 1:
+        sums = _OF_ONE.rows(study_prompt=next(iter(found)), stratum=stratum)
+    else:
+        sums = _summed(PairExposure.objects.filter(study_prompt__in=list(found), stratum=stratum))
     for prompt, low, high, low_contender, high_contender, standing, low_left, towards in sums:
         found[prompt].shown[low, high] += standing
         found[prompt].low_left[low, high] += low_left
         found[prompt].towards[low_contender, high_contender] += towards
     return found
+
+
+def _summed(rows: QuerySet[PairExposure]) -> QuerySet[PairExposure, tuple[Any, ...]]:
+    pairs = rows.order_by().values_list("study_prompt", "low_image", "high_image", "low_contender", "high_contender")
+    return pairs.annotate(Sum("standing"), Sum("low_left"), Sum("towards"))
+
+
+_OF_ONE = KeptQuery(
+    lambda: _summed(
+        PairExposure.objects.filter(study_prompt=Parameter("study_prompt"), stratum=Parameter("stratum", CharField()))
+    )
+)
 
 
 def taken_back(study: Study, *, stratum: str) -> set[int]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from arena import asked
 from arena.models import Ballot, Criterion, Rater, Study
 from arena.voting import VotingError, ballot_of, checked_answers, why_not
 
@@ -53,9 +54,8 @@ def keep_first_answers(*, rater: Rater, ballot_token: str, answers: Mapping[str,
     return ballot
 
 
-def check_first_step_is_done(*, rater: Rater, ballot_token: str) -> None:
+def check_first_step_is_done(ballot: Ballot) -> None:
     """Refuse answers from a page that never showed the prompt they are about."""
-    ballot = ballot_of(rater, ballot_token)
     if ballot.state == Ballot.State.OPEN and is_in_first_step(ballot):
         raise VotingError(
             _("Answer the questions before the text first: reload the page."), code="prompt_not_shown", field="step"
@@ -63,4 +63,4 @@ def check_first_step_is_done(*, rater: Rater, ballot_token: str) -> None:
 
 
 def _asked(ballot: Ballot) -> list[Criterion]:
-    return list(ballot.study_prompt.criteria.all())
+    return asked.asked_on(ballot)

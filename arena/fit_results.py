@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from arena import fit_trust, fit_views
+from arena import fit_sweeps, fit_trust, fit_views
 from arena.counted_votes import CountedVotes
+from arena.fit_sweeps import StepSweeps
 from arena.fit_views import PromptGroups
 from arena.fitted_votes import Fitted, TieModel, number, plain
 from arena.ranking import checks, intervals
@@ -36,11 +37,17 @@ _TOO_FEW: Final = {
 
 
 def results_of(
-    counted: CountedVotes, *, labels: Sequence[str], options: dict[str, Any], groups: PromptGroups | None = None
+    counted: CountedVotes,
+    *,
+    labels: Sequence[str],
+    options: dict[str, Any],
+    groups: PromptGroups | None = None,
+    sweeps: StepSweeps = (),
 ) -> Results:
     """Fit the counted votes. `labels` are the contenders' in the order of the selection.
 
     groups: of prompts, by which the votes are also looked at apart; None leaves all findings beyond the estimates out
+    sweeps: contenders that differ in the number of steps only
     """
     results = _without_estimates(counted, labels)
     if not len(counted):
@@ -50,7 +57,7 @@ def results_of(
     try:
         results = {**results, **_estimates(found, results)}
         if groups is not None:
-            results["findings"] = _findings(found, results, groups)
+            results["findings"] = _findings(found, results, groups, sweeps)
         return results
     except ConvergenceError as error:
         results["not_comparable"] = [f"No estimate: {error}."]
@@ -143,13 +150,14 @@ def _estimates(found: Fitted, counts: Results) -> Results:
     }
 
 
-def _findings(found: Fitted, results: Results, groups: PromptGroups) -> Results:
+def _findings(found: Fitted, results: Results, groups: PromptGroups, sweeps: StepSweeps) -> Results:
     """What else the votes say: whether the numbers can be trusted, and how they look by parts."""
     baseline = found.counted.contenders.index(results["baseline"])
     return {
         "trust": fit_trust.trust_of(found, baseline=baseline),
         "agreement": fit_views.agreement_of(found),
         "prompts": fit_views.prompts_of(found.counted),
+        "sweeps": fit_sweeps.sweeps_of(found, sweeps),
         "views": fit_views.views_of(found, groups, baseline=baseline),
     }
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from arena import audit, front_sorting
 from arena.counted_votes import CountedVotes, counts_by_criterion, read_votes, selections_of
 from arena.models import Criterion, Fit, Study
+from arena.sweeps import sweeps_of
 from arena.vote_snapshot import StudyVotes, study_votes
 from generation.provenance import digest_of
 
@@ -124,13 +125,13 @@ def _fitted_criteria(study: Study) -> set[int]:
 def _fits_of(study: Study, criteria: list[Criterion], votes: StudyVotes) -> list[Fit]:
     fitted = _fitted_criteria(study)
     labels = dict(study.contenders.values_list("pk", "label"))
-    groups = prompt_groups(study)
+    groups, sweeps = prompt_groups(study), step_sweeps(study)
     fits = []
     for criterion in criteria:
         started = perf_counter()
         counted = read_votes(criterion, votes)
         if len(counted) or criterion.pk in fitted:
-            fits.append(_fit_of(criterion, counted, labels=labels, groups=groups, started=started))
+            fits.append(_fit_of(criterion, counted, labels=labels, groups=groups, sweeps=sweeps, started=started))
     return fits
 
 
@@ -143,12 +144,22 @@ def prompt_groups(study: Study) -> dict[str, dict[int, str]]:
     }
 
 
+def step_sweeps(study: Study) -> list[dict[int, float]]:
+    """Steps by contender id, for each checkpoint with several step counts and all else equal."""
+    contenders = study.contenders.select_related("recipe__checkpoint", "recipe__schedule")
+    return [
+        {contender.pk: level for contender, level in zip(sweep.contenders, sweep.levels, strict=True)}
+        for sweep in sweeps_of(contenders, "steps")
+    ]
+
+
 def _fit_of(
     criterion: Criterion,
     counted: CountedVotes,
     *,
     labels: dict[int, str],
     groups: dict[str, dict[int, str]],
+    sweeps: list[dict[int, float]],
     started: float,
 ) -> Fit:
     key = {
@@ -164,7 +175,7 @@ def _fit_of(
     from arena.fit_results import results_of
 
     names = [labels[pk] for pk in counted.contenders]
-    results = results_of(counted, labels=names, options=OPTIONS, groups=groups)
+    results = results_of(counted, labels=names, options=OPTIONS, groups=groups, sweeps=sweeps)
     fit, _ = Fit.objects.get_or_create(
         **key,
         defaults={

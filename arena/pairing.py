@@ -12,6 +12,7 @@ from django.db.models import Count
 from arena import exposure, pair_designs, pair_plans, targets
 from arena.designs import BALANCED, PLANNED_RULES, UNIFORM, pair_rule_of, target_of
 from arena.exposure import ContenderPair, Exposure, ImagePair
+from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Ballot, Rater, RuleTie, Study, StudyPrompt
 from arena.ranking.design import Choice, choose_balanced, choose_uniform
 from arena.stock import Look, Stock, is_showable, stock_of
@@ -19,6 +20,15 @@ from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 
 NEWCOMERS_FIRST = "newcomers first"
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
+_HAD = KeptQuery(
+    lambda: (
+        Ballot.objects.filter(rater=Parameter("rater"), state__in=STANDING)
+        .order_by()
+        .values_list(
+            *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
+        )
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,7 @@ class Pairing:
         """Read which pairs stand before this rater or were answered, known answers too; what the target still lacks."""
         self._had.clear()
         self._had_contenders.clear()
-        ballots = Ballot.objects.filter(rater=self.rater, state__in=STANDING)
-        for digest, *images_and_contenders in ballots.order_by().values_list(
-            *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
-        ):
+        for digest, *images_and_contenders in _HAD.rows(rater=self.rater.pk):
             left, right, left_contender, right_contender = images_and_contenders
             if left is not None and right is not None:
                 self._had[digest].add(_in_order(left, right))

@@ -4,15 +4,17 @@ import hashlib
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from arena.admission import Phase, gate
 from arena.audit import note
+from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Ballot, Consent, Exclusion, Invitation, Rater, Study, Vote
 from arena.models.tokens import random_token
 from arena.qualification import standing_of
@@ -144,17 +146,13 @@ def progress_of(rater: Rater) -> RaterProgress:
 
     While the rater qualifies, it is about that attempt; afterwards its ballots do not count.
     """
-    known = Ballot.Purpose.QUALIFICATION
-    answered_ballots = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
     if gate(rater) == Phase.QUALIFICATION and (standing := standing_of(rater)) is not None:
         quota: int | None = standing.rule.ballots
-        answered = standing.answered_now
-        answered_ballots = answered_ballots.filter(purpose=known)
+        answered, recent = standing.answered_now, _RECENT_KNOWN.rows(rater=rater.pk)
     else:
-        answered_ballots = answered_ballots.exclude(purpose=known)
-        answered, quota = answered_ballots.count(), quota_of(rater.study)
-    recent = answered_ballots.annotate(page=Max("votes__page_milliseconds")).order_by("-position")[:PACE_BALLOTS]
-    looks = [seconds for ballot in recent if (seconds := _seconds(ballot, ballot.page)) is not None]
+        quota, recent = quota_of(rater.study), _RECENT.rows(rater=rater.pk)
+        answered = len(recent) if len(recent) < PACE_BALLOTS else _ANSWERED.rows(rater=rater.pk)[0][1]
+    looks = [seconds for _each, *times in recent if (seconds := _seconds(*times)) is not None]
     median = statistics.median(looks) if looks else None
     left = None if quota is None else max(0, quota - answered) * (TYPICAL_SECONDS if median is None else median) / 60
     return RaterProgress(answered=answered, quota=quota, median_seconds=median, minutes_left=left)
@@ -248,15 +246,32 @@ def _belongs(target: ExclusionTarget, study: Study) -> bool:
     return target.study_id == study.pk
 
 
-def _seconds(ballot: Ballot, page_milliseconds: int | None) -> float | None:
+def _seconds(shown_at: datetime | None, answered_at: datetime | None, page_milliseconds: int | None) -> float | None:
     """How long the rater looked: by the page's clock where it sent one, else between page and answer by ours."""
     if page_milliseconds is not None:
         seconds = page_milliseconds / 1000
-    elif ballot.shown_at is not None and ballot.answered_at is not None:
-        seconds = (ballot.answered_at - ballot.shown_at).total_seconds()
+    elif shown_at is not None and answered_at is not None:
+        seconds = (answered_at - shown_at).total_seconds()
     else:
         return None
     return seconds if 0 <= seconds <= LONGEST_LOOK_SECONDS else None
+
+
+def _answered_by_rater(*, is_known: bool) -> QuerySet[Ballot]:
+    """Of pairs with known answers before the first real one, or of all others."""
+    answered = Ballot.objects.filter(rater=Parameter("rater"), state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
+    known = Q(purpose=Ballot.Purpose.QUALIFICATION)
+    return answered.filter(known if is_known else ~known).order_by()
+
+
+def _recent(*, is_known: bool) -> QuerySet[Ballot, tuple[Any, ...]]:
+    times = _answered_by_rater(is_known=is_known).order_by("-position").values_list("pk", "shown_at", "answered_at")
+    return times.annotate(page=Max("votes__page_milliseconds"))[:PACE_BALLOTS]
+
+
+_RECENT = KeptQuery(lambda: _recent(is_known=False))
+_RECENT_KNOWN = KeptQuery(lambda: _recent(is_known=True))
+_ANSWERED = KeptQuery(lambda: _answered_by_rater(is_known=False).values_list("rater").annotate(Count("pk")))
 
 
 def _sha256(text: str) -> str:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from django.db.models import Subquery
+from django.db.models import CharField, Q, Subquery
 
 from arena import display, pair_designs
-from arena.models import DisplayCopy, Study
+from arena.kept_queries import KeptQuery, Parameter
+from arena.models import Contender, DisplayCopy, Study
 from arena.supply import asked_prompts, live_contenders, samples_of
 from generation.models import Image
 
@@ -160,25 +161,46 @@ def read_stock(study: Study) -> Stock:
 
 def is_showable(look: Look, *, study: Study) -> bool:
     """Whether both images can be shown at this moment."""
-    live = live_contenders(study).filter(pk__in=look.contenders).values("recipe")
-    images = Image.objects.filter(pk__in=look.images, recipe__in=live)
-    return display.with_copies(images, study=study).count() == 2
+    (low, high), (first, second) = look.images, look.contenders
+    rule = display.rule_of(study).digest
+    found = _SHOWABLE.rows(study=study.pk, low=low, high=high, first=first, second=second, rule=rule)
+    return len(found) == 2
+
+
+def _both(one: str, other: str) -> Q:
+    return Q(pk=Parameter(one)) | Q(pk=Parameter(other))
+
+
+_LIVE = Contender.objects.filter(study=Parameter("study"), withdrawn_at__isnull=True)
+_SHOWABLE = KeptQuery(
+    lambda: (
+        Image.objects.filter(
+            _both("low", "high"),
+            display.is_shown_under(Parameter("rule", CharField())),
+            recipe__in=_LIVE.filter(_both("first", "second")).values("recipe"),
+        )
+        .order_by()
+        .values_list("pk")
+    )
+)
+_NEWEST = KeptQuery(
+    lambda: (
+        _LIVE.order_by("pk")
+        .values_list("pk")
+        .annotate(
+            image=Subquery(Image.objects.order_by("-pk").values("pk")[:1]),
+            copy=Subquery(DisplayCopy.objects.order_by("-pk").values("pk")[:1]),
+        )
+    )
+)
 
 
 def _stamp(study: Study) -> tuple[Any, ...]:
     """Changes with whatever can be newly shown: one query, of a few rows and the ends of two indexes."""
-    newest_image = Image.objects.order_by("-pk").values("pk")[:1]
-    newest_copy = DisplayCopy.objects.order_by("-pk").values("pk")[:1]
-    rows = (
-        live_contenders(study)
-        .order_by("pk")
-        .values_list("pk")
-        .annotate(image=Subquery(newest_image), copy=Subquery(newest_copy))
-    )
-    found = list(rows)
+    found = _NEWEST.rows(study=study.pk)
     pairs = pair_designs.pair_design_of(study)
     return (
-        tuple(pk for pk, _, _ in found),
+        tuple(pk for pk, *_ in found),
         (study.state == Study.State.DRAFT, pairs),
         [newest for _, *newest in found[:1]],
     )

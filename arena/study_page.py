@@ -16,8 +16,19 @@ from arena.breakdowns import (
     breakdowns_of,
     divisions_of,
 )
-from arena.charts import Chart, coverage, forest_chart, fronts_chart, hours, matrix_chart, steps_chart
+from arena.charts import (
+    Chart,
+    cost_chart,
+    coverage,
+    forest_chart,
+    fronts_chart,
+    hours,
+    matrix_chart,
+    shifts_chart,
+    steps_chart,
+)
 from arena.charts.fronts import NAME as FRONTS
+from arena.costs import Priced, priced
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
 from arena.front_sorting import Fronts, fronts_of
@@ -25,6 +36,7 @@ from arena.leaderboard import CriterionResults, StratumCount
 from arena.live_progress import coverage_of, pace_of
 from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
+from arena.shift_curves import ShiftCurve, shift_curves
 from arena.studies import Readiness
 from arena.supply import asked_prompts
 from arena.targets import TargetProgress
@@ -44,6 +56,10 @@ class CriterionReport:
     forest: Chart | None
     steps: Chart | None
     matrix: Chart | None
+    shifts: Chart | None = None
+    shift_curves: tuple[ShiftCurve, ...] = ()
+    cost: Chart | None = None
+    priced: tuple[Priced, ...] = ()
     trust: TrustPanel | None = None
     breakdowns: tuple[Breakdown, ...] = ()
     agreement: Agreement | None = None
@@ -51,7 +67,7 @@ class CriterionReport:
 
     @property
     def charts(self) -> Iterator[Chart]:
-        return (chart for chart in (self.forest, self.steps, self.matrix) if chart)
+        return (chart for chart in (self.forest, self.steps, self.shifts, self.cost, self.matrix) if chart)
 
     @property
     def is_waiting(self) -> bool:
@@ -241,11 +257,15 @@ def _with_findings(study: Study, reports: Sequence[CriterionReport]) -> Iterator
 def _reports(study: Study) -> Iterator[CriterionReport]:
     seconds = seconds_an_image(study)
     for results in leaderboard.results_of(study):
-        curves = step_curves(results, seconds=seconds)
+        curves, shifts, points = step_curves(results, seconds=seconds), shift_curves(results), priced(results, seconds)
         yield CriterionReport(
             results=results,
             curves=curves,
             forest=forest_chart(results),
             steps=steps_chart(results, curves),
             matrix=matrix_chart(results),
+            shifts=shifts_chart(results, shifts),
+            shift_curves=shifts,
+            cost=cost_chart(results, points),
+            priced=points,
         )

@@ -4,12 +4,15 @@ import copy
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import DateTimeField, F, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from arena.issuing import LEASE, is_withdrawn
+from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Ballot, BallotCheck, Rater, Study
 from arena.models.tokens import random_token
-from arena.voting import LEASE, TOKEN, VotingError, withdrawn
+from arena.voting import TOKEN, VotingError
 
 UNDO_WITHIN = timedelta(minutes=10)  # an answer is corrected while the pair is in mind, not after a look at the others
 
@@ -44,23 +47,45 @@ def undo(*, rater: Rater, ballot_token: str) -> Ballot:
 
 
 def _last_answered(rater: Rater) -> Ballot | None:
-    answered = rater.ballots.filter(state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
-    return answered.order_by("-answered_at", "-position").first()
+    return _LAST_ANSWERED.first(rater=rater.pk, now=timezone.now())
+
+
+# With it, as of the same moment: state of the study, whether the ballot was withdrawn, an undone pair not yet answered.
+_LAST_ANSWERED = KeptQuery(
+    lambda: (
+        Ballot.objects.filter(rater=Parameter("rater"), state=Ballot.State.ANSWERED, origin=Ballot.Origin.ISSUED)
+        .annotate(
+            study_state=F("study__state"),
+            is_withdrawn=is_withdrawn(),
+            waiting=Subquery(
+                Ballot.objects.filter(
+                    rater=Parameter("rater"),
+                    supersedes__isnull=False,
+                    state=Ballot.State.OPEN,
+                    lease_until__gt=Parameter("now", DateTimeField()),
+                )
+                .order_by()
+                .values("pk")[:1]
+            ),
+        )
+        .order_by("-answered_at", "-position")[:1]
+    )
+)
 
 
 def _why_not(last: Ballot) -> VotingError | None:
-    state = Study.objects.values_list("state", flat=True).get(pk=last.study_id)
+    """Why the ballot, as `_last_answered` gave it, cannot be undone."""
+    state, is_gone, waiting = (getattr(last, name) for name in ("study_state", "is_withdrawn", "waiting"))
     if state != Study.State.OPEN:
         sentence, code = _("The study takes no answers now, so nothing can be undone."), "study_closed"
         return VotingError(sentence, code="study_paused" if state == Study.State.PAUSED else code, field="undo")
     if last.purpose == Ballot.Purpose.QUALIFICATION:
         return VotingError(_("A practice pair cannot be undone."), code="practice", field="undo")
-    waiting = Ballot.objects.filter(rater=last.rater_id, supersedes__isnull=False, state=Ballot.State.OPEN)
-    if last.supersedes_id is not None or waiting.filter(lease_until__gt=timezone.now()).exists():
+    if last.supersedes_id is not None or waiting is not None:
         return VotingError(_("A pair can be undone once, and only one at a time."), code="undone_once", field="undo")
     if last.answered_at is None or last.answered_at < timezone.now() - UNDO_WITHIN:
         return VotingError(_("It is too long ago to be undone."), code="too_late", field="undo")
-    if Ballot.objects.filter(withdrawn(), pk=last.pk).exists():
+    if is_gone:
         return VotingError(_("An image of that pair was withdrawn meanwhile."), code="withdrawn", field="undo")
     return None
 

@@ -38,11 +38,13 @@ def main() -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, {connection.vendor}.\n")
     recipes = _recipes(asked.recipes)
     run = _plan(recipes, asked.prompts)
-    print("\n| jobs in the table | claim, median ms | longest ms | is work due, ms |\n|---|---|---|---|")
+    print("\n| jobs in the table | held | claim, median ms | longest ms | is work due, ms |\n|---|---|---|---|---|")
     _claims(run, claims=asked.claims)
     for count in asked.jobs:
         _fill(run, count)
         _claims(run, claims=asked.claims)
+    _pause(run, recipes)
+    _claims(run, claims=asked.claims)
 
 
 def _recipes(count: int) -> list[Recipe]:
@@ -126,17 +128,30 @@ def _fill(run: Run, count: int) -> None:
         cursor.execute("ANALYZE")
 
 
+def _pause(run: Run, recipes: list[Recipe]) -> None:
+    """Pause the large run, and start one of the same recipes that is the only one to go on."""
+    from generation.planning import pause_run, start_run
+
+    wall, cpu = _timed(lambda: pause_run(run))
+    print(f"\nThe run was paused in {wall:.1f} s ({cpu:.1f} s CPU); beside it 50 other prompts of its recipes:\n")
+    start_run(name="beside", owner=None, recipes=recipes, prompt_texts=[f"another prompt {k}" for k in range(50)])
+    print("| jobs in the table | held | claim, median ms | longest ms | is work due, ms |\n|---|---|---|---|---|")
+
+
 def _claims(run: Run, *, claims: int) -> None:
-    from generation import jobs
+    from generation import choosing, jobs
     from generation.models import ImageJob
 
     spent = []
     for number in range(claims):
-        wall, _ = _timed(lambda number=number: jobs.claim(worker=f"worker-{number}"))  # type: ignore[misc]
+        batches: list[object] = []
+        wall, _ = _timed(lambda: batches.extend(jobs.claim(worker=f"worker-{number}")))  # noqa: B023 - called at once
         spent.append(1000 * wall)
+        if not batches:
+            raise SystemExit("A claim gave nothing: ask for fewer --claims.")
     due, _ = _timed(jobs.has_due_jobs)
-    count = ImageJob.objects.count()
-    print(f"| {count:,} | {median(spent):.1f} | {max(spent):.1f} | {1000 * due:.1f} |", flush=True)
+    count, held = ImageJob.objects.count(), ImageJob.objects.filter(priority=choosing.HELD).count()
+    print(f"| {count:,} | {held:,} | {median(spent):.1f} | {max(spent):.1f} | {1000 * due:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """Voting under load over HTTP, and the next pair and a vote with few and with many votes stored.
 
     python -m benchmarks.voting load --database postgres --seconds 120
+    python -m benchmarks.voting load --peer ../before --rounds 3 --seconds 20 --rate 20
     python -m benchmarks.voting stored --database sqlite --votes 10000 1000000
+
+An answer is one ballot answered, all of its questions at once, and the reply brings the next pair; it stores as many
+votes as the ballot has questions. With --peer a checkout of an older commit serves the same database in turns with this
+one.
 
 Everything runs on this machine, on the loopback interface, in a temporary folder: a real server (`gunicorn -w 2`), and
 SQLite as the site sets it or a PostgreSQL of its own with its own defaults, fsync included. Images are rows without
@@ -13,11 +18,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,55 +29,8 @@ from statistics import median
 from typing import Any
 
 import django
-import requests
 
 from benchmarks.measuring import machine
-
-
-def load(asked: argparse.Namespace) -> None:
-    """Clients vote for a while; then every acknowledged answer is looked up in the database."""
-    from arena import raters
-    from arena.models import Ballot, Vote
-    from benchmarks.voting_clients import Client, vote_together
-    from benchmarks.voting_world import make_world, store_votes
-
-    study = make_world(contenders=asked.contenders, prompts=asked.prompts, design={"pair_rule": asked.rule})
-    store_votes(study, asked.votes[0])
-    before = Vote.objects.count()
-    questions = list(study.criteria.values_list("key", flat=True))
-    _, token = raters.invite(study=study)
-    with _served() as site:
-        clients = [Client(site, token) for _ in range(asked.clients)]
-        started = time.perf_counter()
-        vote_together(clients, seconds=asked.seconds, rate=asked.rate, questions=questions)
-        elapsed = time.perf_counter() - started
-    seen = [client.seen for client in clients]
-    saved = Counter(ballot for one in seen for ballot in one.saved)
-    answered = Ballot.objects.filter(rater__invitation__isnull=False, state=Ballot.State.ANSWERED)
-    votes_of = Counter(Vote.objects.filter(ballot__in=answered).values_list("ballot__token", flat=True))
-    statuses = sum((one.statuses for one in seen), Counter[int]())
-    lost = sum(votes_of[ballot] < len(questions) for ballot in saved)
-    doubled = sum(votes_of[ballot] > len(questions) for ballot in saved) + sum(number > 1 for number in saved.values())
-    print(
-        f"\n### {asked.database}, {asked.rate:g} votes a second asked for, {asked.clients} clients, {asked.seconds} s\n"
-    )
-    pace = f"{len(saved):,} answers saved in {elapsed:.0f} s ({len(saved) / elapsed:.1f} a second)"
-    print(f"{before:,} votes stored before. {pace}, ")
-    print(
-        f"{Vote.objects.count() - before:,} votes of {len(questions)} questions each. Lost: {lost}. Doubled: {doubled}."
-    )
-    print(f"Status 5xx: {sum(number for status, number in statuses.items() if status >= 500)}. ")
-    print(f"Other than 200: {sum(number for status, number in statuses.items() if status != 200)}. ")
-    print(f"Said to be saved already: {sum(one.repeated for one in seen)}. Broken: {sum(one.broken for one in seen)}. ")
-    print(f"Furthest behind schedule: {max(one.behind for one in seen):.1f} s.\n")
-    print("| request | number | p50 ms | p95 ms | p99 ms |\n|---|---|---|---|---|")
-    for what in ("vote", "next pair"):
-        times = sorted(1000 * each for one in seen for each in one.seconds[what])
-        print(
-            f"| {what} | {len(times):,} | "
-            + " | ".join(f"{_at(times, share):.0f}" for share in (0.5, 0.95, 0.99))
-            + " |"
-        )
 
 
 def stored(asked: argparse.Namespace) -> None:
@@ -135,40 +91,8 @@ def _at(times: list[float], share: float) -> float:
 
 
 @contextmanager
-def _served() -> Iterator[str]:
-    from tests.servers.addresses import free_port
-
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "evalsite.wsgi",
-        "-w",
-        "2",
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "4",
-    ]
-    server = subprocess.Popen([*command, "--bind", f"127.0.0.1:{port}", "--log-level", "warning"])  # noqa: S603
-    site = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                requests.get(f"{site}/accounts/login/", timeout=30)
-                break
-            except requests.RequestException:
-                time.sleep(0.2)
-        yield site
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-@contextmanager
-def _database(kind: str, folder: Path) -> Iterator[None]:
-    """Settings for this process and its children, then Django itself with an empty database."""
+def _database(kind: str, folder: Path) -> Iterator[int | None]:
+    """Settings for this process and its children, then Django itself with an empty database; its server's process."""
     (folder / "data").mkdir(mode=0o700)
     os.environ |= {"WINRATE_DATA_DIR": str(folder / "data"), "CELERY_BROKER_URL": "memory://"}
     os.environ |= {"DJANGO_SETTINGS_MODULE": "evalsite.settings", "WINRATE_HASHED_STATIC": "off"}
@@ -187,7 +111,7 @@ def _database(kind: str, folder: Path) -> Iterator[None]:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        yield
+        yield server.pid if server else None
     finally:
         if server:
             server.stop()
@@ -199,7 +123,9 @@ def main() -> None:
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=50, help="answers a second, all clients together")
+    parser.add_argument("--rate", type=float, default=50, help="ballots answered a second, all clients together")
+    parser.add_argument("--peer", type=Path, help="a checkout of another commit that has the same tables")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is measured, in turns")
     parser.add_argument("--votes", type=int, nargs="*", default=[10_000, 1_000_000])
     parser.add_argument("--contenders", type=int, default=12)
     parser.add_argument("--prompts", type=int, default=100)
@@ -209,8 +135,16 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=20)
     asked = parser.parse_args()
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, {machine()}.", flush=True)
-    with tempfile.TemporaryDirectory(prefix="winrate-benchmark-") as folder, _database(asked.database, Path(folder)):
-        {"load": load, "stored": stored}[asked.what](asked)
+    with (
+        tempfile.TemporaryDirectory(prefix="winrate-benchmark-") as folder,
+        _database(asked.database, Path(folder)) as database,
+    ):
+        if asked.what == "stored":
+            stored(asked)
+        else:
+            from benchmarks.voting_load import load
+
+            load(asked, database=database)
 
 
 if __name__ == "__main__":

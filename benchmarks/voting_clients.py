@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter
@@ -11,6 +10,9 @@ from typing import Any, Final
 
 import requests
 
+ANSWER: Final = "answer and next pair"
+LOOK: Final = "queue alone"
+_VOTE: Final = "/vote/benchmark/"
 _TIMEOUT: Final = 30.0
 _JSON: Final = {"Accept": "application/json"}
 
@@ -19,7 +21,7 @@ _JSON: Final = {"Accept": "application/json"}
 class Seen:
     """What one client saw: seconds of each kind of request, statuses, ballots that the site said it had saved."""
 
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"vote": [], "next pair": []})
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {ANSWER: [], LOOK: []})
     statuses: Counter[int] = field(default_factory=Counter)
     saved: list[str] = field(default_factory=list)
     repeated: int = 0
@@ -28,7 +30,7 @@ class Seen:
 
 
 class Client:
-    """One rater in one browser. Every answer is sent once; none is sent again."""
+    """One rater in one browser, who asks what the vote page asks. Every answer is sent once; none is sent again."""
 
     def __init__(self, site: str, token: str) -> None:
         self.seen = Seen()
@@ -37,11 +39,17 @@ class Client:
         join = f"{site}/join/{token}/"
         self._session.get(join, timeout=_TIMEOUT).raise_for_status()
         page = self._session.post(join, data=self._form({}), headers={"Referer": join}, timeout=_TIMEOUT)
+        if page.url.endswith("/instructions/"):
+            page = self._session.post(page.url, data=self._form({}), headers={"Referer": join}, timeout=_TIMEOUT)
         page.raise_for_status()
-        found = re.search(r'data-ballot="([0-9a-f]{32})"', page.text)
-        if found is None:
-            raise RuntimeError("the vote page shows no ballot")
-        self._ballot = found[1]
+        self._queue: list[str] = []
+        self._look()
+        if not self._queue:
+            raise RuntimeError(f"{page.url} offers no ballot")
+
+    def turn_to(self, site: str) -> None:
+        """Go on at another server of the same database, with nothing seen yet."""
+        self._site, self.seen = site, Seen()
 
     def vote_until(self, end: float, *, every: float, offset: float, questions: list[str]) -> None:
         """Answer once in so many seconds until the end; one who is late goes on at once and is counted as behind."""
@@ -53,18 +61,22 @@ class Client:
             due += every
 
     def _answer(self, questions: list[str]) -> None:
-        answers = dict.fromkeys((f"answer.{key}" for key in questions), "left")
-        form = self._form({"ballot": self._ballot, **answers, "page_milliseconds": "900"})
-        reply = self._timed("vote", "POST", "/vote/benchmark/", data=form)
+        if not self._queue:
+            return self._look()
+        ballot, *known = self._queue
+        answers: dict[str, Any] = dict.fromkeys((f"answer.{key}" for key in questions), "left")
+        form = self._form({"ballot": ballot, **answers, "known": known, "page_milliseconds": "900"})
+        reply = self._timed(ANSWER, "POST", _VOTE, data=form)
         if reply is None:
-            return
+            return self._look()
         if reply.get("saved"):
-            self.seen.saved.append(self._ballot)
+            self.seen.saved.append(ballot)
             self.seen.repeated += bool(reply["already"])
-        following = self._timed("next pair", "GET", "/vote/benchmark/queue.json")
-        ballots = (following or reply).get("ballots") or []
-        if ballots:
-            self._ballot = ballots[0]["token"]
+        self._queue = [each["token"] for each in reply.get("ballots", [])]
+
+    def _look(self) -> None:
+        reply = self._timed(LOOK, "GET", f"{_VOTE}queue.json")
+        self._queue = [each["token"] for each in (reply or {}).get("ballots", [])]
 
     def _timed(self, what: str, method: str, path: str, **options: Any) -> dict[str, Any] | None:
         started = time.perf_counter()
@@ -78,7 +90,7 @@ class Client:
         self.seen.statuses[reply.status_code] += 1
         return dict(reply.json()) if reply.headers.get("Content-Type", "").startswith("application/json") else None
 
-    def _form(self, fields: dict[str, str]) -> dict[str, str]:
+    def _form(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "csrfmiddlewaretoken": self._session.cookies.get("csrftoken") or ""}
 
 

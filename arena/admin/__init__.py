@@ -24,6 +24,7 @@ from arena.models import (
     Criterion,
     Exclusion,
     Fit,
+    FrontSorting,
     ImageReport,
     Rater,
     RuleTie,
@@ -254,6 +255,13 @@ class FitAdmin(ReadOnly):
     list_display = ["id", "study", "criterion", "vote_count", "rater_count", "prompt_count", "created_at"]
     list_filter = [BY_STUDY]
     list_select_related = ["study", "criterion"]
+
+
+@admin.register(FrontSorting)
+class FrontSortingAdmin(ReadOnly):
+    list_display = ["id", "study", "seconds", "created_at"]
+    list_filter = [BY_STUDY]
+    list_select_related = ["study"]
 
 
 @admin.register(RuleTie)

@@ -1,4 +1,4 @@
-"""The step curves: how probably fewer steps are preferred to the most steps of the same checkpoint."""
+"""The step curves: how probably fewer steps are preferred to the most of the same checkpoint, and what they cost."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -50,22 +50,42 @@ def _draw(curves: Sequence[Curve], theme: Theme, size: Size) -> Spec:
         "scale": {"type": "log", "base": 2, "domain": [steps[0] / 1.1, steps[-1] * 1.1], "nice": False},
         "axis": {"values": steps, "format": "d", "grid": False, "labelOverlap": False},
     }
-    return {
-        "height": (250 if size.is_narrow else 330) + (18 * len(curves) if size.is_narrow else 24),
-        "data": {"values": values},
-        "encoding": {"x": x},
+    preference = {
         "layer": [
             {
                 "data": {"values": [{}]},
                 "mark": {"type": "rule", "strokeDash": [4, 3], "color": theme.muted},
                 "encoding": {"y": {"datum": 0.5, "type": "quantitative"}, "x": None},
             },
-            *_marks([curve.name for curve in curves], _share(values), theme, size),
-        ],
+            *curve_marks([curve.name for curve in curves], _share(values), theme, size),
+        ]
+    }
+    return {
+        "height": (250 if size.is_narrow else 330) + (18 * len(curves) if size.is_narrow else 24),
+        "data": {"values": values},
+        "encoding": {"x": x},
+        "layer": [preference, *_seconds(values, theme)],
+        "resolve": {"scale": {"y": "independent"}},
     }
 
 
-def _marks(names: list[str], y: Spec, theme: Theme, size: Size) -> list[Spec]:
+def _seconds(values: list[dict[str, Any]], theme: Theme) -> list[Spec]:
+    """How long an image takes, as dashed lines on an axis of their own at the right; nothing where none was timed."""
+    if not any(value["seconds"] for value in values):
+        return []
+    y = {
+        "field": "seconds",
+        "type": "quantitative",
+        "title": "seconds an image (dashed)",
+        "scale": {"domainMin": 0},
+        "axis": {"orient": "right", "grid": False, "ticks": False, "tickCount": 4},
+    }
+    line = {"type": "line", "strokeDash": [2, 3], "strokeWidth": 1.5, "color": theme.muted}
+    timed = [{"filter": "isValid(datum.seconds)"}]
+    return [{"transform": timed, "mark": line, "encoding": {"y": y, "detail": {"field": "curve", "type": "nominal"}}}]
+
+
+def curve_marks(names: list[str], y: Spec, theme: Theme, size: Size) -> list[Spec]:
     """Bands, lines, intervals, points, and the reference as an open diamond."""
     kinds = range(len(names))
     legend = {"symbolOpacity": 1, **({"columns": 1} if size.is_narrow else {})}
@@ -117,6 +137,7 @@ def _points(curve: Curve, shift: float) -> list[dict[str, Any]]:
             "value": level.against_most.value,
             "low": level.against_most.low,
             "high": level.against_most.high,
+            "seconds": level.seconds,
             "reference": False,
         }
         for level in curve.levels[:-1]
@@ -125,4 +146,4 @@ def _points(curve: Curve, shift: float) -> list[dict[str, Any]]:
     even = 0.5 if values[-1]["low"] is not None else None
     place = curve.reference.steps * _BESIDE**shift
     reference = {"curve": curve.name, "place": place, "value": 0.5, "low": even, "high": even, "reference": True}
-    return [*values, reference]
+    return [*values, {**reference, "seconds": curve.reference.seconds}]

@@ -8,17 +8,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ranking.honest_raters import HonestRaters, OwnVotes, estimate_null, own_votes
-from arena.ranking.rigging import ALPHA, Findings, Suspicion, rigged_weight
+from arena.ranking.honest_raters import HonestRaters, Integers, OwnVotes, Statistic, estimate_null, own_votes
+from arena.ranking.rigging import ALPHA, LOG_ODDS_RIGGED, Findings, Suspicion, rigged_weight
 from arena.ranking.tallies import Votes
 
 Floats = NDArray[np.float64]
 
 FEWEST_MEMBERS: Final = 5
+# Among honest members: a cohort is held against one in which this share pushes a contender.
+PUSHING_SHARE: Final = 0.25
 
 
 def suspicious_cohorts(votes: Votes, cohorts: Mapping[int, int], *, alpha: float = ALPHA) -> Findings:
     """Cohorts whose pooled votes push a contender, disagree or lean to a side; `Suspicion.rater` numbers the cohort.
+
+    Whether all of them push a contender, or some of them among honest ones, is tested at half of the level each.
 
     cohorts: rater label -> number of the cohort. Each cohort is judged by a fit without any of its votes. Cohorts of
     fewer than five raters, and one that is everybody, are left out: there is nothing to hold them against.
@@ -57,12 +61,15 @@ def _suspicions(own: OwnVotes, null: HonestRaters, *, alpha: float, rng: np.rand
         return
     for contender in range(known):
         sign = (own.left == contender) * 1.0 - (own.right == contender)
-        met = int(np.count_nonzero(sign))
-        score = null.score(own, sign * rigged_weight(own, sign), rng=rng)
-        if met and score.p < alpha / known:
+        about = np.flatnonzero(sign)
+        if not (met := len(about)):
+            continue
+        all_of_them = null.score(own, sign * rigged_weight(own, sign), rng=rng).p
+        some_of_them = null.share_above(own, about, _some_push(own, about, sign[about]), rng=rng)
+        if (p := 2 * min(all_of_them, some_of_them)) < alpha / known:
             wins = float((sign > 0) @ own.won + (sign < 0) @ (1 - own.won)) / met
             expected = float((sign > 0) @ own.chance + (sign < 0) @ (1 - own.chance)) / met
-            yield Suspicion("target", own.rater, score.p, wins, expected, met, contender)
+            yield Suspicion("target", own.rater, p, wins, expected, met, contender)
     agreement = null.score(own, -own.gap, rng=rng)
     if agreement.p < alpha:
         told = float(own.gap @ own.won) / count
@@ -70,3 +77,26 @@ def _suspicions(own: OwnVotes, null: HonestRaters, *, alpha: float, rng: np.rand
     sides = min(null.score(own, sign * np.ones(count), rng=rng).p for sign in (1, -1))
     if 2 * sides < alpha:
         yield Suspicion("one side", own.rater, 2 * sides, float(own.won.mean()), float(own.chance.mean()), count)
+
+
+def _some_push(own: OwnVotes, about: Integers, sign: Floats) -> Statistic:
+    """The log likelihood of a cohort in which some members push a contender and the others vote like everybody.
+
+    It sees a few who push among many who do not: they stand out one by one, where the sum over all hardly moves.
+    about: places of the votes on that contender; sign: 1 where it is the left one of these, -1 where the right one
+    """
+    order = np.argsort(own.member[about], kind="stable")
+    member, pushed, gap = own.member[about][order], sign[order] * LOG_ODDS_RIGGED, own.gap[about][order]
+    first = np.flatnonzero(np.diff(member, prepend=-1))
+    lost = np.add.reduceat(_log_lost(pushed) - _log_lost(gap), first)
+
+    def likelihood(won: NDArray[np.bool_]) -> Floats:
+        ratio = np.add.reduceat(won[:, order] * (pushed - gap), first, axis=1) + lost
+        return np.asarray(np.logaddexp(np.log(1 - PUSHING_SHARE), np.log(PUSHING_SHARE) + ratio).sum(axis=1))
+
+    return likelihood
+
+
+def _log_lost(log_odds: Floats) -> Floats:
+    """log(1 - chance)."""
+    return -np.logaddexp(0, log_odds)

@@ -11,7 +11,7 @@ honest people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from arena.ranking.tallies import LEFT, NOBODY, RIGHT, Votes, tally
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Labels = NDArray[np.integer[Any]]
+# (draws, n) whether the left one was preferred -> (draws,)
+Statistic = Callable[[NDArray[Any]], Floats]
 
 # Nobody's tastes are quite the same; few raters' votes can look so by chance.
 LEAST_TASTE: Final = 0.25
@@ -104,7 +106,7 @@ class HonestRaters:
             return Score(0.0, 0.0, 1.0)
         p = float(norm.sf(excess / deviation))
         if p < _LOOK_CLOSER and excess < _BEYOND_DOUBT * deviation and len(own.won) <= _MOST_DRAWN:
-            p = self._drawn(own, weight, excess, rng)
+            p = self._drawn(own, weight, rng)
         return Score(excess, deviation, p)
 
     def _variance(self, own: OwnVotes, weight: Floats, chance: Floats) -> float:
@@ -117,19 +119,33 @@ class HonestRaters:
         pull = _pull(own, bend, len(self.error))
         return float(weight @ bend) + spread + float(pull @ self.error @ pull)
 
-    def _drawn(self, own: OwnVotes, weight: Floats, excess: float, rng: np.random.Generator) -> float:
-        """A few draws at first: most of what looks unlikely at a glance is not on a second look."""
-        p = 1.0
+    def share_above(self, own: OwnVotes, told: Integers, statistic: Statistic, *, rng: np.random.Generator) -> float:
+        """How often these votes (places `told` among own) would give the statistic they gave, or a larger one.
+
+        A few draws at first: most of what looks unlikely at a glance is not on a second look.
+        """
+        excess, p = float(statistic(own.won[None, told])[0]), 1.0
         for draws, enough in _LOOKS:
-            p = self._share_above(own, weight, excess, draws, rng)
+            p = self._share_above(own, told, statistic, excess, draws, rng)
             if p > enough:
                 break
         return p
 
-    def _share_above(self, own: OwnVotes, weight: Floats, excess: float, draws: int, rng: np.random.Generator) -> float:
+    def _drawn(self, own: OwnVotes, weight: Floats, rng: np.random.Generator) -> float:
+        told, base = np.flatnonzero(weight), float(weight @ own.chance)  # votes without weight need no draws
+        return self.share_above(own, told, lambda won: won @ weight[told] - base, rng=rng)
+
+    def _share_above(
+        self,
+        own: OwnVotes,
+        told: Integers,
+        statistic: Statistic,
+        excess: float,
+        draws: int,
+        rng: np.random.Generator,
+    ) -> float:
         known, members = len(self.error), int(own.member.max(initial=0)) + 1
-        root, base = _root(self.error).astype(np.float32), float(weight @ own.chance)
-        told = np.flatnonzero(weight)  # votes without weight need no draws
+        root = _root(self.error).astype(np.float32)
         member, left, right = own.member[told], own.left[told], own.right[told]
         prior = own.gap[told].astype(np.float32)
         above, step = 0.5, max(1, _CHUNK // max(len(told), members * known))
@@ -140,7 +156,7 @@ class HonestRaters:
             taste = np.float32(self.taste) * taste + shared[:, None, :]
             lean = np.float32(self.lean) * rng.standard_normal((size, members), dtype=np.float32)
             gap = prior + taste[:, member, left] - taste[:, member, right] + lean[:, member]
-            found = (rng.random(gap.shape, dtype=np.float32) < expit(gap)) @ weight[told] - base
+            found = statistic(rng.random(gap.shape, dtype=np.float32) < expit(gap))
             same = np.isclose(found, excess, rtol=0, atol=1e-9)
             above += np.count_nonzero((found > excess) & ~same) + same.sum() / 2
         return float(above / (draws + 1))

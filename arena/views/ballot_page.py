@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from arena import first_questions
+from arena import asked, first_questions
 from arena.models import Ballot, Criterion, Vote
 from arena.phase_rules import rules_of
 from arena.raters import RaterProgress
@@ -120,7 +120,7 @@ def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, s
 def _rows(
     ballot: Ballot, criteria: list[Criterion], chosen: Mapping[str, str], *, is_first_step: bool
 ) -> tuple[QuestionRow, ...]:
-    applies = {criterion.pk for criterion in ballot.study_prompt.criteria.all()}
+    applies = {criterion.pk for criterion in asked.asked_on(ballot)}
     kept = set(ballot.first_answers or {})
     now = [
         criterion.pk

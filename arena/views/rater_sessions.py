@@ -2,10 +2,12 @@
 
 import hashlib
 
+from django.db.models import CharField
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 
+from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Rater, Study
 from arena.privacy import SESSION_LINKS, SESSION_RATERS, SESSION_UNPROVEN
 from arena.views.passes import rater_of_pass, unproven_of_pass
@@ -13,6 +15,11 @@ from arena.views.passes import rater_of_pass, unproven_of_pass
 NO_SESSION = gettext_lazy("This browser has not joined this study: open the invitation link you were sent.")
 _RATERS = SESSION_RATERS  # study id -> the rater's public id
 _LINKS = SESSION_LINKS  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
+
+_STUDY = KeptQuery(lambda: Study.objects.filter(slug=Parameter("slug", CharField())).order_by())
+_RATER = KeptQuery(
+    lambda: Rater.objects.filter(public_id=Parameter("public_id", CharField()), study=Parameter("study")).order_by()
+)
 
 
 def remember(
@@ -49,7 +56,15 @@ def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:
     if study is None:
         return None
     public_id = rater_of_pass(request) or request.session.get(_RATERS, {}).get(str(study.pk))
-    return Rater.objects.select_related("study").filter(public_id=public_id, study=study).first() if public_id else None
+    rater = _RATER.first(public_id=public_id, study=study.pk) if public_id else None
+    if rater is not None:
+        rater.study = study
+    return rater
+
+
+def rater_at(request: HttpRequest, slug: str) -> Rater | None:
+    """The rater this browser is in the study of an address, with the study as it is now."""
+    return rater_here(request, _STUDY.first(slug=slug))
 
 
 def unproven_visit(request: HttpRequest, rater: Rater) -> dict[str, str] | None:

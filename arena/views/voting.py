@@ -1,5 +1,6 @@
 """The vote page: one open ballot, its answers, the ballots after it, and their images."""
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -17,11 +18,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from arena import (
+    asked,
     display,
     first_questions,
     image_safety,
     networks,
     panels,
+    privacy_rules,
     raters,
     studies,
     supply,
@@ -35,7 +38,7 @@ from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import PAGES, page_before_ballots
-from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_here, unproven_visit
+from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_at, unproven_visit
 from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
@@ -52,7 +55,7 @@ LEAVING = ("skip", "report")  # buttons that close a ballot without answers
 @in_raters_language
 def vote(request: HttpRequest, slug: str) -> HttpResponse:
     """The open ballot (GET) or its answers (POST: a form, or a fetch that asks for JSON)."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     if request.method == "POST":
@@ -67,7 +70,7 @@ def vote(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's open ballots as ready pieces of the page, the one in turn first."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return JsonResponse({"problem": NO_SESSION}, status=403)
     if page_before_ballots(rater):
@@ -80,7 +83,7 @@ def vote_queue(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def undo(request: HttpRequest, slug: str) -> HttpResponse:
     """The rater's last ballot once more; `undo` names it, so that a second click does not undo another one."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     try:
@@ -101,7 +104,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
 @in_raters_language
 def done(request: HttpRequest, slug: str) -> HttpResponse:
     """Thanks, and what this rater contributed."""
-    rater = rater_here(request, Study.objects.filter(slug=slug).first())
+    rater = rater_at(request, slug)
     if rater is None:
         return not_joined(request)
     votes = rater.votes.answers().standing().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
@@ -162,7 +165,9 @@ def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
     try:
         if is_first_step:
             return _keep_first(request, rater)
-        with transaction.atomic():  # an answer too many from a network is taken back whole
+        # An answer too many from a network is taken back whole.
+        is_capped = privacy_rules.most_ballots_per_network(rater.study) is not None
+        with transaction.atomic() if is_capped else nullcontext():
             receipt = _cast(request.POST, rater)
             if not receipt.already:
                 networks.count_answer(rater.study, network=networks.network_here(request))
@@ -201,20 +206,15 @@ def _answers_in(form: QueryDict) -> dict[str, str]:
 
 
 def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
-    answers, token = _answers_in(form), form.get("ballot", "")
+    answers, ballot = _answers_in(form), voting.ballot_of(rater, form.get("ballot", ""))
     skip_reason = _reason_in(form)
     if not skip_reason:
-        first_questions.check_first_step_is_done(rater=rater, ballot_token=token)
-    receipt = voting.cast_votes(
-        rater=rater,
-        ballot_token=token,
-        answers=answers,
-        skip_reason=skip_reason,
-        page_milliseconds=_milliseconds(form.get("page_milliseconds", "")),
-    )
+        first_questions.check_first_step_is_done(ballot)
+    milliseconds = _milliseconds(form.get("page_milliseconds", ""))
+    receipt = voting.answer(ballot, answers=answers, skip_reason=skip_reason, page_milliseconds=milliseconds)
     if kind := REPORTED.get(skip_reason):
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
-        image_safety.report_by_rater(ballot=voting.ballot_of(rater, token), sides=form.getlist("bad_side"), kind=kind)
+        image_safety.report_by_rater(ballot=ballot, sides=form.getlist("bad_side"), kind=kind)
     return receipt
 
 
@@ -286,10 +286,8 @@ def _ballot_page(
 ) -> HttpResponse:
     shown = {
         "study": rater.study,
-        "ballot": page_of(ballot, criteria=list(rater.study.criteria.all()), chosen=chosen),
+        "ballot": page_of(ballot, criteria=asked.criteria_of(rater.study), chosen=chosen),
         "progress": progress_line(raters.progress_of(rater)),
-        "skip_reasons": voting.SKIP_REASONS,
-        "report_reasons": voting.REPORT_REASONS,
         "undoable": undoing.undoable(rater),
         "words": script_words(),
         **(context or {}),
@@ -299,9 +297,8 @@ def _ballot_page(
 
 def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = False) -> dict[str, object]:
     """Progress, the open ballots as HTML, and where to go when there is none to show."""
-    ballots = voting.open_ballots(rater=rater)
-    if ballots and is_shown:  # the page shows the next ballot while the answer to the one before is on its way
-        voting.mark_shown(ballots[0])
+    # The page shows the next ballot while the answer to the one before is on its way.
+    ballots = voting.open_ballots(rater=rater, is_shown=is_shown, study=rater.study if is_shown else None)
     known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
     undoable = undoing.undoable(rater)
     return {
@@ -328,9 +325,8 @@ def _nothing_yet(rater: Rater) -> dict[str, object]:
 
 
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
-    page = page_of(ballot, criteria=list(rater.study.criteria.all()))
-    reasons = {"skip_reasons": voting.SKIP_REASONS, "report_reasons": voting.REPORT_REASONS}
-    context = {"study": rater.study, "ballot": page, **reasons}
+    page = page_of(ballot, criteria=asked.criteria_of(rater.study))
+    context = {"study": rater.study, "ballot": page}
     return render_to_string("arena/_ballot.html", context, request=request)
 
 

@@ -16,6 +16,7 @@ from arena.models import (
     Ballot,
     Exclusion,
     Fit,
+    FrontSorting,
     Invitation,
     Provider,
     Rater,
@@ -29,7 +30,7 @@ from tests.arena import factories
 
 pytestmark = pytest.mark.django_db
 
-FACTS = [Ballot, Vote, Fit, AuditEvent, Rater, RuleTie, StudyPrompt]
+FACTS = [Ballot, Vote, Fit, FrontSorting, AuditEvent, Rater, RuleTie, StudyPrompt]
 NASTY = "<img src=x onerror=alert(1)> {{7*7}} javascript:alert(1)"
 
 
@@ -49,6 +50,7 @@ def client(boss: User) -> Client:
 def study() -> Study:
     study = factories.make_study(contenders=2, prompts=2)
     factories.cast(factories.make_rater(study), "left", ballots=2)
+    FrontSorting.objects.create(study=study, fits_digest="d", results={}, seconds=1)
     return study
 
 

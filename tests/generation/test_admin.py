@@ -14,14 +14,26 @@ from django.urls import reverse
 from generation import image_store, jobs
 from generation.checkpoints import register_checkpoint
 from generation.heartbeats import beat_heart
-from generation.models import Checkpoint, Image, ImageJob, Prompt, PromptSet, Run
+from generation.models import Checkpoint, Image, ImageJob, Metric, MetricOrder, Prompt, PromptSet, Run
 from generation.planning import progress_of
 from generation.provenance import text_digest
 from tests.generation.rows import image_for, make_recipe, make_run
 
 pytestmark = pytest.mark.django_db
 Capture = Callable[..., Any]
-PAGES = ("promptset", "prompt", "checkpoint", "schedule", "recipe", "run", "imagejob", "image", "workerheartbeat")
+PAGES = (
+    "promptset",
+    "prompt",
+    "checkpoint",
+    "schedule",
+    "recipe",
+    "run",
+    "imagejob",
+    "image",
+    "workerheartbeat",
+    "metric",
+    "metricorder",
+)
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
 
@@ -39,6 +51,10 @@ def fill(first: int, last: int) -> None:
         image.file_sha256 = image_store.put(PNG, suffix=".png")
         jobs.finish([image])
         run.jobs.filter(state="pending").update(state="failed", reason=evil)
+        image = Image.objects.get(job=job)
+        Metric.objects.create(image=image, name="clip", value=k, source=evil)
+        Metric.objects.create(recipe=image.recipe, name="fid", value=k, source=evil)
+        MetricOrder.objects.create(metric="clip", weights=f"{evil} {k}").recipes.add(image.recipe)
         beat_heart(worker=f"{evil} {k}", queues=["gen.cpu"], loaded=[evil])
 
 

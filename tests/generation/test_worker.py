@@ -73,12 +73,13 @@ def direct_call(source: Path, recipe: Recipe, prompts: list[str]) -> list[np.nda
 
     from generation.model_folders import folder_of
     from generation.pipelines.loading import class_at
+    from tests.generation.encoded_texts import encoded_one_by_one
 
     stock = class_at("diffusers.StableDiffusion3Pipeline")
     pipeline = stock.from_pretrained(folder_of(str(source)), text_encoder_3=None, tokenizer_3=None)
     seeds = [seed_for(prompt_text=prompt, sample=0) for prompt in prompts]
     pictures = pipeline(
-        prompts,
+        **encoded_one_by_one(pipeline, prompts, max_sequence_length=1),
         sigmas=[1.0, 0.5],
         num_inference_steps=2,
         guidance_scale=recipe.guidance,

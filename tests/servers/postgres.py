@@ -63,6 +63,11 @@ class PostgresServer:
         with psycopg.connect(self._first_database, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {NAME}")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that starts all others."""
+        return self._process.pid
+
     def _is_answering(self) -> bool:
         try:
             psycopg.connect(self._first_database, connect_timeout=2).close()

@@ -92,6 +92,14 @@ def test_sessions_too_short_to_judge_alone_are_judged_together(pushing: int, hon
         assert {each.contender for each in findings.suspicions if each.kind == "target"} == {TARGET}
 
 
+def test_a_quarter_of_a_cohort_that_pushes_is_found_though_the_sum_over_all_hardly_moves() -> None:
+    known = crowd(taste=0.35, seed=2, gold=0)
+    inside = [known.add("target", 10) for _ in range(60)] + [known.add("honest", 10) for _ in range(180)]
+    [found] = suspicious_cohorts(known.votes(), dict.fromkeys(inside, 0)).suspicions
+    assert (found.kind, found.contender) == ("target", TARGET)
+    assert found.observed - found.expected < 0.1
+
+
 def test_a_small_cohort_and_one_that_is_everybody_are_left_alone() -> None:
     known = crowd(taste=0.35, seed=1, honest=10, votes_each=20)
     assert not suspicious_cohorts(known.votes(), dict.fromkeys(range(4), 0)).suspicions

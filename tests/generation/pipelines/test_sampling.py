@@ -15,6 +15,7 @@ from generation.pipelines.loading import LoadedPipeline, Source, class_at, load
 from generation.pipelines.sampling import BatchRequest, encode_png, sample
 from generation.pipelines.schedules import ScheduleSpec
 from generation.schedules import few_step_sigmas
+from tests.generation.encoded_texts import encoded_one_by_one
 
 PROMPTS = ("a red circle on a blue background", 'a sign that says "CAT"', "a green star on the left")
 SEEDS = (11, 2**63 - 1, 0)
@@ -56,7 +57,7 @@ def direct_call(folder: Path, *, steps: int, shift: float) -> list[np.ndarray]:
     pipeline = stock.from_pretrained(folder, text_encoder_3=None, tokenizer_3=None)
     pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, shift=shift)
     pictures = pipeline(
-        list(PROMPTS),
+        **encoded_one_by_one(pipeline, PROMPTS, max_sequence_length=1),
         sigmas=np.linspace(1, 1 / steps, steps),
         num_inference_steps=steps,
         guidance_scale=3.0,

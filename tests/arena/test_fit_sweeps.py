@@ -1,0 +1,86 @@
+"""The fewest steps not worse than the most, against bounds put together by hand."""
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from arena.curves import step_curves
+from arena.fit_sweeps import MARGINS
+from arena.leaderboard import results_of
+from arena.models import Study
+from arena.ranking.models import fit_model
+from arena.ranking.precision import estimate_precision
+from arena.ranking.tallies import tally
+from arena.sweeps import sweeps_of
+from generation.models import Schedule
+from generation.provenance import digest_of
+from tests.arena.bulk_votes import bulk_votes
+from tests.arena.factories import STEP_COUNTS
+from tests.arena.fit_cases import bare_study, columns, fit_of
+
+pytestmark = pytest.mark.django_db
+
+
+def swept_study() -> Study:
+    """Four step counts of one checkpoint; from 4 steps on nothing changes."""
+    study = bare_study(contenders=4, prompts=12)
+    bulk_votes(study, raters=30, ballots_per_rater=60, strengths=[-2.0, -0.6, 0.0, 0.0])
+    return study
+
+
+def test_the_bound_is_that_of_the_joint_errors_and_the_fewest_steps_follow_from_it() -> None:
+    study = swept_study()
+    results = fit_of(study).results
+    (told,) = results["findings"]["sweeps"]
+    ids = [entry["id"] for entry in results["contenders"]]
+    assert told["contenders"] == list(study.contenders.order_by("-position").values_list("pk", flat=True))
+    assert told["levels"] == [float(steps) for steps in STEP_COUNTS[3::-1]]
+
+    votes = columns(study)
+    model = fit_model(tally(votes))
+    precision = estimate_precision(model, votes)
+    strengths, sources = model.strengths, [precision.covariance[:4, :4], model.covariance[:4, :4]]
+    quantile = student.ppf(0.95, results["cluster"]["degrees_of_freedom"][0])
+    top = ids.index(told["contenders"][0])
+    bounds = []
+    for pk in told["contenders"][1:]:
+        contrast = np.zeros(4)
+        contrast[top], contrast[ids.index(pk)] = 1, -1
+        # By clusters or as if votes were independent, whichever is less sure.
+        variance = max(contrast @ covariance @ contrast for covariance in sources)
+        highest = contrast @ strengths + quantile * np.sqrt(variance)
+        bounds.append(1 / (1 + np.exp(-highest)))
+    np.testing.assert_allclose(told["reference_wins_at_most"][1:], bounds, rtol=1e-6)
+
+    for each in told["fewest"]:
+        passed = [bound < 0.5 + each["margin"] for bound in bounds]
+        count = passed.index(False) if False in passed else len(passed)
+        assert each["steps"] == (told["levels"][count] if count else None)
+    assert [each["margin"] for each in told["fewest"]] == list(MARGINS)
+    assert told["fewest"][-1]["steps"] == 4  # ten points: four steps are as good, two are not
+
+
+def test_the_curve_says_it_in_one_sentence() -> None:
+    study = swept_study()
+    fit_of(study)
+    (curve,) = step_curves(results_of(study)[0], seconds={})
+    assert [each.margin for each in curve.fewest] == list(MARGINS)
+    assert curve.not_worse.startswith("Fewest steps that surely lose to 8 steps by no more than 2 points: ")
+    assert curve.not_worse.endswith("10 points: 4")
+
+
+def test_shifts_of_one_checkpoint_and_step_count_are_a_sweep_of_their_own() -> None:
+    study = bare_study(contenders=5)
+    for position, (steps, shift) in enumerate(((8, 1.0), (8, 3.0), (8, 6.0), (4, 3.0), (4, None))):
+        recipe = study.contenders.get(position=position).recipe
+        recipe.schedule = Schedule.objects.create(
+            digest=digest_of([steps, shift]),
+            scheduler_class="FlowMatchEulerDiscreteScheduler",
+            steps=steps,
+            shift=shift,
+        )
+        recipe.save(update_fields=["schedule"])
+    contenders = study.contenders.select_related("recipe__checkpoint", "recipe__schedule")
+    (by_shift,), (by_steps,) = sweeps_of(contenders, "shift"), sweeps_of(contenders, "steps")
+    assert (by_shift.levels, [each.position for each in by_shift.contenders]) == ((1.0, 3.0, 6.0), [0, 1, 2])
+    assert (by_steps.levels, [each.position for each in by_steps.contenders]) == ((4.0, 8.0), [3, 1])
