@@ -98,7 +98,7 @@ def test_a_design_becomes_a_draft_then_a_frozen_study(ada: Client, prompts: Prom
     assert (study.slug, study.state, study.owner) == ("which-steps", "draft", User.objects.get(username="ada"))
     assert study.study_prompts.count() == 20 and study.contenders.get(is_baseline=True).label == "final, 8 steps"
     assert study.design["sampling"]["sample"] == {"count": 20, "seed": 3}
-    assert study.rater_rules == {"ballots_per_rater": 40, "repeat_share": 0.1}
+    assert study.rater_rules == {"ballots_per_rater": 40, "instructions": True, "repeat_share": 0.1}
     text = ada.get(reverse("arena:study_plan", args=[study.slug])).content.decode()
     assert "Draft: nothing is frozen yet" in text and "More steps win." in text
     opened = ada.post(reverse("arena:steer_study", args=[study.slug]), {"act": "open", "images": "1"}, follow=True)
