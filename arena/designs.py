@@ -4,7 +4,9 @@ from typing import Any
 
 from arena import privacy_rules
 from arena.models import Criterion, Study
+from arena.pair_designs import ALL_PAIRS, PAIR_DESIGNS, joined_later
 from arena.phase_rules import PHASE_RULES, check_phase_rules
+from arena.planning_assumptions import check_assumptions
 from arena.refusals import StudyError as StudyError
 from generation.models import Prompt
 from generation.provenance import digest_of
@@ -18,7 +20,13 @@ DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
 # criterion before it stops asking; sampling says how its prompts were drawn from a larger set.
 SWITCHES = ("counts_rule_ties", "counts_anonymous")
 # unknown: what votes from elsewhere do not say, so that no fit may take what stands in its place for true.
-KNOWN_DESIGN = {*DEFAULT_DESIGN, *SWITCHES, "ballots_wanted", "target_votes", "sampling", "unknown"}
+# pairs says which pairs are compared at all (arena/pair_designs.py); protocol which published one it began from;
+# planning what the plan assumes and hypotheses what its owner expects (arena/planning_assumptions.py); analysis is
+# written when the study opens (arena/analysis_plans.py).
+KNOWN_DESIGN = {
+    *(*DEFAULT_DESIGN, *SWITCHES, "pairs", "ballots_wanted", "target_votes", "sampling", "unknown"),
+    *("protocol", "planning", "hypotheses", "analysis"),
+}
 UNKNOWNS = ("sides", "raters", "prompts")
 DEFAULT_RATER_RULES: dict[str, Any] = {"ballots_per_rater": 40, "instructions": True}
 # one_question_at_a_time: the page shows a ballot's questions one after the other; left out, all on one screen.
@@ -32,7 +40,11 @@ MOST_TARGET = 10_000
 
 
 def frozen_design(study: Study) -> dict[str, Any]:
-    """Everything that decides what raters are asked and shown, without database ids, so that two hosts agree on it."""
+    """Everything that decides what raters are asked and shown, without database ids, so that two hosts agree on it.
+
+    As it was when the study opened: contenders that joined later stand in the amendments.
+    """
+    joined = joined_later(study)
     prompts = study.study_prompts.select_related("prompt").prefetch_related("criteria").order_by("position")
     return {
         "design": study.design,
@@ -53,6 +65,7 @@ def frozen_design(study: Study) -> dict[str, Any]:
         "contenders": [
             {"label": contender.label, "recipe": contender.recipe.digest, "is_baseline": contender.is_baseline}
             for contender in study.contenders.select_related("recipe").order_by("position")
+            if contender.pk not in joined
         ],
         "prompts": [
             {
@@ -103,6 +116,20 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
             code="bad_target",
             field="design",
         )
+    if full.get("pairs", ALL_PAIRS) not in PAIR_DESIGNS:
+        raise StudyError(
+            f"The design's pairs must be one of {', '.join(PAIR_DESIGNS)}, not {str(full['pairs'])[:50]!r}.",
+            code="unknown_pairs",
+            field="design",
+        )
+    wanted = full.get("ballots_wanted")
+    if wanted is not None and not _is_count(wanted):
+        raise StudyError(
+            "The design's ballots_wanted must be a whole number above 0, or left out.",
+            code="bad_ballots_wanted",
+            field="design",
+        )
+    check_assumptions(full)
     unknown_parts = full.get("unknown", [])
     if not isinstance(unknown_parts, list) or [part for part in unknown_parts if part not in UNKNOWNS]:
         raise StudyError(

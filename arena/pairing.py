@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.db.models import Count
 
-from arena import exposure, pair_plans, targets
+from arena import exposure, pair_designs, pair_plans, targets
 from arena.designs import BALANCED, PLANNED_RULES, UNIFORM, pair_rule_of, target_of
 from arena.exposure import ContenderPair, Exposure, ImagePair
 from arena.kept_queries import KeptQuery, Parameter
@@ -18,6 +18,7 @@ from arena.ranking.design import Choice, choose_balanced, choose_uniform
 from arena.stock import Look, Stock, is_showable, stock_of
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 
+NEWCOMERS_FIRST = "newcomers first"
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
 _HAD = KeptQuery(
     lambda: (
@@ -109,7 +110,7 @@ class Pairing:
     def _choose_look(
         self, study_prompt_id: int, looks: Sequence[Look], known: Exposure, *, prompts: int
     ) -> tuple[PairChoice, Look]:
-        chosen, rule = self._by_rule(looks, known)
+        chosen, rule = self._by_rule(study_prompt_id, looks, known)
         look = looks[chosen.candidate]
         left, right = (0, 1) if _is_low_left(look, known) else (1, 0)
         choice = PairChoice(
@@ -123,9 +124,15 @@ class Pairing:
         )
         return choice, look
 
-    def _by_rule(self, looks: Sequence[Look], known: Exposure) -> tuple[Choice, str]:
-        """One of the looks, and the name of the rule that chose it: another one while the study's own has no plan."""
+    def _by_rule(self, study_prompt_id: int, looks: Sequence[Look], known: Exposure) -> tuple[Choice, str]:
+        """One of the looks, and the name of the rule that chose it: another one while the study's own has no plan.
+
+        Under `balanced`, pairs with a contender that joined late are behind and so first by themselves.
+        """
         rule = pair_rule_of(self.study)
+        if rule != BALANCED and (behind := self._behind(study_prompt_id, looks, known)):
+            chosen = choose_balanced(np.array([known.shown[looks[place].images] for place in behind]), self._random)
+            return Choice(behind[chosen.candidate], chosen.probability), f"{rule}, {NEWCOMERS_FIRST}"
         if rule == UNIFORM:
             return choose_uniform(len(looks), self._random), rule
         if rule in PLANNED_RULES:
@@ -134,6 +141,20 @@ class Pairing:
                 return choose_planned(looks, chances, self._random), rule
             rule = f"{rule}, {BALANCED} so far"
         return choose_balanced(np.array([known.shown[look.images] for look in looks]), self._random), rule
+
+    def _behind(self, study_prompt_id: int, looks: Sequence[Look], known: Exposure) -> list[int]:
+        """Places of looks with a newcomer that were shown less often than the others are on average."""
+        newcomers = self._stock.newcomers
+        if not newcomers:
+            return []
+        shelf = self._stock.shelf_of(study_prompt_id)
+        others = [known.shown[look.images] for look in shelf.looks if newcomers.isdisjoint(look.pair)]
+        usual = sum(others) / len(others) if others else 0
+        return [
+            place
+            for place, look in enumerate(looks)
+            if known.shown[look.images] < usual and not newcomers.isdisjoint(look.pair)
+        ]
 
     def _note(self, study_prompt_id: int, look: Look, known: Exposure) -> None:
         """What was chosen is had and counted, as it will be once the ballot is stored."""
@@ -214,7 +235,10 @@ def record_rule_ties(*, study: Study) -> int:
 
 
 def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
-    """(text digest, lower contender, higher contender) -> samples on which their pixels are the same."""
+    """(text digest, lower contender, higher contender) -> samples on which their pixels are the same.
+
+    Only pairs that the study compares: nobody would have been shown the others.
+    """
     shared = images_of(study).filter(is_quarantined=False)
     repeated = shared.values("pixels_sha256").annotate(Count("pk")).filter(pk__count__gt=1).values("pixels_sha256")
     contender_of = dict(live_contenders(study).values_list("recipe", "pk"))
@@ -223,9 +247,11 @@ def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
     for digest, sample, pixels, recipe in rows.values_list("prompt_digest", "sample", "pixels_sha256", "recipe"):
         cells[digest, sample, pixels].append(contender_of[recipe])
     same: Counter[tuple[str, int, int]] = Counter()
+    allowed = pair_designs.allowed_pairs(study)
     for (digest, _, _), members in cells.items():
         for low, high in itertools.combinations(sorted(members), 2):
-            same[digest, low, high] += 1
+            if allowed is None or (low, high) in allowed:
+                same[digest, low, high] += 1
     return same
 
 

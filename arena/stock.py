@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from django.db.models import CharField, Q, Subquery
 
-from arena import display
+from arena import display, pair_designs
 from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Contender, DisplayCopy, Study
 from arena.supply import asked_prompts, live_contenders, samples_of
@@ -51,20 +51,25 @@ class Shelf:
     """What can be compared on one prompt text."""
 
     cells: tuple[Cell, ...]
+    allowed: frozenset[ContenderPair] | None = None
+    """The pairs that the study compares; None for every two."""
 
     @property
     def looks(self) -> list[Look]:
-        """Every two different pictures of one sample."""
-        return [
+        """Every two different pictures of one sample, of contenders that are compared."""
+        looks = (
             Look(images=(low[0], high[0]), contenders=(low[2], high[2]))
             for cell in self.cells
             for low, high in itertools.combinations(cell, 2)
             if low[1] != high[1]
-        ]
+        )
+        return [look for look in looks if self.allowed is None or look.pair in self.allowed]
 
     @cached_property
     def look_count(self) -> int:
-        """How many looks that is, without making them."""
+        """How many looks that is, without making them where all pairs are compared."""
+        if self.allowed is not None:
+            return len(self.looks)
         return sum(_different(cell) for cell in self.cells)
 
     @cached_property
@@ -85,6 +90,8 @@ class Stock:
     shelves: dict[str, Shelf]
     text_of: dict[int, str]
     contenders: tuple[int, ...]
+    newcomers: frozenset[int] = frozenset()
+    """Those of the contenders that joined after the study had opened."""
 
     def shelf_of(self, study_prompt: int) -> Shelf:
         return self.shelves[self.text_of[study_prompt]]
@@ -141,10 +148,14 @@ def read_stock(study: Study) -> Stock:
     for digest, sample in sorted(cells):
         if _different(cell := tuple(cells[digest, sample])):
             by_text[digest].append(cell)
+    allowed = pair_designs.allowed_pairs(study)
+    shelves = {digest: Shelf(tuple(own), allowed) for digest, own in by_text.items()}
+    shelves = {digest: shelf for digest, shelf in shelves.items() if allowed is None or shelf.look_count}
     return Stock(
-        shelves={digest: Shelf(tuple(own)) for digest, own in by_text.items()},
-        text_of={prompt: digest for prompt, digest in asked.items() if digest in by_text},
+        shelves=shelves,
+        text_of={prompt: digest for prompt, digest in asked.items() if digest in shelves},
         contenders=tuple(sorted(contender_of.values())),
+        newcomers=pair_designs.joined_later(study),
     )
 
 
@@ -187,7 +198,12 @@ _NEWEST = KeptQuery(
 def _stamp(study: Study) -> tuple[Any, ...]:
     """Changes with whatever can be newly shown: one query, of a few rows and the ends of two indexes."""
     found = _NEWEST.rows(study=study.pk)
-    return (tuple(pk for pk, *_ in found), study.state == Study.State.DRAFT, [newest for _, *newest in found[:1]])
+    pairs = pair_designs.pair_design_of(study)
+    return (
+        tuple(pk for pk, *_ in found),
+        (study.state == Study.State.DRAFT, pairs),
+        [newest for _, *newest in found[:1]],
+    )
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from arena import display
+from arena import analysis_plans, display, pair_designs
 from arena.audit import note
 from arena.criteria import CriterionSpec
 from arena.designs import StudyError, checked_design, checked_rater_rules, criterion_applies, design_digest
@@ -78,32 +78,46 @@ def create_study(
             display_rule=display.DisplayRule.from_json(rule).to_json(),
             rater_rules=checked_rater_rules(rater_rules or {}),
         )
-        Criterion.objects.bulk_create(
-            Criterion(
-                study=study,
-                position=position,
-                key=spec.key,
-                name=spec.name,
-                question=spec.question,
-                allows_tie=spec.allows_tie,
-                allows_both_bad=spec.allows_both_bad,
-                shows_prompt=spec.shows_prompt,
-                applies_to=spec.applies_to,
-                categories=list(spec.categories),
-            )
-            for position, spec in enumerate(criteria)
-        )
-        Contender.objects.bulk_create(
-            Contender(
-                study=study, position=position, recipe=spec.recipe, label=spec.label, is_baseline=spec.is_baseline
-            )
-            for position, spec in enumerate(contenders)
-        )
-        StudyPrompt.objects.bulk_create(
-            StudyPrompt(study=study, position=position, prompt=prompt, stratum=prompt.category)
-            for position, prompt in enumerate(prompts)
-        )
+        _store_parts(study, prompts=prompts, contenders=contenders, criteria=criteria)
         note(study, owner, "study created", slug=slug)
+    return study
+
+
+def rewrite_draft(
+    study: Study,
+    *,
+    actor: User | None,
+    name: str,
+    description: str,
+    prompts: Sequence[Prompt] | None,
+    contenders: Sequence[ContenderSpec],
+    criteria: Sequence[CriterionSpec],
+    design: dict[str, Any],
+    rater_rules: dict[str, Any],
+    display_rule: dict[str, Any] | None = None,
+) -> Study:
+    """Put all parts of a draft anew; without prompts it keeps those that it has. An opened study is frozen."""
+    _check_parts(prompts=prompts, contenders=contenders, criteria=criteria)
+    rule = display_rule or display.default_display_rule(contender.recipe for contender in contenders).to_json()
+    with transaction.atomic():
+        study = _locked(study)
+        _check_draft(study)
+        if study.golds.exists():
+            raise StudyError(
+                f"The draft {study.name!r} has known answers, which name its contenders and prompts: open it as it is, "
+                "or make a new draft from its design file.",
+                code="has_golds",
+            )
+        study.name, study.description = name, description
+        study.design, study.rater_rules = checked_design(design), checked_rater_rules(rater_rules)
+        study.display_rule = display.DisplayRule.from_json(rule).to_json()
+        study.save(update_fields=["name", "description", "design", "rater_rules", "display_rule"])
+        study.criteria.all().delete()
+        study.contenders.all().delete()
+        if prompts is not None:
+            study.study_prompts.all().delete()
+        _store_parts(study, prompts=prompts or (), contenders=contenders, criteria=criteria)
+        note(study, actor, "draft rewritten", contenders=len(contenders), criteria=len(criteria))
     return study
 
 
@@ -118,11 +132,7 @@ def change_draft(
     """Change the design of a study that has not opened. An opened one is frozen: its votes were given under it."""
     with transaction.atomic():
         study = _locked(study)
-        if study.state != Study.State.DRAFT:
-            raise StudyError(
-                f"The study {study.name!r} has opened and its design is frozen: make a new study to change it.",
-                code="study_frozen",
-            )
+        _check_draft(study)
         if design is not None:
             study.design = checked_design(design)
         if display_rule is not None:
@@ -136,7 +146,7 @@ def change_draft(
 
 
 def open_study(study: Study, *, actor: User | None) -> Study:
-    """Resolve which criteria apply to which prompt, freeze and hash the design, and let raters in.
+    """Resolve which criteria apply to which prompt, freeze and hash design and analysis plan, and let raters in.
 
     Images may still be in the making: a pair is offered as soon as both of its images can be shown.
     """
@@ -147,10 +157,12 @@ def open_study(study: Study, *, actor: User | None) -> Study:
         _check_openable(study, asked=asked)
         study.rater_rules = checked_rater_rules(study.rater_rules)  # a draft may be older than one of the rules
         check_against_study(study)
+        pair_designs.check_pairs(pair_designs.pair_design_of(study), pair_designs.corners_of(study))
+        study.design = {**study.design, "analysis": analysis_plans.analysis_of(study)}
         study.frozen_digest = design_digest(study)
         study.state = Study.State.OPEN
         study.opened_at = timezone.now()
-        study.save(update_fields=["rater_rules", "frozen_digest", "state", "opened_at"])
+        study.save(update_fields=["design", "rater_rules", "frozen_digest", "state", "opened_at"])
         note(study, actor, "study opened", frozen_digest=study.frozen_digest, prompts_asked=asked)
     return study
 
@@ -216,6 +228,42 @@ def _locked(study: Study) -> Study:
     return Study.objects.select_for_update().get(pk=study.pk)
 
 
+def _check_draft(study: Study) -> None:
+    if study.state != Study.State.DRAFT:
+        raise StudyError(
+            f"The study {study.name!r} has opened and its design is frozen: make a new study to change it.",
+            code="study_frozen",
+        )
+
+
+def _store_parts(
+    study: Study, *, prompts: Sequence[Prompt], contenders: Sequence[ContenderSpec], criteria: Sequence[CriterionSpec]
+) -> None:
+    Criterion.objects.bulk_create(
+        Criterion(
+            study=study,
+            position=position,
+            key=spec.key,
+            name=spec.name,
+            question=spec.question,
+            allows_tie=spec.allows_tie,
+            allows_both_bad=spec.allows_both_bad,
+            shows_prompt=spec.shows_prompt,
+            applies_to=spec.applies_to,
+            categories=list(spec.categories),
+        )
+        for position, spec in enumerate(criteria)
+    )
+    Contender.objects.bulk_create(
+        Contender(study=study, position=position, recipe=spec.recipe, label=spec.label, is_baseline=spec.is_baseline)
+        for position, spec in enumerate(contenders)
+    )
+    StudyPrompt.objects.bulk_create(
+        StudyPrompt(study=study, position=position, prompt=prompt, stratum=prompt.category)
+        for position, prompt in enumerate(prompts)
+    )
+
+
 def _check_state(study: Study, *allowed: Study.State, act: str) -> None:
     if study.state not in allowed:
         raise StudyError(f"The study {study.name!r} is {study.state} and cannot be {act}.", code="wrong_state")
@@ -275,9 +323,9 @@ def _check_openable(study: Study, *, asked: int) -> None:
 
 
 def _check_parts(
-    *, prompts: Sequence[Prompt], contenders: Sequence[ContenderSpec], criteria: Sequence[CriterionSpec]
+    *, prompts: Sequence[Prompt] | None, contenders: Sequence[ContenderSpec], criteria: Sequence[CriterionSpec]
 ) -> None:
-    if not prompts:
+    if prompts is not None and not prompts:
         raise StudyError("A study needs at least one prompt.", code="no_prompts", field="prompts")
     if not criteria:
         raise StudyError("A study needs at least one criterion.", code="no_criteria", field="criteria")
@@ -287,7 +335,7 @@ def _check_parts(
         )
     if sum(contender.is_baseline for contender in contenders) > 1:
         raise StudyError("Only one contender can be the baseline.", code="two_baselines", field="contenders")
-    _check_distinct("prompt", [prompt.pk for prompt in prompts], field="prompts")
+    _check_distinct("prompt", [prompt.pk for prompt in prompts or ()], field="prompts")
     _check_distinct("contender label", [contender.label for contender in contenders], field="contenders")
     _check_distinct("recipe", [contender.recipe.pk for contender in contenders], field="contenders")
     _check_distinct("criterion key", [criterion.key for criterion in criteria], field="criteria")

@@ -9,11 +9,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from arena import pairing, stock
+from arena import pair_designs, pairing, stock
 from arena.audit import note
 from arena.models import Amendment, Ballot, Contender, Study
 from arena.phase_rules import rules_of
-from arena.refusals import Refusal
+from arena.refusals import Refusal, StudyError
 from arena.run_control import may_steer_study
 
 LONGEST_REASON = 1000
@@ -133,6 +133,15 @@ def _check_rest(study: Study, contender: Contender) -> None:
         raise WithdrawalError(
             f"Without {contender} there would be nothing to compare: close the study instead.", code="too_few_left"
         )
+    try:
+        pair_designs.check_pairs(
+            pair_designs.pair_design_of(study), pair_designs.corners_of(study, without=contender.pk)
+        )
+    except StudyError as refusal:
+        raise WithdrawalError(
+            f"The pairs of this study need {contender}: nothing would rank the others. Close the study instead.",
+            code="pairs_need_it",
+        ) from refusal
     rule = rules_of(study).qualification
     if rule is None or rule.gold:
         return

@@ -36,6 +36,49 @@ def get_recipe(
 
     A refused recipe is sent to the workers when it is asked for again, because a mended folder changes the answer.
     """
+    draft = drafted_recipe(
+        name=name,
+        checkpoint=checkpoint,
+        schedule=schedule,
+        guidance=guidance,
+        width=width,
+        height=height,
+        dtype=dtype,
+        negative_prompt=negative_prompt,
+        call_options=call_options,
+        batch_mode=batch_mode,
+        without=without,
+        notes=notes,
+    )
+    values = {field.attname: getattr(draft, field.attname) for field in Recipe._meta.concrete_fields}
+    left_out = ("id", "digest", "created_at")
+    recipe, _ = Recipe.objects.get_or_create(
+        digest=draft.digest, defaults={name: value for name, value in values.items() if name not in left_out}
+    )
+    if recipe.state == Recipe.State.REFUSED:
+        recipe.state, recipe.refusal = Recipe.State.CHECKING, ""
+        recipe.save(update_fields=["state", "refusal"])
+    if recipe.state == Recipe.State.CHECKING:
+        hint_resolver()
+    return recipe
+
+
+def drafted_recipe(
+    *,
+    name: str,
+    checkpoint: Checkpoint,
+    schedule: Schedule,
+    guidance: float,
+    width: int,
+    height: int,
+    dtype: str = "float32",
+    negative_prompt: str = "",
+    call_options: dict[str, Any] | None = None,
+    batch_mode: str = "fast",
+    without: Sequence[str] = (),
+    notes: str = "",
+) -> Recipe:
+    """The recipe with these settings, not stored: its digest says which one it would be."""
     _check(guidance=guidance, width=width, height=height, dtype=dtype, batch_mode=batch_mode)
     check_without(without)
     sampling: dict[str, Any] = {
@@ -58,23 +101,15 @@ def get_recipe(
             **sampling,
         }
     )
-    recipe, is_new = Recipe.objects.get_or_create(
+    return Recipe(
+        name=name,
+        kind=Recipe.Kind.GENERATED,
+        checkpoint=checkpoint,
+        schedule=schedule,
+        notes=notes,
         digest=digest,
-        defaults={
-            "name": name,
-            "kind": Recipe.Kind.GENERATED,
-            "checkpoint": checkpoint,
-            "schedule": schedule,
-            "notes": notes,
-            **sampling,
-        },
+        **sampling,
     )
-    if recipe.state == Recipe.State.REFUSED:
-        recipe.state, recipe.refusal = Recipe.State.CHECKING, ""
-        recipe.save(update_fields=["state", "refusal"])
-    if recipe.state == Recipe.State.CHECKING:
-        hint_resolver()
-    return recipe
 
 
 def resolve_recipe(recipe: Recipe) -> Recipe:

@@ -44,6 +44,22 @@ def get_schedule(
     return schedule
 
 
+def drafted_schedule(
+    *,
+    scheduler_class: str,
+    steps: int,
+    shift: float | None = None,
+    sigmas: Sequence[float] | None = None,
+    grid: str = OWN_GRID,
+    options: dict[str, Any] | None = None,
+) -> Schedule:
+    """What `get_schedule` would give, not stored."""
+    content = checked_schedule(
+        scheduler_class=scheduler_class, steps=steps, shift=shift, sigmas=sigmas, grid=grid, options=options
+    )
+    return Schedule(digest=digest_of(content), **content)
+
+
 def checked_schedule(
     *,
     scheduler_class: str,

@@ -9,9 +9,16 @@ from generation import model_folders
 from generation.adapters import parts_of
 from generation.errors import GenerationError
 from generation.models import Checkpoint, Recipe
-from generation.recipes import get_recipe
+from generation.recipes import drafted_recipe, get_recipe
 from generation.scheduler_kinds import SCHEDULERS
-from generation.schedules import OWN_GRID, SD3_GRID, check_steps_and_shift, few_step_sigmas, get_schedule
+from generation.schedules import (
+    OWN_GRID,
+    SD3_GRID,
+    check_steps_and_shift,
+    drafted_schedule,
+    few_step_sigmas,
+    get_schedule,
+)
 
 MOST_RECIPES: Final = 1000
 
@@ -51,10 +58,16 @@ class Sweep:
 
 
 def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
-    """Recipes for all combinations; those that would draw the same pictures are one.
+    """Recipes for all combinations, stored; those that would draw the same pictures are one.
 
     One step of the SD3 grid starts at 1, which no shift moves: all shifts of it are the first one's recipe.
     """
+    made = drafted_sweep(checkpoint=checkpoint, axes=axes, sampler=sampler)
+    return Sweep(recipes=[stored(draft) for draft in made.recipes], combinations=made.combinations)
+
+
+def drafted_sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
+    """The same recipes without storing any, for a plan that may never be carried out."""
     combinations = list(product(dict.fromkeys(axes.steps), dict.fromkeys(axes.shifts), dict.fromkeys(axes.guidances)))
     if not 1 <= len(combinations) <= MOST_RECIPES:
         raise GenerationError(f"A sweep makes 1 to {MOST_RECIPES} recipes, not {len(combinations)}.")
@@ -67,7 +80,7 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
         chosen.setdefault((steps, moved, guidance), (steps, shift, guidance))
     recipes = []
     for steps, shift, guidance in chosen.values():
-        schedule = get_schedule(
+        schedule = drafted_schedule(
             scheduler_class=scheduler_class,
             steps=steps,
             shift=shift,
@@ -75,7 +88,7 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
             grid=grid,
             options=dict(sampler.options),
         )
-        recipe = get_recipe(
+        recipe = drafted_recipe(
             name=_name(checkpoint, axes, sampler, steps=steps, shift=shift, guidance=guidance),
             checkpoint=checkpoint,
             schedule=schedule,
@@ -90,6 +103,34 @@ def sweep(*, checkpoint: Checkpoint, axes: Axes, sampler: Sampler) -> Sweep:
         )
         recipes.append(recipe)
     return Sweep(recipes=recipes, combinations=len(combinations))
+
+
+def stored(draft: Recipe) -> Recipe:
+    """A drafted recipe as a row, with its schedule; the one that has the same settings where there is one."""
+    checkpoint, plan = draft.checkpoint, draft.schedule
+    if checkpoint is None or plan is None:
+        return draft
+    schedule = get_schedule(
+        scheduler_class=plan.scheduler_class,
+        steps=plan.steps,
+        shift=plan.shift,
+        sigmas=plan.sigmas,
+        options=plan.options,
+    )
+    return get_recipe(
+        name=draft.name,
+        checkpoint=checkpoint,
+        schedule=schedule,
+        guidance=draft.guidance,
+        width=draft.width,
+        height=draft.height,
+        dtype=draft.dtype,
+        negative_prompt=draft.negative_prompt,
+        call_options=draft.call_options,
+        batch_mode=draft.batch_mode,
+        without=draft.without,
+        notes=draft.notes,
+    )
 
 
 def own_scheduler(checkpoint: Checkpoint) -> str:

@@ -253,7 +253,7 @@ def test_a_full_queue_costs_a_bounded_number_of_queries(
     rater = factories.make_rater(study)
     factories.cast(rater, "left", ballots=answered)
     rater = Rater.objects.select_related("study").get(pk=rater.pk)
-    with django_assert_max_num_queries(28):
+    with django_assert_max_num_queries(29):
         assert len(voting.open_ballots(rater=rater)) == 3
     with django_assert_max_num_queries(4):
         assert len(voting.open_ballots(rater=rater)) == 3

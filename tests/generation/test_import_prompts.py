@@ -1,6 +1,7 @@
 """The command import_prompts: what it says, what it stores, and that a bad file stores nothing."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,43 @@ def test_a_corrected_file_is_the_next_version(file: Path) -> None:
     run(file)
     file.write_text(TSV.replace("graffiti", "graffito"))
     assert run(file).endswith('\nSaved as "PartiPrompts v2".\n')
+
+
+def test_columns_can_be_named_duplicates_dropped_and_all_of_it_previewed(tmp_path: Path, db: None) -> None:
+    path = tmp_path / "tiere.csv"
+    path.write_text("id,beschreibung,tag\n1,a cat,x\n2,a dog,y\n3,a cat,z\n")
+    said = [path, "--column", "text=beschreibung", "--column", "category=", "--drop-duplicates"]
+    preview = json.loads(run(*said, "--preview", "--json"))
+    assert (preview["prompts"], preview["dropped"], preview["categories"]) == (2, 1, {})
+    assert preview["columns"] == {"id": "", "beschreibung": "text", "tag": ""}
+    assert not PromptSet.objects.exists()
+    assert "Duplicates:          1 (left out)\n" in run(*said)
+    assert [prompt.metadata for prompt in Prompt.objects.order_by("position")] == [
+        {"id": "1", "tag": "x"},
+        {"id": "2", "tag": "y"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("text", "as in text=caption"),
+        ("colour=a", "nothing that a column can mean"),
+        ("text=nowhere", "no prompt column"),
+    ],
+)
+def test_a_column_that_makes_no_sense_is_refused(file: Path, column: str, words: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run(file, "--column", column)
+    assert words in str(refused.value)
+
+
+def test_all_bad_rows_are_said_at_once(file: Path) -> None:
+    file.write_text(TSV + "one cell\n\t\t\t\n\tno prompt\t\t\n")
+    with pytest.raises(CommandError) as refused:
+        run(file)
+    lines = str(refused.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["PartiPrompts.tsv, line 5", "PartiPrompts.tsv, line 7"]
 
 
 def test_name_source_and_target_texts_can_be_chosen(file: Path) -> None:

@@ -38,6 +38,7 @@ THE_STUDYS = RESEARCHERS | {"other researcher": 404, "staff": 404}
 TO_POST = TO_LOGIN | dict.fromkeys(SIGNED_IN, 405)
 STAFF = TO_LOGIN | dict.fromkeys(SIGNED_IN, 403) | {"staff": 200, "superuser": 200}
 ADMINISTRATORS = STAFF | {"staff": 403}
+# A signed-in person who neither owns a study nor is a member of one only rates; all researchers of the scene have one.
 STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
@@ -73,6 +74,17 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:own_data": OWN_RATERS,
     "arena:own_data_file": OWN_RATERS,
     "arena:ballot_image": ONE_RATER,
+    "arena:prompt_sets": RESEARCHERS,
+    "arena:upload_prompts": TO_POST,
+    "arena:prompt_upload": TO_LOGIN | dict.fromkeys(SIGNED_IN, 404),  # nobody has sent a file
+    "arena:prompt_set": RESEARCHERS | {"owner": 200},
+    "arena:new_study": RESEARCHERS,
+    "arena:design_summary": TO_POST,
+    "arena:edit_design": THE_STUDYS | {"analyst": 404, "owner": 302, "superuser": 302},  # opened: to its plan
+    "arena:study_plan": THE_STUDYS,
+    "arena:plan_file": THE_STUDYS,
+    "arena:steer_study": TO_POST,
+    "arena:join_study": TO_POST,
     "arena:new_import": STAFF,
     "arena:image_import": STAFF | {"staff": 404, "superuser": 404},
     "arena:upload_files": STAFF_TO_POST,
@@ -146,7 +158,7 @@ MATRIX: Final[dict[str, Row]] = {
 # These hand out ballots and note what was shown: the only pages whose look is an act.
 MARKING: Final = ("arena:vote", "arena:vote_queue", "arena:done")
 # These lead on within the site rather than to the login.
-LEADING_ON: Final = ("arena:set_language", "arena:screening", "arena:qualification")
+LEADING_ON: Final = ("arena:set_language", "arena:screening", "arena:qualification", "arena:edit_design")
 # What a rater of the study does for themselves alone.
 OWN_ACTS: Final = ("arena:consent", "arena:instructions", "arena:screening", "arena:qualification", "arena:undo")
 # No cookie gives a right here: a signature does, or the address itself.
@@ -163,7 +175,7 @@ def address(name: str, scene: Scene) -> str:
         "side": "first" if "gold" in name else "left",
         "pk": scene.image.pk if "image" in name else run.pk,
         "run_pk": run.pk,
-        "suffix": "svg" if "chart" in name else "webp",
+        "suffix": {"arena:chart": "svg", "arena:plan_file": "json"}.get(name, "webp"),
         "name": "forest-prompt-following",
         "rest": "somewhere",
         "uidb64": "MQ",
@@ -174,6 +186,8 @@ def address(name: str, scene: Scene) -> str:
         "run_id": run.pk,
         "rater_id": scene.ballot.rater.public_id,
     }
+    if name == "arena:prompt_set":
+        known["pk"] = scene.study.study_prompts.latest("pk").prompt.prompt_set_id
     wanted = re.findall(r"<(?:P<|\w+:)?(\w+)>", routes()[name])
     return reverse(name, kwargs={word: known[word] for word in wanted})
 
@@ -232,6 +246,10 @@ def test_outsiders_change_nothing_by_any_post() -> None:
         "arena:join",
         "arena:own_data",
         "arena:new_import",
+        # Another researcher of the scene may bring in prompts and design a study of her own; she sees nobody else's.
+        "arena:upload_prompts",
+        "arena:new_study",
+        "arena:design_summary",
         "arena:undo",
         "arena:set_language",
         "arena:password_change",  # one's own, and asks for the old one
