@@ -221,7 +221,9 @@ class CriterionForm(forms.Form):
     allows_tie = forms.BooleanField(required=False, label="Tie", initial=True)
     allows_both_bad = forms.BooleanField(required=False, label="Both bad")
     shows_prompt = forms.BooleanField(required=False, label="Shows the prompt", initial=True)
-    applies_to = forms.ChoiceField(choices=Criterion.AppliesTo.choices, label="Asked of")
+    applies_to = forms.ChoiceField(
+        choices=Criterion.AppliesTo.choices, label="Asked of", initial=Criterion.AppliesTo.ALL
+    )
     categories = forms.CharField(
         max_length=5_000,
         required=False,
