@@ -19,6 +19,8 @@ from generation.models import Image, PromptSet, Recipe
 
 router = Router(tags=["contenders"])
 MOST_MISSING_NAMED = 1000
+MOST_CELLS = 50_000
+"""Prompts times samples that one request looks at."""
 
 
 class ContenderIn(Schema):
@@ -176,6 +178,10 @@ def get_coverage(request: HttpRequest, contender_id: int, asked: Query[CoverageQ
     """Which images of a prompt set are there and which are missing."""
     recipe = _contender(request, contender_id)
     prompt_set = get_object_or_404(PromptSet.objects.visible_to(person(request)), pk=asked.prompt_set)
+    if prompt_set.prompts.count() * asked.samples > MOST_CELLS:
+        raise ProblemError(
+            422, f"Ask for at most {MOST_CELLS:,} images: fewer samples.", code="too_many_cells", field="samples"
+        )
     coverage = coverage_of(recipe, index=PromptIndex.of_set(prompt_set), samples=asked.samples)
     return CoverageOut(
         wanted=coverage.wanted,

@@ -1,11 +1,13 @@
 """Every error of the API as one problem document (RFC 9457): a sentence, and the field that is meant."""
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
@@ -21,6 +23,7 @@ from generation.prompt_sets import PromptSetError
 REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422, 429})
 """The statuses that any operation may answer with a problem."""
 CONTENT_TYPE = "application/problem+json"
+logger = logging.getLogger(__name__)
 
 
 def file_of(*media_types: str) -> dict[str, Any]:
@@ -97,6 +100,8 @@ def answer_with_problems(api: NinjaAPI) -> None:
     on(ValidationError, lambda e: _of_validation(e))
     on(TooManyFilesSent, lambda e: problem_response(413, "Send fewer files in one request.", code="too_many_files"))
     on(RequestDataTooBig, lambda e: problem_response(413, "The form's fields are too large.", code="too_large"))
+    on(DataError, lambda e: problem_response(422, "A value is too large to be stored.", code="too_large_a_value"))
+    on(Exception, _of_a_fault)
     on(SuspiciousOperation, lambda e: problem_response(400, "The request cannot be read.", code="bad_request"))
 
 
@@ -117,6 +122,11 @@ def only_problems(pattern: URLPattern) -> URLPattern:
         return problem_response(response.status_code, f"{phrase}.", code="error")
 
     return URLPattern(pattern.pattern, answer, pattern.default_args, pattern.name)
+
+
+def _of_a_fault(error: Exception) -> HttpResponse:
+    logger.error("the API failed", exc_info=error)
+    return problem_response(500, "This is a fault of ours: it is in the server's log.", code="fault")
 
 
 def _with_field(status: int, detail: str, code: str, field: str) -> HttpResponse:

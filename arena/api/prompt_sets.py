@@ -23,7 +23,7 @@ class Page(Schema):
     """Which part of a list."""
 
     limit: int = Field(100, ge=1, le=1000)
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=2**31 - 1)
 
 
 class PromptSetOut(Schema):

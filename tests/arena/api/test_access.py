@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import api_tokens
-from arena.api import access
+from arena.api import access, contenders
 from arena.models import ApiToken, AuditEvent
 from generation.image_imports import get_external_recipe
 from generation.models import PromptSet, Recipe
@@ -224,3 +224,31 @@ def test_staff_make_tokens_for_themselves_only() -> None:
     assert "the boss" not in browser.get(reverse("admin:arena_apitoken_changelist")).content.decode()
     browser.post(reverse("admin:arena_apitoken_changelist"), {"action": "revoke", "_selected_action": [token.pk]})
     assert ApiToken.objects.valid().get() == token
+
+
+def test_numbers_too_large_and_the_character_nul_are_refused_with_a_sentence() -> None:
+    prompt_set, contender = ada_s()
+    call = caller("ada")
+    problem(call.get("/prompt-sets?offset=99999999999999999999"), 422)
+    coverage = f"/contenders/{contender.pk}/coverage?prompt_set={prompt_set.pk}&samples=1000"
+    assert call.get(coverage).status_code == 200
+    said = problem(call.post("/contenders", {"name": "other", "notes": "a\0b"}), 422)
+    assert said["code"] == "nul" and "NUL" in said["detail"]
+    assert call.post("/contenders", {"name": "other", "notes": "a\\u0000b"}).status_code == 201
+
+
+def test_too_many_cells_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt_set, contender = ada_s()
+    monkeypatch.setattr(contenders, "MOST_CELLS", 5)
+    path = f"/contenders/{contender.pk}/coverage?prompt_set={prompt_set.pk}"
+    assert problem(caller("ada").get(f"{path}&samples=6"), 422)["code"] == "too_many_cells"
+
+
+def test_a_fault_of_ours_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    prompt_set, contender = ada_s()
+    monkeypatch.setattr(contenders, "coverage_of", fail)
+    said = problem(caller("ada").get(f"/contenders/{contender.pk}/coverage?prompt_set={prompt_set.pk}"), 500)
+    assert "secret" not in said["detail"]
