@@ -75,9 +75,14 @@ def _clean_up(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only tests that use the database count as collected: the others have run on SQLite already."""
+    """On PostgreSQL only tests that use the database count as collected: the others have run on SQLite already.
+
+    Tests of what only PostgreSQL can do (several writers at a time) are collected there alone.
+    """
     if config.getoption("--postgres"):
         items[:] = [item for item in items if _uses_database(item) and not item.get_closest_marker("once")]
+    else:
+        items[:] = [item for item in items if not item.get_closest_marker("postgres")]
 
 
 def pytest_collection_finish() -> None:

@@ -71,6 +71,8 @@ def _records(text: str, file_name: str) -> Iterable[Record]:
     else:
         records = _table(text, file_name)
     for number, record in enumerate(records):
+        if record.problem is not None:
+            raise record.problem
         if number == MOST_FILES:
             raise ImageImportError(
                 f"the manifest has more than {MOST_FILES:,} rows", remedy="import it in parts", line=record.line

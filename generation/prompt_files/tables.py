@@ -131,6 +131,7 @@ def table_records(text: str, dialect: Dialect) -> Iterator[Record]:
         if len(row.cells) != len(names):
             problem = PromptFileError(
                 f"the header in line {header.number} has {_cells(len(names))}, this row {_cells(len(row.cells))}",
+                line=row.number,
                 remedy=_ragged_remedy(dialect),
             )
             yield Record(row.number, {}, problem=problem)

@@ -115,10 +115,9 @@ def test_a_rebuild_gives_the_same_rows_whatever_was_there(
     assert sums_of(study) == before == recounted(study) and all(row.is_sum for row in PairExposure.objects.all())
 
 
+@pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_what_lapses_during_a_rebuild_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite lets one writer in at a time")
     study = factories.make_study()
     voting.open_ballots(rater=factories.make_rater(study))
     Ballot.objects.update(lease_until=timezone.now())

@@ -175,10 +175,9 @@ def test_a_raters_report_fits_the_rows_and_is_made_once(study: Study) -> None:
             ImageReport.objects.create(act=act, author=author, **said)
 
 
+@pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_a_rater_reports_an_image_while_it_is_withdrawn(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite lets one writer in at a time")
     rater = factories.make_rater(study)
     [ballot] = voting.open_ballots(rater=rater, wanted=1)
     expire, holds_images = image_safety._expire_open_ballots, threading.Event()

@@ -164,7 +164,7 @@ def test_whoever_misses_too_many_known_answers_gets_the_failed_code_at_the_end_o
     missed: int, bar: float | None, code: str
 ) -> None:
     """One slip is forgiven whatever the bar. Four known answers, of which `missed` are missed."""
-    study = make_study(contenders=2, prompts=2, with_text=0, rules={"gold_share": 0.1, "gold_bar": bar})
+    study = make_study(contenders=2, prompts=12, with_text=0, rules={"gold_share": 0.1, "gold_bar": bar})
     prolific(study)
     browser = Client()
     browser.post(link(study))
@@ -174,7 +174,7 @@ def test_whoever_misses_too_many_known_answers_gets_the_failed_code_at_the_end_o
     Ballot.objects.filter(rater=rater, purpose="gold").update(left_image=known.first_image)
     cast(rater, ballots=1)
     assert not any(word in done_page(browser, study) for word in CODES.values())
-    cast(rater, ballots=9)
+    cast(rater, ballots=12)
     page = done_page(browser, study)
     assert f'href="{BACK}{code}"' in page and "pairs compared" in page
 

@@ -66,7 +66,7 @@ def test_the_page_with_metrics_costs_the_same_number_of_queries_for_any_study(
     score(study, name="other", source="import")
     client = client_of()
     cache.clear()
-    with django_assert_num_queries(30):
+    with django_assert_num_queries(35):
         page_of(study, client)
 
 
