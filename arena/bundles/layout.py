@@ -145,8 +145,17 @@ class PromptRow(Row):
     criteria: list[Place]
 
 
+class Change(Row):
+    """What an amendment says happened to a contender, which is named by its place."""
+
+    act: Short
+    label: Short = ""
+    recipe: Short = ""
+    contender: Place | None = None
+
+
 class AmendmentRow(Row):
-    change: Any
+    change: Change
     reason: Text
     at: AwareDatetime
 

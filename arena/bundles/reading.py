@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from arena.audit import note
 from arena.bundles.archive import open_bundle
@@ -69,6 +69,8 @@ def import_study(
                     versions=archive.manifest.versions,
                     chain=checked.chain.to_json(),
                 )
+        except DataError as error:
+            raise BundleError(f"{path.name}: one of its values cannot be stored ({error}).") from error
         except IntegrityError as error:
             raise BundleError(f"{path.name}: two of its rows contradict each other ({error}).") from error
         return Imported(study, checked.votes, checked.chain, tuple(compare_fits(study, archive)))

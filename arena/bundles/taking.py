@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -281,19 +282,29 @@ class Taker:
         """What was excluded there stays excluded here. An image may not have come: its ballots stand for it."""
         images: set[int] = set()
         rows: list[Exclusion] = []
+        at: list[datetime] = []
         shared: dict[str, Any] = {"study": study, "reason": "Excluded where the bundle was made.", "author": None}
+        times: dict[int, datetime] = {}
         for line in self._archive.rows(layout.EXCLUSIONS, layout.ExclusionLine):
             if line.scope == "image":
                 images.add(line.target)
+                times[line.target] = line.at
             else:
                 ids = {"vote": votes, "ballot": ballots, "rater": raters}[line.scope]
                 rows.append(Exclusion(scope=line.scope, **{f"{line.scope}_id": ids[line.target]}, **shared))
+                at.append(line.at)
         if images:
             own = self._ballots
             for place, pk in enumerate(ballots):
-                if own.left_image[place] in images or own.right_image[place] in images:
+                gone = images & {own.left_image[place], own.right_image[place]}
+                if gone:
                     rows.append(Exclusion(scope=Exclusion.Scope.BALLOT, ballot_id=pk, **shared))
+                    at.append(min(times[image] for image in gone))
         Exclusion.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+        # They are not of today: an alarm looks at how many are.
+        for row, moment in zip(rows, at, strict=True):
+            row.created_at = moment
+        Exclusion.objects.bulk_update(rows, ["created_at"], batch_size=ROWS_AT_ONCE)
 
     def _rule_ties(self, study: Study) -> Iterator[RuleTie]:
         for line in self._archive.rows(layout.RULE_TIES, layout.RuleTieLine):
@@ -313,7 +324,7 @@ class Taker:
                 contender.withdrawn_at = row.withdrawn_at
                 contender.save(update_fields=["withdrawn_at"])
         Amendment.objects.bulk_create(
-            Amendment(study=study, change=row.change, reason=f"{row.at:%Y-%m-%d}: {row.reason}")
+            Amendment(study=study, change=self._change(row.change), reason=f"{row.at:%Y-%m-%d}: {row.reason}")
             for row in design.amendments
         )
         study.frozen_digest = design_digest(study)
@@ -322,6 +333,15 @@ class Taker:
         study.opened_at = design.opened_at
         study.closed_at = design.closed_at or self._archive.manifest.made_at
         study.save(update_fields=["frozen_digest", "state", "counts_simulated", "opened_at", "closed_at"])
+
+    def _change(self, change: layout.Change) -> dict[str, Any]:
+        said = {key: value for key, value in change.model_dump().items() if value not in ("", None)}
+        if change.contender is None:
+            return said
+        if change.contender >= len(self._contenders):
+            sentence = f"an amendment names contender {change.contender}, and there are {len(self._contenders)}"
+            raise self._archive.fault(layout.DESIGN, sentence)
+        return said | {"contender": self._contenders[change.contender].pk}
 
 
 def imported_as(name: str) -> Study | None:

@@ -123,10 +123,15 @@ class Teller:
                 for each in {row.prompt.prompt_set_id: row.prompt.prompt_set for row in self.prompts}.values()
             ],
             "amendments": [
-                {"change": row.change, "reason": row.reason, "at": _iso(row.created_at)}
+                {"change": self._change(row.change), "reason": row.reason, "at": _iso(row.created_at)}
                 for row in study.amendments.order_by("pk")
             ],
         }
+
+    def _change(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Of an amendment, with the contender's place for the number of its row."""
+        places: dict[Any, int] = {row.pk: place for place, row in enumerate(self.contenders)}
+        return change | {"contender": places.get(change.get("contender"))}
 
     def raters(self) -> Iterator[Line]:
         """Each under a name made for this bundle; the traits are those of programs."""

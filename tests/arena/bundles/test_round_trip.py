@@ -1,18 +1,20 @@
 """A study goes out as a bundle and comes back in another database: same numbers, bit for bit."""
 
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
-from arena import fitting, vote_roots
+from arena import fitting, raters, vote_roots, withdrawing
 from arena.bundles.layout import BundleError
 from arena.bundles.reading import import_study
 from arena.bundles.telling import placed
 from arena.bundles.writing import export_study
-from arena.models import AuditEvent, Ballot, Rater, Study
+from arena.models import AuditEvent, Ballot, Exclusion, Rater, Study
 from arena.vote_chain import check_chain
 from generation.models import Checkpoint, Image, Recipe
 from tests.arena.bundles.worlds import SECRETS, busy_study
@@ -129,3 +131,22 @@ def test_the_commands_say_what_came_of_it(tmp_path: Path, capsys: pytest.Capture
     assert "votes imported as the study again." in told and "the votes are as they were cast" in told
     assert told.count("bit for bit those of the bundle") == 3
     assert Rater.objects.filter(study__slug="again").count() == 6
+
+
+def test_amendments_name_their_contenders_and_exclusions_keep_their_time(tmp_path: Path) -> None:
+    study = busy_study()
+    gone = study.contenders.order_by("-position").first()
+    assert gone is not None
+    withdrawing.withdraw_contender(contender=gone, reason="Broken weights.", author=None)
+    rater = study.raters.order_by("pk")[0]
+    raters.exclude(study=study, scope="rater", target=rater, reason="Clicks.", author=None)
+    last_week = timezone.now() - timedelta(days=7)
+    Exclusion.objects.filter(study=study).update(created_at=last_week)
+    path = tmp_path / "busy.zip"
+    export_study(study, path, with_images=False)
+    make_study(slug="here-before", contenders=2, prompts=2)
+    done = import_study(path, slug="again", owner=make_user("eve")).study
+    [change] = done.amendments.all()
+    assert done.contenders.get(pk=change.change["contender"]).label == gone.label
+    assert change.change == {"act": "contender withdrawn", "label": gone.label, "contender": change.change["contender"]}
+    assert set(Exclusion.objects.filter(study=done).values_list("created_at", flat=True)) == {last_week}
