@@ -56,7 +56,7 @@ def test_a_claim_costs_the_same_however_many_jobs_are_paused(django_assert_max_n
             batch = jobs.claim(worker="w")
         batch += jobs.claim(worker="w")
         assert {job.prompt_text for job in batch} == {"prompt 0", f"another {prompts}"}
-    assert costs[1] <= 2 * costs[0] + 2, costs
+    assert costs[1] <= 2 * costs[0] + 50, costs  # of 2,000 jobs: PostgreSQL's planner looks at a dozen rows or at none
 
 
 def test_jobs_are_held_while_every_run_that_wants_them_is_paused() -> None:
