@@ -40,7 +40,7 @@ def wishes_of(said: Mapping[str, Any], *, owner: User | None) -> tuple[Wish, ...
             raise _refusal(f"“{name}” must be a list of objects.", name)
     wishes = [_listed(row, f"Contender {number}", owner) for number, row in enumerate(listed, start=1)]
     for number, row in enumerate(swept, start=1):
-        wishes += _swept(row, f"Sweep {number}")
+        wishes += _swept(row, f"Sweep {number}", owner)
     first: dict[str, Wish] = {}
     for wish in wishes:
         first.setdefault(wish.recipe.digest, wish)
@@ -89,7 +89,7 @@ def _listed(row: dict[str, Any], place: str, owner: User | None) -> Wish:
         )
     if kinds[0] == "checkpoint":
         _only(row, OF_WISH | OF_POINT, place, "contenders")
-        recipe = _point(row, place)
+        recipe = _point(row, place, owner)
     else:
         _only(row, OF_WISH, place, "contenders")
         recipe = _known(row, kinds[0], place, owner)
@@ -106,26 +106,35 @@ def _known(row: dict[str, Any], kind: str, place: str, owner: User | None) -> Re
         found = find_external_recipe(name=name, owner=owner)
     if found is None:
         raise _refusal(f"{place}: there is no {kind} {name[:80]!r} here.", "contenders")
-    if owner is not None and not owner.is_superuser and found.owner_id not in (None, owner.pk):
+    if not _may_use(found, owner):
         raise _refusal(f"{place}: there is no {kind} {name[:80]!r} here.", "contenders")
     return found
 
 
-def _point(row: dict[str, Any], place: str) -> Recipe:
+def _may_use(recipe: Recipe, owner: User | None) -> bool:
+    """Whether the recipe and what it is made with are this person's or the whole site's."""
+    if owner is None or owner.is_superuser:
+        return True
+    owners = {recipe.owner_id, recipe.checkpoint.owner_id if recipe.checkpoint else None}
+    return owners <= {None, owner.pk}
+
+
+def _point(row: dict[str, Any], place: str, owner: User | None) -> Recipe:
     axes = {"steps": [row.get("steps")], "shifts": [row.get("shift")]}
     axes["guidances"] = [row.get("guidance", USUAL_GUIDANCE)]
-    made = _drafted(row, _checkpoint(row["checkpoint"], place), axes, place, "contenders")
+    made = _drafted(row, _checkpoint(row["checkpoint"], place, owner), axes, place, "contenders")
     return made[0]
 
 
-def _swept(row: dict[str, Any], place: str) -> list[Wish]:
+def _swept(row: dict[str, Any], place: str, owner: User | None) -> list[Wish]:
     _only(row, OF_SWEEP, place, "sweeps")
     names = row.get("checkpoints")
     if not isinstance(names, list) or not names:
         raise _refusal(f"{place}: checkpoints must list at least one name.", "sweeps")
     axes = {"steps": row.get("steps"), "shifts": row.get("shifts") or [None]}
     axes["guidances"] = row.get("guidances") or [USUAL_GUIDANCE]
-    recipes = [recipe for name in names for recipe in _drafted(row, _checkpoint(name, place), axes, place, "sweeps")]
+    found = [_checkpoint(name, place, owner) for name in names]
+    recipes = [recipe for checkpoint in found for recipe in _drafted(row, checkpoint, axes, place, "sweeps")]
     return [Wish(recipe.name, recipe) for recipe in recipes]
 
 
@@ -174,10 +183,11 @@ def _told(checkpoint: Checkpoint) -> dict[str, Any]:
         return {}  # the web host need not hold the models
 
 
-def _checkpoint(name: Any, place: str) -> Checkpoint:
-    found = Checkpoint.objects.filter(name=name).first() if isinstance(name, str) else None
+def _checkpoint(name: Any, place: str, owner: User | None) -> Checkpoint:
+    visible = Checkpoint.objects.all() if owner is None else Checkpoint.objects.visible_to(owner)
+    found = visible.filter(name=name).first() if isinstance(name, str) else None
     if found is None:
-        known = ", ".join(Checkpoint.objects.values_list("name", flat=True)[:20]) or "none yet"
+        known = ", ".join(visible.values_list("name", flat=True)[:20]) or "none yet"
         raise _refusal(f"{place}: there is no checkpoint {str(name)[:80]!r}; known: {known}.", "checkpoints")
     if found.state == Checkpoint.State.REFUSED:
         raise _refusal(f"{place}: the checkpoint {found.name} was refused: {found.refusal}", "checkpoints")

@@ -158,7 +158,7 @@ class DesignForm(forms.Form):
         super().__init__(*args, **kwargs)
         self._limit("prompt_set", PromptSet.objects.visible_to(user))
         self._limit("recipes", recipes_for(user))
-        self._limit("checkpoints", Checkpoint.objects.exclude(state=Checkpoint.State.REFUSED))
+        self._limit("checkpoints", Checkpoint.objects.visible_to(user).exclude(state=Checkpoint.State.REFUSED))
         if keeps_prompts:
             self.fields["prompt_set"].required = False
             choice = self.fields["prompt_set"]
@@ -208,6 +208,7 @@ def recipes_for(user: User) -> QuerySet[Recipe]:
     usable = Recipe.objects.exclude(state=Recipe.State.REFUSED).select_related("checkpoint", "schedule")
     if not user.is_superuser:
         usable = usable.filter(Q(owner=None) | Q(owner=user.pk))
+        usable = usable.filter(Q(checkpoint=None) | Q(checkpoint__in=Checkpoint.objects.visible_to(user)))
     newest = usable.order_by("-pk").values_list("pk", flat=True)[:MOST_RECIPES_LISTED]
     return Recipe.objects.filter(pk__in=list(newest)).order_by("name", "pk")
 

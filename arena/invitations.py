@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.db.models import Q
 
-from arena import raters
+from arena import front_ends, raters
 from arena.models import Study, StudyMember
 from arena.models.study import StudyQuerySet
 
@@ -52,6 +52,7 @@ def invite_many(
         raise raters.InvitationError(f"Make from 1 to {MOST_AT_ONCE} links at once.", code="bad_count", field="count")
     if len(label) > 190:
         raise raters.InvitationError("The label has at most 190 characters.", code="bad_label", field="label")
+    check_label(label)
     made = []
     with transaction.atomic():
         for number in range(1, count + 1):
@@ -66,6 +67,16 @@ def invite_many(
             )
             made.append(MadeLink(label=name, token=token))
     return made
+
+
+def check_label(label: str) -> None:
+    """Refuse the label by which raters of a front end are told apart: programs answer for these. InvitationError."""
+    if label.strip().casefold() == front_ends.LABEL:
+        raise raters.InvitationError(
+            f"The label {front_ends.LABEL!r} is kept for raters whom a program enrols: choose another.",
+            code="bad_label",
+            field="label",
+        )
 
 
 def as_csv(links: list[MadeLink], *, address_of: Callable[[str], str]) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Max
 from arena import display, studies
 from arena.audit import note
 from arena.models import Amendment, Contender, Study
-from arena.pair_designs import JOINED
+from arena.pair_designs import JOINED, Corner, are_connected, corners_of, factors_of, pair_design_of, pairs_by
 from arena.refusals import StudyError
 from arena.supply import live_contenders
 from generation.errors import GenerationError
@@ -87,6 +87,14 @@ def _check(study: Study, *, recipe: Recipe, label: str, reason: str) -> None:
         )
     if study.contenders.filter(label=label).exists():
         raise StudyError(f"A contender is called {label!r} already: choose another label.", code="twice", field="label")
+    corners = [*corners_of(study), Corner(False, factors_of(recipe))]
+    if not are_connected(len(corners), pairs_by(pair_design_of(study), corners)):
+        raise StudyError(
+            f"With {label!r} the pairs of this study would fall into groups that nothing ranks together, because they "
+            "differ in more than one factor: let a recipe between the groups join first.",
+            code="unconnected",
+            field="recipe",
+        )
     rule = display.rule_of(study)
     others = [one.recipe for one in live_contenders(study).select_related("recipe")]
     if (recipe.width < rule.width or recipe.height < rule.height) and recipe.kind != Recipe.Kind.EXTERNAL and others:

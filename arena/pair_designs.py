@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from arena.models import Amendment, Contender, Study
 from arena.refusals import StudyError
+from arena.sweeps import has_even_sigmas
 from generation.models import Recipe
 
 ALL_PAIRS, AGAINST_BASELINE, ONE_FACTOR = "all", "baseline", "one_factor"
@@ -42,6 +43,7 @@ def factors_of(recipe: Recipe) -> Factors | None:
     rest = (
         *(recipe.width, recipe.height, recipe.dtype, recipe.negative_prompt, recipe.batch_mode),
         *(str(recipe.call_options), str(recipe.without), schedule.scheduler_class, str(schedule.options)),
+        "even" if has_even_sigmas(schedule) else str(schedule.sigmas),  # a list of one's own is a curve of its own
     )
     return Factors(recipe.checkpoint_id, schedule.steps, schedule.shift, recipe.guidance, rest)
 

@@ -86,15 +86,18 @@ def _all_but(recipe: Recipe, factor: Factor) -> Key:
     return (*key[:place], "", *key[place + 1 :])
 
 
+def has_even_sigmas(schedule: Schedule) -> bool:
+    """Whether the explicit sigmas are linspace(1, 1/N, N): one rule at every number of steps."""
+    sigmas = np.asarray(schedule.sigmas or [], dtype=np.float64)
+    even = np.linspace(1, 1 / schedule.steps, schedule.steps)
+    return len(sigmas) == schedule.steps and np.allclose(sigmas, even, atol=1e-6)
+
+
 def _sigma_rule(schedule: Schedule) -> str:
     """The rule behind explicit sigmas; a list that follows no known rule is a curve of its own."""
     if schedule.sigmas is None:
         return "the scheduler's"
-    sigmas = np.asarray(schedule.sigmas, dtype=np.float64)
-    even = np.linspace(1, 1 / schedule.steps, schedule.steps)
-    if len(sigmas) == schedule.steps and np.allclose(sigmas, even, atol=1e-6):
-        return "even"
-    return f"own {schedule.digest[:8]}"
+    return "even" if has_even_sigmas(schedule) else f"own {schedule.digest[:8]}"
 
 
 def _names(groups: Mapping[Key, Sequence[Contender]], factor: Factor) -> dict[Key, str]:

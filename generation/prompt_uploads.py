@@ -20,7 +20,7 @@ from generation.prompt_files import (
 )
 from generation.prompt_files.decoding import decode, too_large
 from generation.prompt_files.tables import plain_lines
-from generation.prompt_sets import find_prompt_set, save_prompt_set
+from generation.prompt_sets import PromptSetError, find_prompt_set, save_prompt_set
 
 KEPT_FOR: Final = timedelta(days=7)
 MOST_KEPT: Final = 5  # of one person: the oldest goes when another comes
@@ -123,6 +123,8 @@ def save_upload(upload: PromptUpload, *, name: str, licence: str, source: str) -
     if look.file is None:
         raise PromptFileError(look.problems[0].sentence.rstrip("."), remedy="nothing was saved")
     existing = find_prompt_set(name=name, rows=look.file.rows)
+    if existing is not None and not PromptSet.objects.visible_to(upload.owner).filter(pk=existing.pk).exists():
+        raise PromptSetError("Somebody else has a set of this name: choose another.")
     saved = save_prompt_set(name=name, rows=look.file.rows, licence=licence, source=source, owner=upload.owner)
     upload.delete()
     return saved, existing is None

@@ -13,17 +13,19 @@ from django.utils.html import format_html
 from arena import raters
 from arena.admin import BY_STUDY, AddOnly, OwnStudiesOnly, person
 from arena.audit import note
+from arena.invitations import check_label
 from arena.models import Invitation, Provider
 from arena.panel_settings import settings_of
 from arena.refusals import Refusal
 
 
 class InvitationForm(ModelForm[Invitation]):
-    """A new invitation, checked as `raters.invite` checks it."""
+    """A new invitation, checked as `invite_many` and `raters.invite` check it."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         try:
+            check_label(cleaned.get("label") or "")
             raters.check_invitation(most_uses=cleaned.get("most_uses"), expires_at=cleaned.get("expires_at"))
         except Refusal as refusal:
             raise forms.ValidationError({refusal.field: refusal.sentence}) from refusal

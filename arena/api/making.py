@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema, Status
@@ -285,16 +285,11 @@ def steer_run(request: HttpRequest, run_id: int, payload: Act) -> Said:
 def visible_recipes(user: User) -> QuerySet[Recipe]:
     """Generated recipes of checkpoints that this person sees."""
     generated = Recipe.objects.filter(kind=Recipe.Kind.GENERATED).select_related("schedule", "checkpoint")
-    return generated if user.is_superuser else generated.filter(_of(user, "checkpoint__owner"))
+    return generated.filter(checkpoint__in=Checkpoint.objects.visible_to(user))
 
 
 def _checkpoints(request: HttpRequest) -> QuerySet[Checkpoint]:
-    user, found = person(request), Checkpoint.objects.order_by("name")
-    return found if user.is_superuser else found.filter(_of(user, "owner"))
-
-
-def _of(user: User, field: str) -> Q:
-    return Q(**{field: user.pk}) | Q(**{f"{field}__isnull": True})
+    return Checkpoint.objects.visible_to(person(request)).order_by("name")
 
 
 def _allowed(request: HttpRequest, right: str) -> User:

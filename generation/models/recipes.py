@@ -8,6 +8,16 @@ from django.db import models
 from django.db.models import Q
 
 
+class CheckpointQuerySet(models.QuerySet["Checkpoint"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Checkpoints this person may use: all for superusers, else their own and those of the whole site."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_superuser", False):
+            return self
+        return self.filter(Q(owner=user.pk) | Q(owner__isnull=True))
+
+
 class Checkpoint(models.Model):
     """Weights that can make images. Entered as a draft; a worker resolves it to ready or refused."""
 
@@ -51,6 +61,8 @@ class Checkpoint(models.Model):
     refusal = models.TextField(blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CheckpointQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

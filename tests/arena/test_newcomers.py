@@ -8,6 +8,7 @@ from arena import fitting, newcomers, pair_plans, studies, voting
 from arena.designs import StudyError, design_digest
 from arena.intake import take_in_images
 from arena.models import AuditEvent, Ballot, Contender, Study, Vote
+from arena.pair_designs import ONE_FACTOR, allowed_pairs
 from arena.pairing import NEWCOMERS_FIRST
 from arena.stock import read_stock
 from tests.arena import factories
@@ -137,3 +138,20 @@ def test_what_cannot_join_is_refused_with_its_reason() -> None:
     with pytest.raises(StudyError, match="is closed: contenders join only an open one"):
         newcomers.add_contender(study, recipe=recipe, label="", reason="why", actor=None)
     assert study.contenders.count() == 3 and not study.amendments.exists()
+
+
+def test_a_contender_that_would_cut_the_pairs_into_groups_is_refused() -> None:
+    study = open_study(pairs=ONE_FACTOR)
+    # No other is one factor away from the first of these, so it meets the baseline: until the second one joins.
+    alone = join(study, steps=10)
+    assert allowed_pairs(study) is not None and sum(alone.pk in pair for pair in allowed_pairs(study) or ()) == 1
+    second = factories.make_recipe("late, 20 steps", steps=20, checkpoint="late")
+    with pytest.raises(StudyError, match="'late, 20 steps' the pairs of this study would fall into groups") as refused:
+        newcomers.add_contender(study, recipe=second, label="", reason="why", actor=None)
+    assert refused.value.code == "unconnected" and study.contenders.count() == 4
+    used = study.contenders.select_related("recipe__schedule").earliest("pk").recipe.schedule
+    assert used is not None
+    between = factories.make_recipe("late, between", steps=used.steps, checkpoint="late")
+    for recipe in (between, second):
+        newcomers.add_contender(study, recipe=recipe, label="", reason="why", actor=None)
+    assert study.contenders.count() == 6

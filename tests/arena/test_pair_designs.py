@@ -16,11 +16,13 @@ from arena.pair_designs import (
     allowed_pairs,
     are_connected,
     check_pairs,
+    factors_of,
     pairs_by,
 )
 from arena.refusals import Refusal
 from arena.stock import read_stock
 from arena.targets import progress_of
+from generation.models import Recipe, Schedule
 from tests.arena import factories
 
 
@@ -59,6 +61,23 @@ def test_designs_that_cannot_rank_are_refused(design: str, corners: list[Corner]
     with pytest.raises(StudyError) as refused:
         check_pairs(design, corners)
     assert refused.value.code == code
+
+
+def test_sigmas_of_ones_own_are_a_factor_and_the_even_grid_is_one_rule() -> None:
+    def factors(sigmas: list[float] | None, *, steps: int = 4, shift: float | None = None) -> Factors:
+        schedule = Schedule(scheduler_class="S", steps=steps, shift=shift, sigmas=sigmas)
+        found = factors_of(Recipe(checkpoint_id=1, schedule=schedule, width=64, height=64))
+        assert found is not None
+        return found
+
+    def differing(low: Factors, high: Factors) -> list[str]:
+        return [name for name in Factors._fields if getattr(low, name) != getattr(high, name)]
+
+    own, even = [1.0, 0.9, 0.5, 0.1], [1.0, 0.75, 0.5, 0.25]
+    assert differing(factors(None), factors(own)) == ["rest"] == differing(factors(own), factors(even))
+    assert differing(factors(own), factors(own, shift=2.0)) == ["shift"]
+    assert differing(factors(own), factors([1.0, 0.3], steps=2)) == ["steps", "rest"]
+    assert differing(factors(even), factors([1.0, 0.5], steps=2)) == ["steps"]
 
 
 @pytest.mark.django_db

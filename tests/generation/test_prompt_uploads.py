@@ -7,7 +7,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from generation.models import PromptSet, PromptUpload
-from generation.prompt_files import PromptFileError
+from generation.prompt_files import PromptFileError, read_prompts
+from generation.prompt_sets import PromptSetError, save_prompt_set
 from generation.prompt_uploads import (
     MOST_KEPT,
     Problem,
@@ -124,6 +125,19 @@ def test_saving_makes_a_set_and_forgets_the_file(owner: User) -> None:
     saved, is_new = save_upload(upload, name="Tiere", licence="CC0-1.0", source="here")
     assert (str(saved), is_new, saved.owner, saved.licence) == ("Tiere v1", True, owner, "CC0-1.0")
     assert not PromptUpload.objects.exists()
+
+
+def test_what_somebody_else_holds_under_that_name_is_refused_and_the_file_stays(owner: User) -> None:
+    upload = kept(owner, b"a cat\na dog\n", "cats.txt")
+    save_prompt_set(
+        name="Cats",
+        rows=read_prompts(b"a cat\na dog\n", file_name="cats.txt").rows,
+        owner=User.objects.create_user("bea"),
+    )
+    with pytest.raises(PromptSetError, match="Somebody else has a set of this name: choose another"):
+        save_upload(upload, name="Cats", licence="", source="")
+    saved, is_new = save_upload(PromptUpload.objects.get(), name="My cats", licence="", source="")
+    assert is_new and saved.owner == owner
 
 
 def test_a_file_with_problems_is_not_saved(owner: User) -> None:

@@ -13,7 +13,7 @@ from arena.design_files import design_file_of, planned_study
 from arena.designs import design_digest
 from arena.models import Study
 from arena.protocols import PROTOCOLS
-from generation.models import PromptSet
+from generation.models import Checkpoint, PromptSet
 from generation.prompt_files import PromptRow
 from generation.prompt_sets import save_prompt_set
 from generation.provenance import digest_of
@@ -262,3 +262,23 @@ def test_a_study_made_without_a_plan_has_a_plan_page_too(ada: Client) -> None:
         {**design_file_of(study), "prompts": {"set": study.study_prompts.first().prompt.prompt_set.name}},  # type: ignore[union-attr]
         owner=None,
     ).wishes
+
+
+def test_a_private_checkpoint_is_its_owners_alone(ada: Client, prompts: PromptSet) -> None:
+    form, secret = filled(prompts), make_recipe("secret, 4 steps", checkpoint="secret")
+    Checkpoint.objects.filter(name="secret").update(owner=staff("eve"))
+    swept = form | {"checkpoints": [Checkpoint.objects.get(name="secret").pk], "steps": "4", "width": 64, "height": 64}
+    page = ada.get(reverse("arena:new_study"))
+    assert "final, 8 steps" in page.content.decode() and "secret" not in page.content.decode()
+    for wrong in (swept, form | {"recipes": [*form["recipes"], secret.pk]}):
+        assert save(ada, wrong).status_code == 400
+    file = {"slug": "s", "name": "S", "prompts": {"set": "Forty"}}
+    for row in ({"recipe": secret.digest}, {"checkpoint": "secret", "steps": 4, "width": 64, "height": 64}):
+        sent = SimpleUploadedFile("design.json", json.dumps({**file, "contenders": [row]}).encode())
+        told = ada.post(reverse("arena:new_study"), {"design_file": sent}, follow=True).content.decode()
+        assert "there is no" in told and "known: secret" not in told and "secret, " not in told
+    assert not Study.objects.exists()
+    eve = Client()
+    eve.force_login(User.objects.get(username="eve"))
+    assert "secret, 4 steps" in eve.get(reverse("arena:new_study")).content.decode()
+    assert save(eve, form | {"recipes": [*form["recipes"], secret.pk]}).status_code == 302

@@ -143,3 +143,15 @@ def test_the_page_says_what_to_type_into_the_panel(kind: str, settings: dict[str
     study = make_study(images=False, owner=make_user("ada"))
     Provider.objects.create(study=study, kind=kind, settings=settings)
     assert f"{ends}</code>" in signed_in("ada").get(page_of(study)).content.decode()
+
+
+def test_no_link_takes_the_label_of_raters_whom_a_program_enrols() -> None:
+    study = make_study(images=False, owner=make_user("ada"))
+    answer = signed_in("ada").post(page_of(study), {"count": "1", "label": "Front end "})
+    assert answer.status_code == 400 and "kept for raters whom a program enrols" in answer.content.decode()
+    root = Client()
+    root.force_login(make_user("root", is_superuser=True))
+    page = root.post(reverse("admin:arena_invitation_add"), {"study": study.pk, "label": "front end"})
+    assert "kept for raters whom a program enrols" in page.content.decode()
+    assert not Invitation.objects.exists()
+    assert signed_in("ada").post(page_of(study), {"count": "1", "label": "our front end"}).status_code == 200
