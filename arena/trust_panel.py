@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from arena.charts.words import plural
 from arena.leaderboard import CriterionResults, Estimate
 
 Told = Mapping[str, Any]
@@ -51,6 +52,7 @@ class StopRule:
     """Whether voting may stop now, by intervals that hold however often one looks.
 
     votes_needed: more votes by raters like those so far until the first place is settled; None where that is unknown
+    unlinked: contenders that no vote links to those it is about
     """
 
     settled: str | None
@@ -58,16 +60,21 @@ class StopRule:
     apart: int
     pairs: int
     votes_needed: int | None
+    unlinked: int = 0
 
     @property
     def sentence(self) -> str:
-        pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look"
+        pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look."
+        if self.unlinked:
+            pairs += f" No vote links {plural(self.unlinked, 'other contender')} to these: of them this says nothing."
+        if self.settled is not None and self.unlinked:
+            return f"{self.settled} is surely first of those that votes link, however often one has looked. {pairs}"
         if self.settled is not None:
-            return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}."
+            return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}"
         if self.votes_needed is None:
-            return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}."
+            return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}"
         more = f"about {self.votes_needed:,} more votes make it so"
-        return f"No first place is sure yet. If all stays as it looks, {more}. {pairs}."
+        return f"No first place is sure yet. If all stays as it looks, {more}. {pairs}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,7 @@ def _stop(results: CriterionResults, told: Told, labels: Mapping[int, str]) -> S
     times = told["times"]
     needed = None if times is None else max(0, round(results.votes * (times - 1)))
     settled = labels.get(told["settled"]) if told["settled"] is not None else None
-    return StopRule(settled, told["raters"] or 0.0, told["apart"], told["pairs"], needed)
+    return StopRule(settled, told["raters"] or 0.0, told["apart"], told["pairs"], needed, told.get("unlinked", 0))
 
 
 def _share(count: int, of: int) -> str:
