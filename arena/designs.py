@@ -14,6 +14,7 @@ from generation.provenance import digest_of
 UNIFORM, BALANCED, ADAPTIVE, LMARENA = "uniform", "balanced", "adaptive", "lmarena"
 PAIR_RULES = (UNIFORM, BALANCED, ADAPTIVE, LMARENA)
 PLANNED_RULES = (ADAPTIVE, LMARENA)  # those that look at the votes so far
+IMPORTED = "imported"  # of votes from a file: nobody here chose their pairs
 FORMER_NAMES = {"prompt_then_least_seen": BALANCED}  # what studies that opened earlier have in their frozen design
 DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
 # ballots_wanted is what the study hopes for in all, target_votes what it wants of each pair on each prompt and
