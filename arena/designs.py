@@ -94,8 +94,8 @@ def criterion_applies(criterion: Criterion, prompt: Prompt) -> bool:
     return True
 
 
-def checked_design(design: dict[str, Any]) -> dict[str, Any]:
-    """The design with its defaults filled in."""
+def checked_design(design: dict[str, Any], *, is_imported: bool = False) -> dict[str, Any]:
+    """The design with its defaults filled in. is_imported: votes come from elsewhere and may leave things unsaid."""
     full = {**DEFAULT_DESIGN, **design}
     if unknown := sorted(set(full) - KNOWN_DESIGN):
         raise StudyError(
@@ -135,6 +135,12 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(unknown_parts, list) or [part for part in unknown_parts if part not in UNKNOWNS]:
         raise StudyError(
             f"The design's unknown is a list of {', '.join(UNKNOWNS)}; leave it out where all is known.",
+            code="bad_unknown",
+            field="design",
+        )
+    if unknown_parts and not is_imported:
+        raise StudyError(
+            "The design's unknown is for imported votes alone: votes given here say all. Leave it out.",
             code="bad_unknown",
             field="design",
         )

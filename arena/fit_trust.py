@@ -23,15 +23,17 @@ _UNITS: Final[tuple[Unit, ...]] = ("vote", "rater", "prompt")
 
 
 def trust_of(found: Fitted, *, baseline: int) -> Told:
-    """Everything of the panel that must be worked out from the votes."""
+    """Everything of the panel that must be worked out from the votes; null where it rests on what they do not say."""
+    unknown = found.counted.unknown
     return {
         "pairs": _pairs(found),
-        "sides": _sides(found),
+        "sides": [] if "sides" in unknown else _sides(found),
         "separable": _separable(found),
-        "flips": {unit: _flip(found, unit) for unit in _UNITS},
+        "flips": {unit: None if f"{unit}s" in unknown else _flip(found, unit) for unit in _UNITS},
         "searched": SEARCHED,
         "ties": _tie_policies(found, baseline),
-        "stop": _stop(found),
+        "stop": None if "raters" in unknown else _stop(found),
+        "unknown": sorted(unknown),
     }
 
 

@@ -229,7 +229,7 @@ def _stops(results: Sequence[CriterionResults], pace: Pace) -> list[CriterionSto
     found = []
     for one in results:
         panel = trust_panel(one)
-        if panel is None:
+        if panel is None or panel.stop is None:
             continue
         needed, expected = panel.stop.votes_needed, None
         if panel.stop.settled is None and needed is not None and one.votes:

@@ -79,11 +79,11 @@ class StopRule:
 
 @dataclass(frozen=True)
 class TrustPanel:
-    """Everything the panel shows of one criterion."""
+    """Everything the panel shows of one criterion. stop is None where votes name no raters: the rule counts them."""
 
     findings: tuple[Finding, ...]
     ties: TiePolicies | None
-    stop: StopRule
+    stop: StopRule | None
 
     @property
     def worries(self) -> int:
@@ -108,7 +108,7 @@ def trust_panel(results: CriterionResults) -> TrustPanel | None:
         _votes_per_pair(told["pairs"]),
         _side(results.left_share),
         _separable(told["separable"], labels),
-        *(_flip(unit, told["flips"][unit], told["searched"], labels) for unit in _UNITS),
+        *(_flip(unit, told, labels) for unit in _UNITS),
     ]
     if ties is not None:
         findings.append(ties.finding)
@@ -162,11 +162,14 @@ def _separable(told: Told, labels: Mapping[int, str]) -> Finding:
     return Finding(question, f"{answer}. Besides {first}, first may be {_some(rivals)}.", is_worry=told["apart"] == 0)
 
 
-def _flip(unit: str, told: Told | None, searched: float, labels: Mapping[int, str]) -> Finding:
+def _flip(unit: str, trust: Told, labels: Mapping[int, str]) -> Finding:
     one, many = _UNITS[unit]
     question = f"How many {many} hold up the first place?"
+    if many in trust.get("unknown", ()):
+        return Finding(question, f"Not known: the votes name no {many}.", is_worry=True)
+    told = trust["flips"][unit]
     if told is None:
-        return Finding(question, f"Leaving out {searched:.0%} of them found no other first.", is_worry=False)
+        return Finding(question, f"Leaving out {trust['searched']:.0%} of them found no other first.", is_worry=False)
     count, word = told["count"], one if told["count"] == 1 else many
     before, after = labels.get(told["before"], "the first"), labels.get(told["after"], "another")
     without = f"Without {count:,} {word} of {told['of']:,} ({_share(count, told['of'])})"
@@ -205,7 +208,9 @@ def _strongest(rows: Sequence[PolicyRow], number: int) -> str:
     return max(((value, label) for value, label in known if value is not None), default=(0.0, "nobody"))[1]
 
 
-def _stop(results: CriterionResults, told: Told, labels: Mapping[int, str]) -> StopRule:
+def _stop(results: CriterionResults, told: Told | None, labels: Mapping[int, str]) -> StopRule | None:
+    if told is None:
+        return None
     times = told["times"]
     needed = None if times is None else max(0, round(results.votes * (times - 1)))
     settled = labels.get(told["settled"]) if told["settled"] is not None else None

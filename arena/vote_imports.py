@@ -127,6 +127,7 @@ def _study(found: Judgements, *, slug: str, name: str, owner: User | None, basel
         criteria=criteria,
         design={"unknown": list(found.unknown)} if found.unknown else {},
         rater_rules={"ballots_per_rater": None},
+        is_imported=True,
     )
 
 
