@@ -126,7 +126,7 @@ def design_file_of(study: Study) -> dict[str, Any]:
     sampling = study.design.get("sampling", {})
     prompts = {key: value for key, value in sampling.items() if key in ("set", "version", "digest", "sample")}
     contenders = study.contenders.select_related("recipe__checkpoint", "recipe__schedule").order_by("position")
-    design = {key: value for key, value in study.design.items() if key not in ("analysis", "sampling")}
+    design = {key: value for key, value in study.design.items() if key not in ("analysis", "sampling", "unknown")}
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -14,6 +14,7 @@ from generation.provenance import digest_of
 UNIFORM, BALANCED, ADAPTIVE, LMARENA = "uniform", "balanced", "adaptive", "lmarena"
 PAIR_RULES = (UNIFORM, BALANCED, ADAPTIVE, LMARENA)
 PLANNED_RULES = (ADAPTIVE, LMARENA)  # those that look at the votes so far
+IMPORTED = "imported"  # of votes from a file: nobody here chose their pairs
 FORMER_NAMES = {"prompt_then_least_seen": BALANCED}  # what studies that opened earlier have in their frozen design
 DEFAULT_DESIGN: dict[str, Any] = {"pair_rule": BALANCED, "samples": 1}
 # ballots_wanted is what the study hopes for in all, target_votes what it wants of each pair on each prompt and
@@ -93,8 +94,8 @@ def criterion_applies(criterion: Criterion, prompt: Prompt) -> bool:
     return True
 
 
-def checked_design(design: dict[str, Any]) -> dict[str, Any]:
-    """The design with its defaults filled in."""
+def checked_design(design: dict[str, Any], *, is_imported: bool = False) -> dict[str, Any]:
+    """The design with its defaults filled in. is_imported: votes come from elsewhere and may leave things unsaid."""
     full = {**DEFAULT_DESIGN, **design}
     if unknown := sorted(set(full) - KNOWN_DESIGN):
         raise StudyError(
@@ -134,6 +135,12 @@ def checked_design(design: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(unknown_parts, list) or [part for part in unknown_parts if part not in UNKNOWNS]:
         raise StudyError(
             f"The design's unknown is a list of {', '.join(UNKNOWNS)}; leave it out where all is known.",
+            code="bad_unknown",
+            field="design",
+        )
+    if unknown_parts and not is_imported:
+        raise StudyError(
+            "The design's unknown is for imported votes alone: votes given here say all. Leave it out.",
             code="bad_unknown",
             field="design",
         )

@@ -23,15 +23,17 @@ _UNITS: Final[tuple[Unit, ...]] = ("vote", "rater", "prompt")
 
 
 def trust_of(found: Fitted, *, baseline: int) -> Told:
-    """Everything of the panel that must be worked out from the votes."""
+    """Everything of the panel that must be worked out from the votes; null where it rests on what they do not say."""
+    unknown = found.counted.unknown
     return {
         "pairs": _pairs(found),
-        "sides": _sides(found),
+        "sides": [] if "sides" in unknown else _sides(found),
         "separable": _separable(found),
-        "flips": {unit: _flip(found, unit) for unit in _UNITS},
+        "flips": {unit: None if f"{unit}s" in unknown else _flip(found, unit) for unit in _UNITS},
         "searched": SEARCHED,
         "ties": _tie_policies(found, baseline),
-        "stop": _stop(found),
+        "stop": None if "raters" in unknown else _stop(found),
+        "unknown": sorted(unknown),
     }
 
 
@@ -130,21 +132,25 @@ def _stop(found: Fitted) -> Told:
     """Whether voting may stop: intervals by rater that hold however often one looks (arena/ranking/sequential.py).
 
     Raters come one after another and prompts are what they are, so that this is about other people on these prompts.
+    All of it is about the largest board: nothing can be said of a contender that no vote links to it.
     """
     precision = estimate_precision(found.fit, found.votes, by=("rater",), method=found.options["covariance"])
     ends = sequential.difference_sequences(precision, planned=PLANNED_RATERS, level=found.level)
-    upper = np.triu_indices(len(found.labels), 1)
-    low, high = ends.low[upper], ends.high[upper]
-    settled = sequential.settled(ends)
     board = found.boards[0] if found.boards else []
+    block = np.ix_(board, board)
+    linked = intervals.Intervals(ends.estimate[block], ends.low[block], ends.high[block])
+    upper = np.triu_indices(len(board), 1)
+    low, high = linked.low[upper], linked.high[upper]
+    settled = sequential.settled(linked)
     clusters = float(precision.effective[board[0]]) if board else 0.0
     needed = _raters_to_name_the_first(found, precision, board, clusters)
     return {
         "planned": PLANNED_RATERS,
         "raters": number(clusters),
-        "settled": None if settled is None else found.counted.contenders[settled],
+        "settled": None if settled is None else found.counted.contenders[board[settled]],
         "apart": int(((low > 0) | (high < 0)).sum()),
         "pairs": int(len(board) * (len(board) - 1) / 2),
+        "unlinked": len(found.labels) - len(board),
         "times": None if needed is None or not clusters else number(needed / clusters),
     }
 

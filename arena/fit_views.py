@@ -59,7 +59,12 @@ def views_of(found: Fitted, groups: PromptGroups, *, baseline: int) -> Told:
 
 
 def agreement_of(found: Fitted) -> Told | None:
-    """Krippendorff's alpha of the answers on one pair and prompt; None where nobody answered what another did."""
+    """Krippendorff's alpha of the answers on one pair and prompt; None where nobody answered what another did.
+
+    None as well where votes name no raters or no prompts: nobody knows then who answered the same.
+    """
+    if not found.counted.unknown.isdisjoint(("raters", "prompts")):
+        return None
     units = units_of(found.votes)
     told = {metric: agreement(units, metric=metric, level=found.level) for metric in _METRICS}
     first = told["nominal"]
@@ -78,7 +83,12 @@ def agreement_of(found: Fitted) -> Told | None:
 
 
 def prompts_of(counted: CountedVotes) -> Told:
-    """Prompts on which raters agree least, and the pairs on a prompt about which most raters contradict one another."""
+    """Prompts on which raters agree least, and the pairs on a prompt about which most raters contradict one another.
+
+    Nothing of what rests on prompts or raters that the votes do not name.
+    """
+    if "prompts" in counted.unknown:
+        return {"items": {}, "hardest": [], "disagreements": []}
     rows, order = counted.rows, counted.contenders
     left, right = numbered(rows["left"], order), numbered(rows["right"], order)
     low, high = np.minimum(left, right), np.maximum(left, right)
@@ -94,6 +104,8 @@ def prompts_of(counted: CountedVotes) -> Told:
         {"fewest": int(votes.min()), "median": float(np.median(votes)), "most": int(votes.max())} if len(votes) else {}
     )
     bad = np.bincount(prompt[outcome == BOTH_BAD], minlength=len(prompts))
+    if "raters" in counted.unknown:
+        return {"items": {"count": len(codes), **items}, "hardest": [], "disagreements": []}
     return {
         "items": {"count": len(codes), **items},
         "hardest": _hardest(prompts, codes // len(order) ** 2, counts, bad),

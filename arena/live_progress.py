@@ -26,6 +26,9 @@ NEWEST: Final = 20_000
 """Votes read for the hours: more than a day of most studies, and no more work for those of millions."""
 MOST_CELLS: Final = 4_000
 _LEAN: Final = 3.0
+# A rate is taken over so many hours at least: over all votes of a day, and over the newest where they were too many.
+_LEAST_HOURS: Final = 1.0
+_LEAST_HOURS_OF_NEWEST: Final = 1 / 60
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,16 @@ class Hour:
 
 @dataclass(frozen=True)
 class Pace:
-    """The last hours, oldest first; an_hour is the rate since the first vote among them, None without votes."""
+    """The last hours, oldest first; an_hour is the rate since the first vote among them, None without votes.
+
+    is_cut: there were more votes than the newest that are read, so that the first hour is told in part only
+    """
 
     hours: tuple[Hour, ...]
     an_hour: float | None
     raters_last_hour: int
     last_vote: datetime | None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,10 +178,14 @@ def pace_of(study: Study, *, now: datetime | None = None) -> Pace:
     begin = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     rows = list(newest[:NEWEST])
     recent = [row for row in rows if row[0] >= begin]
-    if len(recent) == NEWEST:
-        # The oldest hour of those that were read is not whole.
-        begin = recent[-1][0].astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-        recent = [row for row in recent if row[0] >= begin]
+    moments = [at for at, stratum, _ in recent if stratum == PEOPLE]
+    is_cut = len(recent) == NEWEST
+    if is_cut:
+        oldest = min(at for at, _, _ in recent)
+        begin = oldest.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        an_hour = _rate(len(moments), now - oldest, least=_LEAST_HOURS_OF_NEWEST)
+    else:
+        an_hour = _rate(len(moments), now - min(moments, default=now), least=_LEAST_HOURS)
     counts: Counter[tuple[int, bool]] = Counter(
         (int((at - begin).total_seconds() // 3600), stratum == PEOPLE) for at, stratum, _ in recent
     )
@@ -182,9 +193,10 @@ def pace_of(study: Study, *, now: datetime | None = None) -> Pace:
     hours = tuple(Hour(begin + timedelta(hours=n), counts[n, True], counts[n, False]) for n in range(max(span, 0)))
     return Pace(
         hours=hours,
-        an_hour=_rate([at for at, stratum, _ in recent if stratum == PEOPLE], now),
+        an_hour=an_hour,
         raters_last_hour=len({rater for at, _, rater in recent if at > now - timedelta(hours=1)}),
         last_vote=rows[0][0] if rows else None,
+        is_cut=is_cut,
     )
 
 
@@ -205,12 +217,9 @@ def coverage_of(study: Study) -> Coverage:
     return Coverage(tuple(rows), len(prompts), by_prompt)
 
 
-def _rate(moments: Sequence[datetime], now: datetime) -> float | None:
-    """Votes an hour since the first of these, taken as at least an hour ago."""
-    if not moments:
-        return None
-    hours = max(1.0, (now - min(moments)).total_seconds() / 3600)
-    return len(moments) / hours
+def _rate(votes: int, span: timedelta, *, least: float) -> float | None:
+    """Votes an hour over a span, taken as so many hours at least; None without votes."""
+    return votes / max(least, span.total_seconds() / 3600) if votes else None
 
 
 def _in_time(pace: Pace, votes: int, *, now: datetime | None = None) -> datetime | None:
@@ -229,7 +238,7 @@ def _stops(results: Sequence[CriterionResults], pace: Pace) -> list[CriterionSto
     found = []
     for one in results:
         panel = trust_panel(one)
-        if panel is None:
+        if panel is None or panel.stop is None:
             continue
         needed, expected = panel.stop.votes_needed, None
         if panel.stop.settled is None and needed is not None and one.votes:

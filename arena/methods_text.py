@@ -11,20 +11,29 @@ from typing import Any, Final
 import numpy as np
 from django.db.models import Count
 
-from arena import designs
+from arena import designs, phase_rules
 from arena.breakdowns import agreement_of
 from arena.charts.words import plural
 from arena.counted_votes import counted_votes
 from arena.display import DisplayRule
 from arena.leaderboard import CriterionResults
-from arena.models import Criterion, Exclusion, Rater, Study, Vote
+from arena.models import Ballot, Criterion, Exclusion, Rater, Study, Vote
+from arena.pair_designs import AGAINST_BASELINE, ALL_PAIRS, ONE_FACTOR, joined_later, pair_design_of
 from arena.supply import asked_prompts
 
 _PAIR_RULES: Final = {
-    designs.UNIFORM: "drawn with equal chances among all pairs",
-    designs.BALANCED: "the one seen least so far on a prompt seen least so far, ties broken at random",
+    designs.UNIFORM: "drawn with equal chances",
+    designs.BALANCED: "the one shown least so far on that prompt, equals drawn by lot",
     designs.ADAPTIVE: "drawn with chances that rise with what a vote is expected to tell, mixed with equal chances",
     designs.LMARENA: "drawn with chances that rise with how much a vote narrows the interval of its pair",
+}
+_PAIRS: Final = {
+    ALL_PAIRS: "every two contenders",
+    AGAINST_BASELINE: "each contender with the baseline",
+    ONE_FACTOR: (
+        "contenders that differ in one factor; who differs so from nobody was compared with the baseline, or with "
+        "everybody where there is none"
+    ),
 }
 _KINDS: Final = {
     Rater.Kind.INVITED: "invited by link",
@@ -33,11 +42,17 @@ _KINDS: Final = {
     Rater.Kind.PANEL: "from a panel",
     Rater.Kind.SIMULATED: "simulated (programs, not people)",
 }
+_NOT_TOLD: Final = {
+    "sides": "which image stood on the left",
+    "raters": "who gave which vote",
+    "prompts": "on which prompt a vote was given",
+}
 NOT_KNOWN: Final = (
     "how raters were paid, and for how long",
     "where and by which words they were recruited, their country, language and age",
     "whether an ethics board has seen the study",
 )
+NOT_IN_A_FILE: Final = "how votes were asked for: the questions, instructions, display, order of pairs and checks"
 
 
 @dataclass(frozen=True)
@@ -55,15 +70,36 @@ class MethodsText:
 
 def methods_text(study: Study, results: Sequence[CriterionResults]) -> MethodsText:
     """Everything the rows say, and nothing that they do not. Reads the times of all votes: no page in a hurry."""
+    is_imported = _is_imported(study)
     paragraphs = [
-        _task(study),
-        _questions(study),
-        _raters(study),
+        *((_imported(study),) if is_imported else (_task(study), _questions(study), _raters(study))),
         *(_votes(study, one) for one in results if one.votes),
         _exclusions(study),
         _analysis(study, results),
     ]
-    return MethodsText(tuple(paragraph for paragraph in paragraphs if paragraph))
+    to_add = (NOT_IN_A_FILE, *NOT_KNOWN) if is_imported else NOT_KNOWN
+    return MethodsText(tuple(paragraph for paragraph in paragraphs if paragraph), to_add)
+
+
+def _is_imported(study: Study) -> bool:
+    """Whether all votes come from a file that was no study: the design says nothing of how they were asked for."""
+    ballots = Ballot.objects.filter(study=study)
+    return ballots.exists() and not ballots.exclude(rule=designs.IMPORTED).exists()
+
+
+def _imported(study: Study) -> str:
+    contenders = list(study.contenders.all())
+    labels = "; ".join(contender.label for contender in contenders)
+    baseline = next((contender.label for contender in contenders if contender.is_baseline), None)
+    names = ", ".join(criterion.name for criterion in study.criteria.all())
+    unknown = study.design.get("unknown", [])
+    sentences = [
+        f"Votes given elsewhere were imported from a file. They compare {plural(len(contenders), 'contender')} "
+        f"({labels}{f'; the baseline is {baseline}' if baseline else ''}) by {names}."
+    ]
+    if unknown:
+        sentences.append(f"The file does not tell {' or '.join(_NOT_TOLD[part] for part in unknown)}.")
+    return " ".join(sentences)
 
 
 def _task(study: Study) -> str:
@@ -79,8 +115,8 @@ def _task(study: Study) -> str:
         f"with {plural(samples, 'image')} of each contender a prompt.",
         "Contenders were not named to raters, all images had one size and format, and the seed of a prompt's images "
         "was the same for all contenders that this platform drew.",
-        f"The pair that came next was {_PAIR_RULES[designs.pair_rule_of(study)]}. A fair coin "
-        "decided which of two images stood on the left first; after that their sides alternated.",
+        *_pairs(study),
+        "A fair coin decided which of two images stood on the left first; after that their sides alternated.",
     ]
     if rule is not None:
         shown = f"{rule.width * rule.enlarge} x {rule.height * rule.enlarge} pixels"
@@ -92,6 +128,28 @@ def _task(study: Study) -> str:
     if sampling := study.design.get("sampling"):
         sentences.append(f"How prompts were drawn from a larger set: {sampling}.")
     return " ".join(sentences)
+
+
+def _pairs(study: Study) -> list[str]:
+    """Which pairs were compared, and in which order."""
+    rule, target = designs.pair_rule_of(study), designs.target_of(study)
+    sentences = [
+        f"Compared were {_PAIRS[pair_design_of(study)]}. For each ballot a prompt was drawn with equal chances among "
+        f"those on which the rater had a pair left; the pair on it was {_PAIR_RULES[rule]}."
+    ]
+    if rule in designs.PLANNED_RULES:
+        sentences.append("Until votes gave such chances, it was the one shown least so far on that prompt.")
+    if target is not None:
+        sentences.append(
+            f"A pair was no longer shown on a prompt once {plural(target, 'rater')} had been asked about it there, and "
+            "never twice to one rater."
+        )
+    if joined := joined_later(study):
+        first = (
+            "" if rule == designs.BALANCED else "; their pairs came first until shown as often as others on a prompt"
+        )
+        sentences.append(f"{plural(len(joined), 'contender')} joined after the study had opened{first}.")
+    return sentences
 
 
 def _questions(study: Study) -> str:
@@ -127,7 +185,7 @@ def _raters(study: Study) -> str:
         if quota
         else "Raters could answer as many as they liked.",
     ]
-    if rules.get("instructions", True):
+    if phase_rules.rules_of(study).has_instructions:
         sentences.append("Each read instructions with an example of every question first.")
     if rules.get("qualification"):
         sentences.append("Who did not pass pairs with known answers was not asked further.")
@@ -148,12 +206,12 @@ def _votes(study: Study, results: CriterionResults) -> str:
     total = sum(choices.values())
     words = {"left": "left", "right": "right", "tie": "tie", "both_bad": "both bad"}
     shares = ", ".join(f"{words[each]} {choices[each] / total:.0%}" for each in words if choices.get(each))
-    sentences = [
-        f"{results.criterion.name}: {plural(total, 'vote')} by {plural(results.raters, 'rater')} "
-        f"on {plural(results.prompts, 'prompt')}; answers: {shares}."
-    ]
+    unknown = study.design.get("unknown", [])
+    by = "" if "raters" in unknown else f" by {plural(results.raters, 'rater')}"
+    on = "" if "prompts" in unknown else f" on {plural(results.prompts, 'prompt')}"
+    sentences = [f"{results.criterion.name}: {plural(total, 'vote')}{by}{on}; answers: {shares}."]
     items = _findings(results).get("prompts", {}).get("items")
-    if items:
+    if items and on:
         sentences.append(
             f"{plural(items['count'], 'item')} (a pair on a prompt) had {items['fewest']:,} to {items['most']:,} "
             f"votes, median {items['median']:g}."
@@ -189,13 +247,15 @@ def _exclusions(study: Study) -> str:
 
 def _analysis(study: Study, results: Sequence[CriterionResults]) -> str:
     fit = next((one.fit for one in results if one.fit), None)
+    unknown = study.design.get("unknown", [])
+    side = "without" if "sides" in unknown else "with"
+    cluster = fit.results.get("cluster") if fit else None
+    clusters = cluster["by"] if cluster else [name for name in ("rater", "prompt") if f"{name}s" not in unknown]
     sentences = [
-        "Strengths are maximum likelihood estimates of a Bradley-Terry model with a term for the side on which an "
+        f"Strengths are maximum likelihood estimates of a Bradley-Terry model {side} a term for the side on which an "
         "image stood; a tie counts as half a win for either, and “both bad” as a tie. Where votes bound no strength, "
         "Firth's penalty does.",
-        "Intervals hold 95 % for other raters and other prompts: jackknifed (CR3) sandwich covariance clustered by "
-        "rater and by prompt, with Student's t at the effective number of clusters. Ranges of ranks hold for all "
-        "contenders at once.",
+        f"{_intervals(clusters)} Ranges of ranks hold for all contenders at once.",
     ]
     if fit is not None:
         sentences.append(f"Computed with Winrate ({fit.code_version}).")
@@ -207,6 +267,20 @@ def _analysis(study: Study, results: Sequence[CriterionResults]) -> str:
     else:
         sentences.append("The design is not frozen yet.")
     return " ".join(sentences)
+
+
+def _intervals(clusters: Sequence[str]) -> str:
+    if not clusters:
+        return (
+            "Intervals hold 95 % where votes do not hang together: the votes name neither raters nor prompts by which "
+            "to cluster."
+        )
+    others = " and ".join(f"other {name}s" for name in clusters)
+    by = " and ".join(f"by {name}" for name in clusters)
+    return (
+        f"Intervals hold 95 % for {others}: jackknifed (CR3) sandwich covariance clustered {by}, with Student's t at "
+        "the effective number of clusters."
+    )
 
 
 def _findings(results: CriterionResults) -> Mapping[str, Any]:

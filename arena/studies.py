@@ -56,8 +56,12 @@ def create_study(
     display_rule: dict[str, Any] | None = None,
     rater_rules: dict[str, Any] | None = None,
     description: str = "",
+    is_imported: bool = False,
 ) -> Study:
-    """A draft study with everything in the order given. What is left out takes its default."""
+    """A draft study with everything in the order given. What is left out takes its default.
+
+    is_imported: its votes come from elsewhere, so that its design may name what they do not say
+    """
     if not re.fullmatch(r"[-a-zA-Z0-9_]{1,100}", slug):
         raise StudyError(
             "The short name has 1 to 100 letters, digits, hyphens or underscores.", code="bad_slug", field="slug"
@@ -74,7 +78,7 @@ def create_study(
             name=name,
             description=description,
             owner=owner,
-            design=checked_design(design or {}),
+            design=checked_design(design or {}, is_imported=is_imported),
             display_rule=display.DisplayRule.from_json(rule).to_json(),
             rater_rules=checked_rater_rules(rater_rules or {}),
         )

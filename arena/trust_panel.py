@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from arena.charts.words import plural
 from arena.leaderboard import CriterionResults, Estimate
 
 Told = Mapping[str, Any]
@@ -51,6 +52,7 @@ class StopRule:
     """Whether voting may stop now, by intervals that hold however often one looks.
 
     votes_needed: more votes by raters like those so far until the first place is settled; None where that is unknown
+    unlinked: contenders that no vote links to those it is about
     """
 
     settled: str | None
@@ -58,25 +60,30 @@ class StopRule:
     apart: int
     pairs: int
     votes_needed: int | None
+    unlinked: int = 0
 
     @property
     def sentence(self) -> str:
-        pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look"
+        pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look."
+        if self.unlinked:
+            pairs += f" No vote links {plural(self.unlinked, 'other contender')} to these: of them this says nothing."
+        if self.settled is not None and self.unlinked:
+            return f"{self.settled} is surely first of those that votes link, however often one has looked. {pairs}"
         if self.settled is not None:
-            return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}."
+            return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}"
         if self.votes_needed is None:
-            return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}."
+            return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}"
         more = f"about {self.votes_needed:,} more votes make it so"
-        return f"No first place is sure yet. If all stays as it looks, {more}. {pairs}."
+        return f"No first place is sure yet. If all stays as it looks, {more}. {pairs}"
 
 
 @dataclass(frozen=True)
 class TrustPanel:
-    """Everything the panel shows of one criterion."""
+    """Everything the panel shows of one criterion. stop is None where votes name no raters: the rule counts them."""
 
     findings: tuple[Finding, ...]
     ties: TiePolicies | None
-    stop: StopRule
+    stop: StopRule | None
 
     @property
     def worries(self) -> int:
@@ -101,7 +108,7 @@ def trust_panel(results: CriterionResults) -> TrustPanel | None:
         _votes_per_pair(told["pairs"]),
         _side(results.left_share),
         _separable(told["separable"], labels),
-        *(_flip(unit, told["flips"][unit], told["searched"], labels) for unit in _UNITS),
+        *(_flip(unit, told, labels) for unit in _UNITS),
     ]
     if ties is not None:
         findings.append(ties.finding)
@@ -155,11 +162,14 @@ def _separable(told: Told, labels: Mapping[int, str]) -> Finding:
     return Finding(question, f"{answer}. Besides {first}, first may be {_some(rivals)}.", is_worry=told["apart"] == 0)
 
 
-def _flip(unit: str, told: Told | None, searched: float, labels: Mapping[int, str]) -> Finding:
+def _flip(unit: str, trust: Told, labels: Mapping[int, str]) -> Finding:
     one, many = _UNITS[unit]
     question = f"How many {many} hold up the first place?"
+    if many in trust.get("unknown", ()):
+        return Finding(question, f"Not known: the votes name no {many}.", is_worry=True)
+    told = trust["flips"][unit]
     if told is None:
-        return Finding(question, f"Leaving out {searched:.0%} of them found no other first.", is_worry=False)
+        return Finding(question, f"Leaving out {trust['searched']:.0%} of them found no other first.", is_worry=False)
     count, word = told["count"], one if told["count"] == 1 else many
     before, after = labels.get(told["before"], "the first"), labels.get(told["after"], "another")
     without = f"Without {count:,} {word} of {told['of']:,} ({_share(count, told['of'])})"
@@ -198,11 +208,13 @@ def _strongest(rows: Sequence[PolicyRow], number: int) -> str:
     return max(((value, label) for value, label in known if value is not None), default=(0.0, "nobody"))[1]
 
 
-def _stop(results: CriterionResults, told: Told, labels: Mapping[int, str]) -> StopRule:
+def _stop(results: CriterionResults, told: Told | None, labels: Mapping[int, str]) -> StopRule | None:
+    if told is None:
+        return None
     times = told["times"]
     needed = None if times is None else max(0, round(results.votes * (times - 1)))
     settled = labels.get(told["settled"]) if told["settled"] is not None else None
-    return StopRule(settled, told["raters"] or 0.0, told["apart"], told["pairs"], needed)
+    return StopRule(settled, told["raters"] or 0.0, told["apart"], told["pairs"], needed, told.get("unlinked", 0))
 
 
 def _share(count: int, of: int) -> str:

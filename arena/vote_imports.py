@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arena import studies
 from arena.audit import note
 from arena.criteria import CriterionSpec
-from arena.designs import design_digest
+from arena.designs import IMPORTED, design_digest
 from arena.models import Ballot, Rater, Study, StudyPrompt, Vote
 from arena.ranking.tallies import BOTH_BAD, LEFT, RIGHT, TIE
 from arena.refusals import Refusal
@@ -33,7 +33,6 @@ from generation.prompt_sets import save_prompt_set
 
 ROWS_AT_ONCE: Final = 1_000
 MOST_JUDGEMENTS: Final = 5_000_000
-RULE: Final = "imported"
 _CHOICES: Final = {LEFT: "left", RIGHT: "right", TIE: "tie", BOTH_BAD: "both_bad", SKIP: "skip"}
 
 
@@ -128,6 +127,7 @@ def _study(found: Judgements, *, slug: str, name: str, owner: User | None, basel
         criteria=criteria,
         design={"unknown": list(found.unknown)} if found.unknown else {},
         rater_rules={"ballots_per_rater": None},
+        is_imported=True,
     )
 
 
@@ -183,7 +183,7 @@ class _Writer:
             yield Ballot(
                 **self._shared(row),
                 origin=Ballot.Origin.IMPORTED,
-                rule=RULE,
+                rule=IMPORTED,
                 position=places[rater],
                 state=Ballot.State.ANSWERED,
                 answered_at=self._now,

@@ -102,6 +102,7 @@ class Taker:
             display_rule=design.display_rule,
             rater_rules=design.rater_rules,
             description=design.description,
+            is_imported=True,
         )
 
     def _prompt_rows(self) -> list[Prompt]:

@@ -16,7 +16,8 @@ def hours_chart(pace: Pace) -> Chart | None:
     return Chart(
         name=NAME,
         title=(f"{plural(total, 'vote')} in {plural(len(pace.hours), 'hour')}, at most {busiest.votes:,} in one",),
-        subtitle="answers of all questions by the hour they came, UTC\u00a0· skips left out",
+        subtitle="answers of all questions by the hour they came, UTC\u00a0· skips left out"
+        + ("\u00a0· the first hour in part" if pace.is_cut else ""),
         description="Votes by hour: "
         + "; ".join(f"{hour.begins:%H}:00 {hour.votes:,}" for hour in pace.hours if hour.votes)
         + ".",

@@ -11,7 +11,9 @@ from arena import fitting
 from arena.counted_votes import read_votes
 from arena.fit_results import results_of
 from arena.fit_views import prompts_of
+from arena.leaderboard import results_of as results_by_criterion
 from arena.models import Exclusion, Fit, Rater, Study
+from arena.trust_panel import trust_panel
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_rater
 from tests.arena.fit_cases import add_vote, bare_study, first_criterion, fit_of
@@ -183,6 +185,25 @@ def test_voting_may_stop_only_for_a_clear_first() -> None:
     later = findings_of(close)["trust"]["stop"]
     assert later["settled"] is None
     assert later["times"] > 1
+
+
+def test_a_newcomer_without_votes_does_not_unsettle_the_first() -> None:
+    study = bare_study(contenders=3)
+    bulk_votes(study, raters=30, ballots_per_rater=20, strengths=[2.0, 0, -1])
+    before = findings_of(study)["trust"]["stop"]
+    contender = study.contenders.get(position=2)
+    contender.pk, contender.label, contender.position = None, "newcomer", 3
+    contender.recipe = bare_study(contenders=4, slug="other").contenders.get(position=3).recipe
+    contender.save()
+    first = study.contenders.get(position=0)
+    stop = findings_of(study)["trust"]["stop"]
+    assert (before["settled"], before["unlinked"]) == (first.pk, 0)
+    assert stop == {**before, "unlinked": 1}
+    results = next(one for one in results_by_criterion(study) if one.votes)
+    panel = trust_panel(results)
+    assert panel is not None
+    assert panel.stop.sentence.startswith(f"{first.label} is surely first of those that votes link")
+    assert "No vote links 1 other contender to these" in panel.stop.sentence
 
 
 def test_findings_are_equal_to_the_last_bit_and_left_out_unless_asked_for() -> None:

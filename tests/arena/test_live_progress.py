@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import fitting
+from arena.charts.hours import hours_chart
 from arena.live_progress import coverage_of, live_progress, pace_of
 from arena.models import Ballot, Rater, Study, Vote
 from tests.arena.bulk_votes import bulk_votes
@@ -59,6 +60,19 @@ def test_votes_are_counted_by_hour_and_kind() -> None:
     assert pace.an_hour == pytest.approx(5 / 2.5)
     assert pace.raters_last_hour == 2
     assert pace.last_vote == NOON - timedelta(minutes=40)  # the last that was stored
+
+
+def test_more_votes_than_are_read_within_one_hour_still_have_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.live_progress.NEWEST", 4)
+    study = bare_study()
+    person = make_rater(study)
+    for minutes in (25, 20, 15, 10, 5, 0):
+        vote_at(study, person, NOON - timedelta(minutes=minutes))
+    pace = pace_of(study, now=NOON)
+    assert [(hour.begins.hour, hour.people) for hour in pace.hours] == [(12, 4)]
+    assert pace.an_hour == pytest.approx(4 / 0.25)  # the four that are read came within a quarter of an hour
+    chart = hours_chart(pace)
+    assert pace.is_cut and chart is not None and chart.subtitle.endswith("the first hour in part")
 
 
 def test_without_votes_there_is_no_pace() -> None:

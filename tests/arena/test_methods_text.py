@@ -1,12 +1,16 @@
 """The methods section and the LaTeX table say what the rows say."""
 
+from pathlib import Path
+
 import pytest
 
 from arena import fitting
 from arena.latex_table import escaped, latex_table
 from arena.leaderboard import results_of
 from arena.methods_text import methods_text
-from arena.models import Exclusion, Study, Vote
+from arena.models import Amendment, Exclusion, Study, Vote
+from arena.pair_designs import JOINED
+from arena.vote_imports import import_votes
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import cast, make_rater, make_study
 from tests.arena.fit_cases import bare_study
@@ -37,6 +41,55 @@ def test_the_section_has_everything_that_otani_et_al_ask_for() -> None:
     assert "No votes were excluded." in text
     assert f"(SHA-256 {study.frozen_digest})" in text
     assert "Not known to this platform, to be added: how raters were paid" in text
+
+
+def test_pairs_are_told_as_they_were_chosen() -> None:
+    study = make_study(contenders=3, prompts=2, images=False, copies=False)
+    text = methods_text(study, results_of(study)).text
+    assert "Compared were every two contenders. For each ballot a prompt was drawn with equal chances" in text
+    assert "the pair on it was the one shown least so far on that prompt, equals drawn by lot." in text
+    assert "no longer shown" not in text and "joined after" not in text and "read instructions" not in text
+
+    study.design = {**study.design, "pair_rule": "uniform", "pairs": "baseline", "target_votes": 3}
+    Study.objects.filter(pk=study.pk).update(design=study.design, rater_rules={"instructions": True})
+    study.refresh_from_db()
+    contender = study.contenders.get(position=2)
+    Amendment.objects.create(study=study, change={"act": JOINED, "contender": contender.pk}, reason="late")
+    text = methods_text(study, results_of(study)).text
+    assert "Compared were each contender with the baseline." in text
+    assert "the pair on it was drawn with equal chances." in text
+    assert "A pair was no longer shown on a prompt once 3 raters had been asked about it there" in text
+    assert "1 contender joined after the study had opened; their pairs came first until" in text
+    assert "Each read instructions" not in text  # nobody has voted
+
+
+def test_rules_without_an_entry_for_instructions_had_none() -> None:
+    study = bare_study()
+    bulk_votes(study, raters=2, ballots_per_rater=3)
+    Study.objects.filter(pk=study.pk).update(rater_rules={})
+    study.refresh_from_db()
+    assert "read instructions" not in text_of(study)
+
+
+def test_of_imported_votes_only_what_the_file_says_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_text("left,right,choice\n" + "a,b,left\nb,c,left\na,c,right\n" * 4)
+    done = import_votes(path, slug="nameless")
+    text = text_of(done.study)
+    assert "They compare 3 contenders (a; b; c) by " in text
+    assert "The file does not tell who gave which vote or on which prompt a vote was given." in text
+    assert ": 12 votes; answers: left 67%, right 33%." in text
+    assert "with a term for the side" in text
+    assert "the votes name neither raters nor prompts by which to cluster" in text
+    assert "Not known to this platform, to be added: how votes were asked for" in text
+    for untrue in ("fair coin", "shown at", "verbatim", "instructions with", "planted", "by rater", "1 rater"):
+        assert untrue not in text
+
+    path.write_text("prompt,model,rater,score\n" + "".join(f"p{n},m{n % 2},r,{n}\np{n},n,r,3\n" for n in range(6)))
+    scores = text_of(import_votes(path, slug="scores").study)
+    assert "The file does not tell which image stood on the left." in scores
+    assert "without a term for the side" in scores
+    assert "for other raters and other prompts: jackknifed (CR3) sandwich covariance clustered by rater and" in scores
 
 
 def test_exclusions_and_simulated_raters_are_told() -> None:

@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
 
 from arena import fitting
+from arena.design_files import design_file_of
+from arena.leaderboard import results_of
 from arena.models import AuditEvent, Rater, Study
 from arena.refusals import Refusal
+from arena.trust_panel import trust_panel
 from arena.vote_chain import check_chain
 from arena.vote_imports import import_votes
 from generation.models import Recipe
 from tests.arena.dumps import dump
-from tests.arena.factories import make_user
+from tests.arena.factories import make_study, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -197,6 +202,49 @@ def test_what_is_not_named_is_said_and_adds_nothing_to_the_intervals(
     for each in fit.results["contenders"]:
         for name in ("log_strength", "standard_error"):
             assert each[name] == pytest.approx(board[each["label"]][name], abs=1e-9)
+
+
+def test_nothing_is_told_of_raters_and_prompts_that_a_file_does_not_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    rows = []
+    for _ in range(90):
+        left, right = rng.choice(3, 2, replace=False)
+        rows.append({"left": f"m{left}", "right": f"m{right}", "choice": "left" if left < right else "right"})
+        rows[-1]["choice"] = "tie" if rng.random() < 0.3 else rows[-1]["choice"]
+    study = import_votes(written(tmp_path / "votes.csv", rows), slug="bare").study
+    (fit,) = fitting.refit(study)
+    findings = fit.results["findings"]
+    assert findings["agreement"] is None
+    assert findings["prompts"] == {"items": {}, "hardest": [], "disagreements": []}
+    trust = findings["trust"]
+    assert (trust["stop"], trust["flips"]["rater"], trust["flips"]["prompt"]) == (None, None, None)
+    assert trust["unknown"] == ["prompts", "raters"]
+    (results,) = results_of(study)
+    panel = trust_panel(results)
+    assert panel is not None and panel.stop is None
+    answers = {finding.question: finding.answer for finding in panel.findings}
+    for many in ("raters", "prompts"):
+        assert answers[f"How many {many} hold up the first place?"] == f"Not known: the votes name no {many}."
+    browser = Client()
+    browser.force_login(make_user(is_superuser=True))
+    page = browser.get(reverse("arena:study", args=[study.slug])).content.decode()
+    assert "Not known: the votes name no raters, and the rule counts raters." in page
+    assert browser.get(reverse("arena:progress", args=[study.slug])).status_code == 200
+
+    named = [{**row, "prompt": f"p{place % 4}"} for place, row in enumerate(rows)]
+    (fit,) = fitting.refit(import_votes(written(tmp_path / "named.csv", named), slug="prompts").study)
+    told = fit.results["findings"]["prompts"]
+    assert told["items"]["count"] == 12 and not told["hardest"] and not told["disagreements"]
+
+
+def test_only_imports_say_what_votes_leave_out(tmp_path: Path) -> None:
+    design = {"unknown": ["raters"]}
+    with pytest.raises(Refusal, match="unknown is for imported votes alone"):
+        make_study(design=design, images=False, copies=False)
+    path = written(tmp_path / "votes.csv", [{"left": "a", "right": "b", "choice": "left"}])
+    study = import_votes(path, slug="bare").study
+    assert study.design["unknown"] == ["raters", "prompts"]
+    assert "unknown" not in design_file_of(study)["design"]
 
 
 @pytest.mark.parametrize(
