@@ -55,7 +55,7 @@ class Curve:
         most, told = self.reference.steps, []
         for each in self.fewest:
             points = f"{100 * each.margin:.0f} points"
-            told.append(f"{points}: {most if each.steps is None else each.steps}")
+            told.append(f"{points}: {'no fewer' if each.steps in (None, most) else each.steps}")
         return f"Fewest steps that surely lose to {most} steps by no more than {', '.join(told)}" if told else ""
 
     @property
@@ -72,7 +72,8 @@ class Curve:
         if not settled:
             return f"Raters prefer {most} steps of {self.name} to {_fewer(judged, self.levels)}"
         since = "At any number of steps" if len(settled) == len(judged) else f"From {settled[-1].steps} steps on"
-        if all((level.against_most.low or 0.0) >= 0.5 - MARGIN for level in settled):
+        edges = [(level.against_most.low or 0.0, level.against_most.high or 1.0) for level in settled]
+        if all(low >= 0.5 - MARGIN and high <= 0.5 + MARGIN for low, high in edges):
             return f"{since}, raters cannot tell images of {self.name} from those at {most} steps"
         return f"{since}, no preference for {most} steps of {self.name} shows yet"
 

@@ -206,6 +206,7 @@ class DesignForm(forms.Form):
 def recipes_for(user: User) -> QuerySet[Recipe]:
     """Recipes that this person may make contenders, the newest of them."""
     usable = Recipe.objects.exclude(state=Recipe.State.REFUSED).select_related("checkpoint", "schedule")
+    usable = usable.exclude(checkpoint__state=Checkpoint.State.REFUSED)
     if not user.is_superuser:
         usable = usable.filter(Q(owner=None) | Q(owner=user.pk))
         usable = usable.filter(Q(checkpoint=None) | Q(checkpoint__in=Checkpoint.objects.visible_to(user)))

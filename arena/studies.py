@@ -17,7 +17,8 @@ from arena.models import Contender, Criterion, Study, StudyPrompt
 from arena.phase_rules import check_against_study
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 from generation import planning
-from generation.models import Prompt, Recipe, Run
+from generation.errors import GenerationError
+from generation.models import Checkpoint, Prompt, Recipe, Run
 from generation.run_plans import RunPlan, plan_run
 
 
@@ -209,9 +210,14 @@ def ask_for_images(study: Study) -> Run:
 
 def _wanted(study: Study) -> dict[str, Any]:
     """Recipes, prompt texts and samples. A recipe that was refused stops none of the others."""
-    live = live_contenders(study).select_related("recipe__schedule").exclude(recipe__kind=Recipe.Kind.EXTERNAL)
+    live = live_contenders(study).select_related("recipe__schedule", "recipe__checkpoint")
+    live = live.exclude(recipe__kind=Recipe.Kind.EXTERNAL)
     recipes = [contender.recipe for contender in live.order_by("position")]
     usable = [recipe for recipe in recipes if recipe.state != Recipe.State.REFUSED]
+    checkpoints = [recipe.checkpoint for recipe in usable if recipe.checkpoint is not None]
+    refused = [one for one in checkpoints if one.state == Checkpoint.State.REFUSED]
+    if refused and len(refused) == len(usable):
+        raise GenerationError(f"No image of this study can be made here: {refused[0].refusal}")
     texts = asked_prompts(study).order_by("position").values_list("prompt__text", flat=True)
     return {"recipes": usable or recipes, "prompt_texts": list(texts), "samples": samples_of(study)}
 

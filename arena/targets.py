@@ -89,7 +89,8 @@ class TargetProgress:
 
     @property
     def is_reached(self) -> bool:
-        return self.still_needed == 0
+        """Whether nothing is lacking of something: where no pair can be shown yet, nothing is reached."""
+        return self.wanted > 0 and self.still_needed == 0
 
 
 def needs_of(study: Study, *, stratum: str, target: int, stock: Stock) -> Needs:

@@ -46,7 +46,9 @@ def import_study(
         slug = slug or checked.design.slug
         if Study.objects.filter(slug=slug).exists():
             raise BundleError(
-                f"There is a study {slug!r} already: choose another short name.", code="slug_taken", field="slug"
+                f"There is a study {slug!r} already: choose another short name (--slug NAME).",
+                code="slug_taken",
+                field="slug",
             )
         if checked.chain.broken and not accepts_broken_chain:
             raise BundleError(

@@ -26,7 +26,7 @@ def matrix_chart(results: CriterionResults) -> Chart | None:
     title = (
         f"Win probabilities of {len(pairs)} {pair_word}; intervals need more raters"
         if None in sides
-        else f"{apart} of {len(pairs)} {pair_word} can be told apart"
+        else f"{apart} of {len(pairs)} {pair_word} can be told apart, each looked at by itself"
     )
     return Chart(
         name=f"matrix-{results.criterion.key}",

@@ -201,7 +201,7 @@ def test_a_newcomer_without_votes_does_not_unsettle_the_first() -> None:
     assert stop == {**before, "unlinked": 1}
     results = next(one for one in results_by_criterion(study) if one.votes)
     panel = trust_panel(results)
-    assert panel is not None
+    assert panel is not None and panel.stop is not None
     assert panel.stop.sentence.startswith(f"{first.label} is surely first of those that votes link")
     assert "No vote links 1 other contender to these" in panel.stop.sentence
 

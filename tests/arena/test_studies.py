@@ -14,7 +14,8 @@ from arena.intake import take_in_images
 from arena.models import Criterion, Study
 from arena.refusals import Refusal
 from arena.studies import ContenderSpec, Readiness, create_study, open_study, readiness
-from generation.models import Image, Recipe
+from generation.errors import GenerationError
+from generation.models import Checkpoint, Image, Recipe
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db
@@ -279,3 +280,11 @@ def test_a_cancelled_run_is_replaced() -> None:
     type(first).objects.filter(pk=first.pk).update(cancelled_at=timezone.now())
     second = studies.ask_for_images(Study.objects.get(pk=study.pk))
     assert second != first and Study.objects.get(pk=study.pk).run == second
+
+
+def test_a_study_whose_checkpoints_are_all_refused_says_so_instead_of_waiting() -> None:
+    study = factories.make_study(images=False)
+    Checkpoint.objects.update(state=Checkpoint.State.REFUSED, refusal="Its weights did not come along.")
+    with pytest.raises(GenerationError, match="can be made here: Its weights did not come along"):
+        studies.ask_for_images(study)
+    assert study.run is None

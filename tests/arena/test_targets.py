@@ -15,6 +15,7 @@ from arena import exposure, raters, studies, targets, voting, withheld
 from arena.intake import take_in_images
 from arena.models import Ballot, Exclusion, PromptNeed, Rater, Study
 from arena.stock import stock_of
+from arena.targets import TargetProgress
 from arena.undoing import undo
 from tests.arena import factories
 from tests.arena.views.browsers import joined_browser, vote_address
@@ -251,3 +252,8 @@ def test_who_comes_back_after_their_pair_went_to_somebody_else_does_not_get_it_a
     factories.cast(factories.make_rater(study), "left")
     assert voting.resume(slow) == 0 and voting.open_ballots(rater=slow) == []
     assert set(votes_by_cell(study).values()) == {1}
+
+
+def test_a_target_is_not_reached_where_nothing_can_be_shown_yet() -> None:
+    assert not TargetProgress("aesthetics", target=3, pairs=0, wanted=0, still_needed=0, out=0).is_reached
+    assert TargetProgress("aesthetics", target=3, pairs=1, wanted=3, still_needed=0, out=0).is_reached

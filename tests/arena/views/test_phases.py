@@ -51,7 +51,7 @@ def test_instructions_come_before_the_first_ballot_and_once() -> None:
     page = browser.get(address("instructions", study)).content.decode()
     for criterion in study.criteria.all():
         assert f'data-example="{criterion.key}"' in page and criterion.question in page
-    assert page.count("Right answer:") == 3
+    assert page.count("Correct answer:") == 3
     read = browser.post(address("instructions", study), {"read": "1"})
     assert read.headers["Location"] == vote_address(study)
     assert browser.get(vote_address(study)).status_code == 200
