@@ -34,6 +34,7 @@ HONEST_FAST_SHARE: Final = 0.1
 # The careful slip too: a known answer is missed so often at least.
 LEAST_GOLD_ERROR: Final = 0.05
 FEWEST_VOTES: Final = 8
+"""Of a rater, and about a contender: fewer are not looked at."""
 LOG_ODDS_RIGGED: Final = 2.5  # who pushes a contender lets it win about 92 % of the time
 LEAST_WEIGHT: Final = 0.25
 NEAR: Final = 0.01
@@ -172,13 +173,13 @@ def _suspicions(
 
 
 def _about_contenders(own: OwnVotes, null: HonestRaters, *, rng: np.random.Generator) -> Iterator[Suspicion]:
-    """For each contender that the rater met, whether it is pushed or held down, suspicious or not."""
+    """For each contender that the rater met often enough, whether it is pushed or held down, suspicious or not."""
     if len(own.won) < FEWEST_VOTES:
         return
     for contender in range(len(null.error)):
         sign = (own.left == contender) * 1.0 - (own.right == contender)
         met = int(np.count_nonzero(sign))
-        if not met:
+        if met < FEWEST_VOTES:  # one slip on a pair that everybody else agrees about would be enough
             continue
         wins = float((sign > 0) @ own.won + (sign < 0) @ (1 - own.won))
         expected = float((sign > 0) @ own.chance + (sign < 0) @ (1 - own.chance))

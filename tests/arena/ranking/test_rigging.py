@@ -5,7 +5,7 @@ import pytest
 
 from arena.ranking.cohorts import suspicious_cohorts
 from arena.ranking.honest_raters import LEAST_TASTE, estimate_null, own_votes
-from arena.ranking.rigging import Findings, Gold, gold_error, suspicious_raters
+from arena.ranking.rigging import FEWEST_VOTES, Findings, Gold, gold_error, suspicious_raters
 from arena.ranking.tallies import Votes
 from benchmarks.crowds import TARGET, Attack, Crowd, crowd
 from benchmarks.detectors import strength_of_target, strengths
@@ -118,3 +118,14 @@ def test_a_crowd_of_clickers_does_not_make_missing_gold_normal() -> None:
     clickers = {number: Gold(8, 4) for number in range(6, 11)}
     assert gold_error(honest) == pytest.approx(0.05)
     assert gold_error({**honest, **clickers}) <= 0.1
+
+
+def test_a_few_votes_about_a_contender_are_never_held_against_a_rater() -> None:
+    """A slip on a pair that everybody else agrees about is unlikely, and means nothing."""
+    about = []
+    for seed in range(3):
+        known = crowd(taste=0.35, seed=seed, honest=40)
+        for _ in range(3):
+            known.add("target", 20, gold=8)
+        about += [each.count for each in look(known).suspicions if each.contender is not None]
+    assert all(count >= FEWEST_VOTES for count in about)
