@@ -126,6 +126,6 @@ def test_a_few_votes_about_a_contender_are_never_held_against_a_rater() -> None:
     for seed in range(3):
         known = crowd(taste=0.35, seed=seed, honest=40)
         for _ in range(3):
-            known.add("target", 20, gold=8)
+            known.add("inverter", 10, gold=8)
         about += [each.count for each in look(known).suspicions if each.contender is not None]
     assert all(count >= FEWEST_VOTES for count in about)
