@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from arena.audit import note
 from arena.counted_votes import selections_of
-from arena.models import Exclusion, Flag, RaterTable, Study
+from arena.models import Exclusion, Flag, Rater, RaterTable, Study
 from arena.refusals import Refusal
 from generation.provenance import digest_of
 
@@ -62,6 +62,8 @@ def suspected(study: Study) -> int:
     """How many raters are under suspicion that nobody has dismissed, and not excluded."""
     excluded = Exclusion.objects.standing().filter(study=study, scope=Exclusion.Scope.RATER)
     flags = study.flags.filter(faded_at__isnull=True, dismissed_at__isnull=True, rater__isnull=False)
+    if not study.counts_simulated:
+        flags = flags.exclude(rater__kind=Rater.Kind.SIMULATED)
     return flags.exclude(rater__in=excluded.values("rater")).values("rater").distinct().count()
 
 

@@ -221,7 +221,8 @@ def _votes(study: Study, results: CriterionResults) -> str:
         dtype=np.float64,
     )
     if len(times):
-        sentences.append(f"The median time to an answer was {np.median(times) / 1000:.1f} s.")
+        of = "" if len(times) == total else f" (of {plural(len(times), 'answer')} with a time)"
+        sentences.append(f"The median time to an answer was {np.median(times) / 1000:.1f} s{of}.")
     agreement = agreement_of(results)
     if agreement is not None and agreement.ordinal.value is not None:
         sentences.append(
@@ -229,7 +230,7 @@ def _votes(study: Study, results: CriterionResults) -> str:
             f"answers, raw agreement {agreement.same} where {agreement.by_chance} would be chance."
         )
     if results.simulated_votes:
-        sentences.append(f"{results.simulated_votes / results.votes:.0%} of these votes are by simulated raters.")
+        sentences.append(f"{results.simulated_votes:,} of these votes are by simulated raters.")
     return " ".join(sentences)
 
 

@@ -193,3 +193,11 @@ def test_the_file_holds_every_rater_and_runs_no_formula(study: Study) -> None:
     leaving_out.exclude_raters(study, [lefty(study)], reason="=1+1", author=factories.make_user())
     lines = signed_in(factories.make_user()).get(reverse("arena:raters_csv", args=[study.slug])).content.decode()
     assert len(lines.splitlines()) == 10 and "'=1+1" in lines and ",=1+1" not in lines
+
+
+def test_simulated_raters_whose_votes_do_not_count_are_no_suspects(study: Study) -> None:
+    judging.judge(study)
+    Rater.objects.filter(pk=lefty(study).pk).update(kind=Rater.Kind.SIMULATED)
+    assert judging.suspected(study) == 1
+    Study.objects.filter(pk=study.pk).update(counts_simulated=False)
+    assert judging.suspected(Study.objects.get(pk=study.pk)) == 0
