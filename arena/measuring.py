@@ -5,7 +5,7 @@ import time
 from arena.models import Study
 from arena.supply import asked_prompts, images_of
 from generation.measuring import checker
-from generation.measuring.rows import Measured, Watch, prompts_digest
+from generation.measuring.rows import prompts_digest
 
 
 def texts_of(study: Study) -> list[str]:
@@ -18,13 +18,8 @@ def prompts_digest_of(study: Study) -> str:
     return prompts_digest(asked_prompts(study).order_by().values_list("prompt__text_digest", flat=True))
 
 
-def measure_with_checker(study: Study, *, watch: Watch) -> Measured:
-    """The picture checker's shares of all images whose prompt it can read."""
-    return checker.measure(images_of(study), texts=texts_of(study), watch=watch)
-
-
 def measure_readable_studies(*, seconds: float) -> int:
-    """The same for every study, for a few seconds; how many images were measured.
+    """The picture checker's shares for the images of every study, for a few seconds; how many were measured.
 
     Where all is measured, or no prompt can be read, this costs a few queries a study.
     """
