@@ -16,6 +16,8 @@ ROLES: Final = {
     StudyMember.Role.RATER_MANAGER: "rater manager: also invites raters and decides about them",
 }
 
+_JUDGE: Final = StudyMember.Role.RATER_MANAGER
+
 
 class SharingError(Refusal):
     """A colleague who cannot be given, or lose, this role."""
@@ -24,6 +26,11 @@ class SharingError(Refusal):
 def may_share(study: Study, user: Person) -> bool:
     """Owners and superusers decide who else sees a study."""
     return may_steer_study(study, user)
+
+
+def may_judge(study: Study, user: Person) -> bool:
+    """Owners, rater managers and superusers decide about a study's raters and known answers."""
+    return may_steer_study(study, user) or study.members.filter(user=user.pk, role=_JUDGE).exists()
 
 
 def share(study: Study, *, name: str, role: str, actor: User) -> StudyMember:

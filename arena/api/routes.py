@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest
 from django.urls import URLPattern
 from ninja import NinjaAPI, Router
 
-from arena.api import ballots, contenders, exports, making, prompt_sets, studies
+from arena.api import ballots, contenders, exports, imports, judging, making, prompt_sets, studies
 from arena.api.access import PerToken, Token
 from arena.api.problems import CONTENT_TYPE, answer_with_problems, only_problems
 
@@ -29,7 +29,9 @@ api.add_router("/recipes", making.recipes)
 api.add_router("/runs", making.runs)
 api.add_router("/studies", studies.router)
 api.add_router("/studies", exports.router)
+api.add_router("/studies", judging.router)
 api.add_router("/studies", ballots.router)
+api.add_router("/imports", imports.router)
 
 
 @api.get("/openapi.json", include_in_schema=False)

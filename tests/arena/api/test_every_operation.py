@@ -7,12 +7,10 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from arena import consent, front_ends, studies, voting
 from arena.models import Study
-from generation.image_imports import get_external_recipe
 from generation.models import Checkpoint, PromptSet
 from tests.arena import factories
-from tests.arena.api.callers import Answer, Caller, body_of, caller, problem
+from tests.arena.api.callers import Answer, Caller, body_of, caller, problem, things_of
 from tests.arena.dumps import dump
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +20,9 @@ Operation = tuple[str, str]
 BODIES: dict[str, Any] = {
     "/studies/{slug}/raters": {"consent_version": "x"},
     "/runs/{run_id}/steer": {"act": "cancel"},
+    "/studies/{slug}/exclusions": {"scope": "vote", "target": "1", "reason": "x"},
+    "/studies/{slug}/exclusions/{exclusion_id}/readmit": {"reason": "x"},
+    "/studies/{slug}/gold": {"prompt": 0, "first": 0, "second": 1, "answers": {}},
 }
 
 
@@ -32,24 +33,12 @@ def _fresh_counts() -> None:
 
 @pytest.fixture
 def known() -> dict[str, Any]:
-    """What addresses are made of: ada's study, open, with a run and a rater of her own front end, and what it needs."""
+    """What addresses are made of: ada's, and what it needs is hers too."""
     ada = factories.make_user("ada")
-    study = factories.make_study(owner=ada, contenders=2, prompts=2, slug="hers")
-    run = studies.ask_for_images(study)
-    rater = front_ends.enrol(study, consent_version=consent.consent_version(study), actor=ada)
+    found = things_of(ada)
     PromptSet.objects.update(owner=ada)
     Checkpoint.objects.update(owner=ada)
-    return {
-        "slug": study.slug,
-        "prompt_set_id": PromptSet.objects.get().pk,
-        "contender_id": get_external_recipe(name="SDXL", owner=ada)[0].pk,
-        "checkpoint_id": Checkpoint.objects.get().pk,
-        "recipe_id": study.contenders.all()[0].recipe_id,
-        "run_id": run.pk,
-        "rater_id": rater.public_id,
-        "token": voting.open_ballots(rater=rater, wanted=1)[0].token,
-        "side": "left",
-    }
+    return found
 
 
 def operations() -> Iterator[Operation]:
