@@ -194,6 +194,7 @@ def _web(options: Options, environment: dict[str, str]) -> Child:
     command = [
         *(sys.executable, "-m", "gunicorn", "evalsite.wsgi", "--bind", f"{bind}:{options.port}"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--preload"),
+        *("--config", "python:evalsite.gunicorn_hooks"),
         # No access log: its lines would hold ballot and invitation tokens.
         *("--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
     ]
