@@ -222,8 +222,10 @@ def _image_worker(environment: dict[str, str]) -> Child:
 
 
 def _worker_command(queue: str, *more: str) -> list[str]:
+    # Celery's picture of itself is no line that a program could read, and it names the broker's host.
+    quiet = ["--quiet"] if settings.LOG_FORMAT == "json" else []
     return [
-        *(sys.executable, "-m", "celery", "--app", "evalsite", "worker", "--queues", queue),
+        *(sys.executable, "-m", "celery", *quiet, "--app", "evalsite", "worker", "--queues", queue),
         *("--hostname", f"{queue}@%h", "--pool", "prefork", "--concurrency", "1"),
         *("--without-gossip", "--without-mingle", "--loglevel", settings.LOG_LEVEL, *more),
     ]
