@@ -61,7 +61,8 @@ class Environment:
         try:
             return parse(given)
         except ValueError as error:
-            shown = "" if parse is secret or "@" in given else f"={given!r}"  # a log is no place for passwords
+            is_secret = parse in (secret, secret_or_none) or "@" in given
+            shown = "" if is_secret else f"={given!r}"  # a log is no place for passwords
             stop(f"{name}{shown} is not {kind}{f' ({error})' if str(error) else ''}.")
 
     def refuse_unknown(self) -> None:
@@ -116,6 +117,18 @@ def secret(value: str) -> str:
     """a secret of at least 32 characters."""
     if len(value) < 32 or len(set(value)) < 8:
         raise ValueError("make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'")
+    return value
+
+
+def secret_or_none(value: str) -> str:
+    """a secret of at least 32 characters, or nothing."""
+    return secret(value) if value else ""
+
+
+def log_format(value: str) -> str:
+    """text or json."""
+    if value not in ("text", "json"):
+        raise ValueError
     return value
 
 

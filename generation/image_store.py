@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -108,6 +109,13 @@ def has_room() -> bool:
     except StorageError:
         return False
     return True
+
+
+def free_bytes() -> int | None:
+    """Room left where files are kept; None for object stores, and where the folder is not there yet."""
+    place = storage()
+    folder = Path(place.location) if isinstance(place, FileSystemStorage) else None
+    return shutil.disk_usage(folder).free if folder is not None and folder.is_dir() else None
 
 
 def path_or_none(sha256: str, *, suffix: str) -> Path | None:

@@ -15,6 +15,7 @@ from generation.families import FAMILIES
 from generation.model_folders import AdapterFile
 from generation.models import Checkpoint, Image, ImageJob, Recipe
 from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
+from generation.worker_tallies import tallies
 
 if TYPE_CHECKING:
     from generation.pipelines.cache import PipelineCache
@@ -80,6 +81,15 @@ def device_name() -> str:
     from generation.pipelines.environment import device_name as named
 
     return named(settings.IMAGE_DEVICE)
+
+
+def note_memory() -> None:
+    """Tell the heartbeat how much memory drawing takes."""
+    if is_awake():
+        from generation.pipelines.memory import used_peak_and_total
+
+        used, peak, total = used_peak_and_total(settings.IMAGE_DEVICE)
+        tallies.note_memory(used=used, peak=peak, total=total)
 
 
 def is_in_memory(checkpoint: Checkpoint, folder: Path) -> bool:

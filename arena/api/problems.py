@@ -15,6 +15,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 
 from arena.refusals import Refusal
+from generation import log_context
 from generation.errors import GenerationError
 from generation.image_imports import ConflictError, ImageImportError
 from generation.prompt_files import PromptFileError
@@ -126,7 +127,8 @@ def only_problems(pattern: URLPattern) -> URLPattern:
 
 def _of_a_fault(error: Exception) -> HttpResponse:
     logger.error("the API failed", exc_info=error)
-    return problem_response(500, "This is a fault of ours: it is in the server's log.", code="fault")
+    number = log_context.noted().get("request", "none")
+    return problem_response(500, f"This is a fault of ours: it is in the server's log under {number}.", code="fault")
 
 
 def _with_field(status: int, detail: str, code: str, field: str) -> HttpResponse:

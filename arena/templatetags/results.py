@@ -1,12 +1,15 @@
 """What the results page needs beyond its values: the addresses of a chart in all its forms, and durations in words."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
 
 from arena.charts import Chart
 from arena.charts.rendering import CONTENT_TYPES, DARK, LIGHT, NARROW, WIDE, Size, Theme
@@ -69,6 +72,13 @@ def _cell(row: Row, other: Row, cell: Estimate, results: CriterionResults, addre
 
 register.filter("duration", duration_in_words)
 register.filter("size_in_words", size_in_words)
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """Such as "3 minutes ago"; within the last minute "just now"."""
+    is_now = timezone.now() - moment < timedelta(minutes=1)
+    return "just now" if is_now else f"{timesince(moment)} ago"
 
 
 @register.filter

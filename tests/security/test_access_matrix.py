@@ -44,6 +44,8 @@ STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
 MATRIX: Final[dict[str, Row]] = {
     "healthz": EVERYBODY,
+    "readyz": EVERYBODY,
+    "metrics": everybody(404),  # there is no token in the settings
     "arena:home": EVERYBODY,
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
@@ -55,6 +57,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:password_link": TO_POST,
     "arena:switch_account": TO_POST,
     "arena:site_log": ADMINISTRATORS,
+    "arena:operation": ADMINISTRATORS,
     "arena:members": THE_STUDYS,
     "arena:remove_member": TO_POST,
     "arena:study_log": THE_STUDYS,
