@@ -8,8 +8,7 @@ compares; refused here, no page needs a rule for it.
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.shortcuts import render
 
 USUAL_BYTES: Final = 4 * 2**20
@@ -48,15 +47,20 @@ class RequestLimitsMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit() and int(length) <= most):
             return _too_much(request, f"This page takes at most {most // 2**20} MB at once. Send less.")
-        if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
-            raise BadRequest("The character NUL in an address")
-        if request.content_type in _FORMS and _has_nul(request):
-            raise BadRequest("The character NUL in a form")
+        if _has_nul(request):
+            return render(request, "400.html", status=400)
         return None
 
 
 def _has_nul(request: HttpRequest) -> bool:
-    return any("\0" in value for _, values in request.POST.lists() for value in values)
+    if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
+        return True
+    if request.content_type not in _FORMS:
+        return False
+    try:
+        return any("\0" in value for _, values in request.POST.lists() for value in values)
+    except UnreadablePostError:  # whoever sent it has gone
+        return False
 
 
 def _too_much(request: HttpRequest, sentence: str) -> HttpResponse:
