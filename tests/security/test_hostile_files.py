@@ -16,7 +16,21 @@ from tests.arena.dumps import dump
 from tests.arena.factories import make_study, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
-WRONG: Final = (None, -1, 10**30, 1.5, True, "", "x" * 100_000, "\ud800", "a\0", [], [[]], {}, {"x": 10**400})
+WRONG: Final[tuple[Any, ...]] = (
+    None,
+    -1,
+    10**30,
+    1.5,
+    True,
+    "",
+    "x" * 100_000,
+    "\ud800",
+    "a\0",
+    [],
+    [[]],
+    {},
+    {"x": 10**400},
+)
 CELLS: Final = ("9" * 400, "-1", "1e400", "NaN", "-Infinity", "0x10", "١٢", '"', "a\0b", "\ufeff", "=cmd|' /C calc'!A0")
 
 

@@ -18,7 +18,7 @@ from tests.arena.api.callers import Answer, Caller, body_of, caller, problem
 pytestmark = pytest.mark.django_db
 known = test_every_operation.known
 Body = dict[str, Any]
-WRONG: Final = (None, -1, 10**30, "", "x" * 100_000, "\ud800", [[]])
+WRONG: Final[tuple[Any, ...]] = (None, -1, 10**30, "", "x" * 100_000, "\ud800", [[]])
 IN_OBJECTS: Final = ({"x": "\ud800"}, {"x": 10**400}, {"seed": 10**30, "steps": -1, "$(id)": [10**6]})
 RAW: Final = ("NaN", "-Infinity", "1e400", "9" * 5000, '"\\u0000"', "[" * 10_000, '{"a":' * 10_000, "\udcff")
 
