@@ -3,14 +3,16 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?=
+PIP_AUDIT = 2.10.1
 
-.PHONY: help up test faults attacks lint venv install install-dev
+.PHONY: help up test faults attacks audit lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
 	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
+	@echo "make audit      check that everything is installed as pinned, and ask for published advisories on it (needs network)"
 	@echo "make lint       check style and types"
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
@@ -32,6 +34,13 @@ faults: install-dev
 
 attacks: install-dev
 	ATTACKS=1000 $(PY) -m pytest -s tests/security
+
+# pip-audit lives apart: what it brings is no part of ours. Strict, because it passes over what it cannot look up.
+audit: install-dev
+	$(PY) -m evalsite.pins
+	@$(VENV)/audit/bin/pip-audit --version >/dev/null 2>&1 || { $(PY) -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

@@ -1,7 +1,10 @@
 """All addresses."""
 
+import inspect
+
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views import defaults
 
 from arena.api import routes as api
 from evalsite.health import healthz
@@ -20,4 +23,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", api.patterns()),
     path("", include("arena.urls")),
 ]
+
+# Django's own error pages, without the check of the form's token around them: it would read a body that nobody asked
+# for, however large, and fail on one that cannot be read.
+handler400, handler403, handler404 = (
+    inspect.unwrap(page) for page in (defaults.bad_request, defaults.permission_denied, defaults.page_not_found)
+)
 handler500 = "evalsite.faults.fault"

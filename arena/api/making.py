@@ -1,7 +1,7 @@
 """Checkpoints, recipes and runs: what makes images, and who asked for which."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -25,6 +25,7 @@ recipes = Router(tags=["recipes"])
 runs = Router(tags=["runs"])
 
 Finite = Field(None, allow_inf_nan=False)
+RowNumber = Annotated[int, Field(ge=1, lt=2**63)]
 ACTS = ("pause", "resume", "cancel", "retry")
 
 
@@ -120,7 +121,7 @@ class RunIn(Schema):
 
     name: str = Field(min_length=1, max_length=200)
     prompt_set: int = Field(ge=1, lt=2**63)
-    recipes: list[int] = Field(min_length=1, max_length=200)
+    recipes: list[RowNumber] = Field(min_length=1, max_length=200)
     samples: int = Field(1, ge=1, le=16)
     priority: int = Field(0, ge=-1000, le=1000)
 

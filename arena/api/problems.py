@@ -11,10 +11,12 @@ from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 
 from arena.refusals import Refusal
+from arena.views.request_limits import takes_up_to
 from generation import log_context
 from generation.errors import GenerationError
 from generation.image_imports import ConflictError, ImageImportError
@@ -110,6 +112,8 @@ def only_problems(pattern: URLPattern) -> URLPattern:
     """The same address, whose refusals from outside our own handlers (405, for one) become problems too."""
     view = pattern.callback
 
+    @csrf_exempt  # no cookie opens anything here, and the check would read the body
+    @takes_up_to(None)  # asked for with the token, before the body is read
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response: HttpResponseBase = view(request, *args, **kwargs)

@@ -25,6 +25,7 @@ from arena.protocols import PROTOCOLS
 from arena.refusals import Refusal, StudyError
 from arena.run_control import may_steer_study
 from arena.views.prompt_sets import designers_only
+from arena.views.request_limits import USUAL_BYTES, takes_up_to
 from generation.errors import GenerationError
 from generation.models import Recipe
 
@@ -36,6 +37,7 @@ ACTS: dict[str, tuple[Callable[..., Study], str]] = {
 }
 
 
+@takes_up_to(MOST_BYTES + USUAL_BYTES)
 @never_cache
 @designers_only
 @require_http_methods(["GET", "HEAD", "POST"])

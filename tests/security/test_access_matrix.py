@@ -165,7 +165,7 @@ LEADING_ON: Final = ("arena:set_language", "arena:screening", "arena:qualificati
 # What a rater of the study does for themselves alone.
 OWN_ACTS: Final = ("arena:consent", "arena:instructions", "arena:screening", "arena:qualification", "arena:undo")
 # No cookie gives a right here: a signature does, or the address itself.
-WITHOUT_COOKIES: Final = ("arena:join_from_turk", "arena:panel_messages")
+WITHOUT_COOKIES: Final = ("arena:join_from_turk", "arena:panel_messages", "api:api-root")
 
 
 def address(name: str, scene: Scene) -> str:

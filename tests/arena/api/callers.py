@@ -26,7 +26,7 @@ class Caller:
         return self._client.get(f"/api/v1{path}", query, headers=self._headers)
 
     def post(self, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Answer:
-        data = body if isinstance(body, str) else json.dumps(body or {})
+        data = body if isinstance(body, str | bytes) else json.dumps(body or {})
         all_headers = self._headers | (headers or {})
         return self._client.post(f"/api/v1{path}", data, content_type="application/json", headers=all_headers)
 

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
-from arena.models import Study
+from arena import api_tokens
+from arena.models import ApiToken, Study
 from generation.models import Checkpoint, PromptSet
 from tests.arena import factories
 from tests.arena.api.callers import Answer, Caller, body_of, caller, problem, things_of
@@ -140,4 +143,50 @@ def test_bodies_that_no_program_should_send_are_refused_with_the_field_or_the_re
         assert answer.status_code in (404, 405), path
     raw = Client().get("/api/v1/studies?limit=%ff", headers={"Cookie": "a=" + "b" * 65_000})
     assert raw.status_code in (400, 401, 431)
+    assert Study.objects.values().get() == before
+
+
+# What each kind of person's token finds of ada's study and of a run: reading, and writing.
+KINDS = {
+    "superuser": (200, 200),
+    "analyst": (200, 404),
+    "rater manager": (200, 404),
+    "other researcher": (404, 404),
+    "staff": (404, 404),
+    "disabled": (401, 401),
+    "revoked": (401, 401),
+    "expired": (401, 401),
+}
+
+
+def call_of(kind: str) -> Caller:
+    user = factories.make_user(kind.replace(" ", "-"), is_superuser=kind == "superuser")
+    token, text = api_tokens.create_token(user=user, label="tests", scope="write")
+    if kind in ("analyst", "rater manager"):
+        Study.objects.get().members.create(user=user, role=kind.replace(" ", "_"))
+    if kind == "staff":
+        User.objects.filter(pk=user.pk).update(is_staff=True)
+    if kind == "disabled":
+        User.objects.filter(pk=user.pk).update(is_active=False)
+    if kind == "revoked":
+        api_tokens.revoke_token(token, actor=None)
+    if kind == "expired":
+        ApiToken.objects.filter(pk=token.pk).update(expires_at=timezone.now())
+    return Caller(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_person_gets_what_is_theirs(kind: str, known: dict[str, Any]) -> None:
+    call, (reads, writes) = call_of(kind), KINDS[kind]
+    before = Study.objects.values().get()
+    for operation in operations():
+        method, path = operation
+        if not path.startswith(("/studies/{slug}", "/runs/{run_id}")) or (writes == 200 and method != "get"):
+            continue
+        is_of_front_ends = any(word in path for word in ("/consent", "/raters", "/ballots"))
+        if is_of_front_ends and kind == "rater manager":
+            continue  # whose work this is
+        found = ask(call, operation, known).status_code
+        wanted = (404,) if is_of_front_ends and kind == "analyst" else (reads,) if method == "get" else (writes, 403)
+        assert found in wanted, (kind, operation, found)
     assert Study.objects.values().get() == before
