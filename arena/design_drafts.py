@@ -184,6 +184,7 @@ def _assumed(assumptions: Assumptions) -> dict[str, Any]:
         "ties": round(100 * assumptions.ties, 6),
         "rho": assumptions.rho,
         "rater_rho": assumptions.rater_rho,
+        "margin": round(100 * assumptions.margin, 6),
     }
 
 
@@ -229,7 +230,8 @@ def _rules_as_typed(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 def _planning(said: Mapping[str, Any]) -> dict[str, Any]:
     names = ("raters", "seconds_per_ballot", "rho", "rater_rho")
-    return {name: said[name] for name in names} | {"ties": (said["ties"] or 0) / 100}
+    planned = {name: said[name] for name in names} | {"ties": (said["ties"] or 0) / 100}
+    return planned | ({"margin": said["margin"] / 100} if said["margin"] else {})
 
 
 def _sweeps(said: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -146,6 +146,13 @@ class DesignForm(forms.Form):
     ties = _percent(most=95, label="Ties, %")
     rho = _assumed("rho", label="Correlation on a pair and prompt")
     rater_rho = _assumed("rater_rho", label="Correlation of one rater's votes on a pair")
+    margin = forms.FloatField(
+        min_value=100 * RANGES["margin"][0],
+        max_value=100 * RANGES["margin"][1],
+        required=False,
+        label="Not worse, points",
+        help_text="Fewer steps count as good while they surely lose to the most by no more than this.",
+    )
     hypotheses = forms.CharField(
         required=False,
         max_length=LONGEST_HYPOTHESES,

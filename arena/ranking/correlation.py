@@ -106,7 +106,7 @@ def spearman_interval(spearman: float, n: int, *, level: float = 0.95) -> Ends:
 
 
 def kendall_interval(kendall: float, n: int, *, level: float = 0.95) -> Ends:
-    """Ends by Fisher's z and Fieller, Hartley & Pearson's variance; None below five contenders or for one order twice."""
+    """Ends by Fisher's z and Fieller's variance (1957); None below five contenders or for one order twice."""
     return _by_fishers_z(kendall, _KENDALL_VARIANCE, n - _OFF_KENDALL, level)
 
 

@@ -23,7 +23,6 @@ from arena.models import Study
 from arena.preregistration import plan_data, plan_text
 from arena.protocols import PROTOCOLS
 from arena.refusals import Refusal, StudyError
-from arena.run_control import may_steer_study
 from arena.views.prompt_sets import designers_only
 from generation.errors import GenerationError
 from generation.models import Recipe
@@ -80,7 +79,7 @@ def design_summary(request: HttpRequest) -> HttpResponse:
 def study_plan(request: HttpRequest, slug: str) -> HttpResponse:
     """The plan as people read it, with what may be done about it now."""
     study = _visible(request, slug)
-    may_steer = may_steer_study(study, request.user)
+    may_steer = study.is_owned_by(request.user)
     context = {
         "study": study,
         "plan": plan_text(study),
@@ -259,7 +258,7 @@ def _visible(request: HttpRequest, slug: str) -> Study:
 def _steered(request: HttpRequest, slug: str) -> Study:
     """A study that this person may change; for others who may see it, it has no such page."""
     study = _visible(request, slug)
-    if not may_steer_study(study, request.user):
+    if not study.is_owned_by(request.user):
         raise Http404
     return study
 
