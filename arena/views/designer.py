@@ -68,9 +68,10 @@ def design_summary(request: HttpRequest) -> HttpResponse:
     slug = request.POST.get("draft", "")
     study = Study.objects.visible_to(user).filter(slug=slug, state=Study.State.DRAFT).first() if slug else None
     summary, problems = _summary(user, request.POST, study)
+    names = {"names": _tried(user, request.POST, study).contender_names(user)}
     if summary is None:
-        return JsonResponse({"problems": problems})
-    return JsonResponse({**summary.to_json(), "problems": [*problems, *summary.why]})
+        return JsonResponse({**names, "problems": problems})
+    return JsonResponse({**summary.to_json(), **names, "problems": [*problems, *summary.why]})
 
 
 @never_cache
@@ -168,10 +169,13 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
             return redirect("arena:study_plan", saved.slug)
     summary: Summary | None = None
     problems: list[str] = []
+    names: list[str] = []
     if draft.form.is_bound:
         summary, problems = _summary(user, request.POST, draft.study)
+        names = _tried(user, request.POST, draft.study).contender_names(user)
     elif draft.study is not None:
         summary = summary_of_study(draft.study)
+        names = [contender.label for contender in draft.study.contenders.all()]
     context = {
         "draft": draft,
         "form": draft.form,
@@ -182,6 +186,7 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
         "protocols": PROTOCOLS.values(),
         "summary": summary,
         "problems": problems,
+        "names": names,
     }
     is_wrong = request.POST.get("act") == "save" and request.method == "POST"
     return render(request, "arena/designer.html", context, status=400 if is_wrong else 200)
@@ -189,9 +194,7 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
 
 def _summary(user: User, sent: QueryDict, study: Study | None) -> tuple[Summary | None, list[str]]:
     """The summary of forms that may be half filled: what has no name yet has one for the moment."""
-    data = sent.copy()
-    data["name"], data["slug"] = data.get("name") or "A study without a name", "summary"
-    draft = draft_design(user, study, data) if study else new_design(user, data, data)
+    draft = _tried(user, sent, study)
     if not draft.is_valid():
         return None, _complaints(draft)
     try:
@@ -200,6 +203,12 @@ def _summary(user: User, sent: QueryDict, study: Study | None) -> tuple[Summary 
         return summary_of(planned, keeps=keeps), []
     except Refusal as refusal:
         return None, [refusal.sentence]
+
+
+def _tried(user: User, sent: QueryDict, study: Study | None) -> DesignDraft:
+    data = sent.copy()
+    data["name"], data["slug"] = data.get("name") or "A study without a name", "summary"
+    return draft_design(user, study, data) if study else new_design(user, data, data)
 
 
 def _complaints(draft: DesignDraft) -> list[str]:

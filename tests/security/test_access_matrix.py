@@ -44,6 +44,7 @@ STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
 MATRIX: Final[dict[str, Row]] = {
     "healthz": EVERYBODY,
+    "favicon": everybody(302),
     "arena:home": EVERYBODY,
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
