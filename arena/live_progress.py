@@ -249,7 +249,7 @@ def _stops(results: Sequence[CriterionResults], pace: Pace) -> list[CriterionSto
         if panel is None or panel.stop is None:
             continue
         needed, expected = panel.stop.votes_needed, None
-        if panel.stop.settled is None and needed is not None and one.votes:
+        if panel.stop.is_within_reach and needed is not None and one.votes:
             expected = _in_time(pace, round(needed * all_votes / one.votes))
         found.append(CriterionStop(one, panel.stop, expected))
     return found

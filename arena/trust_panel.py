@@ -64,6 +64,11 @@ class StopRule:
     unlinked: int = 0
 
     @property
+    def is_within_reach(self) -> bool:
+        """Whether the votes still needed are known and so few that foretelling them means anything."""
+        return self.settled is None and self.votes_needed is not None and self.votes_needed <= _MOST_FORETOLD
+
+    @property
     def sentence(self) -> str:
         pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look."
         if self.unlinked:
@@ -74,7 +79,7 @@ class StopRule:
             return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}"
         if self.votes_needed is None:
             return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}"
-        if self.votes_needed > _MOST_FORETOLD:
+        if not self.is_within_reach:
             more = f"even {_MOST_FORETOLD:,} more votes do not make it so: the first are too alike"
         else:
             more = f"about {rounded(self.votes_needed)} more votes make it so"

@@ -21,7 +21,7 @@ def coverage_chart(coverage: Coverage) -> Chart | None:
         name=NAME,
         title=(
             f"{coverage.cells - coverage.empty:,} of {coverage.cells:,} {what} have been shown, "
-            f"at most {coverage.most:,} times",
+            f"{'none more than once' if coverage.most == 1 else f'at most {coverage.most:,} times'}",
         ),
         subtitle=f"ballots open or answered, by people\u00a0· {plural(coverage.prompts, 'prompt')} from left to right"
         if coverage.by_prompt

@@ -153,6 +153,7 @@ def test_what_lies_beyond_a_year_has_no_date_and_votes_are_foretold_to_two_figur
     assert rounded(853_557) == "850,000" and rounded(94) == "94" and rounded(1) == "1"
     stop = StopRule(None, 9.0, 1, 3, 853_557)
     assert "about 850,000 more votes make it so" in stop.sentence
+    assert stop.is_within_reach and not replace(stop, votes_needed=16_387_523_909).is_within_reach
     assert "even 1,000,000 more votes do not make it so" in replace(stop, votes_needed=16_387_523_909).sentence
 
 

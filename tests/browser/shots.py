@@ -155,6 +155,7 @@ def _researcher_pictures(browser: Browser, options: argparse.Namespace) -> None:
         _take(page, options.out / f"{options.study}.png")
     trust = page.locator(".trust").first
     trust.evaluate("details => { details.open = true; }")
+    page.locator(".on-page").evaluate("row => { row.style.position = 'static'; }")  # else it lies over the picture
     trust.screenshot(path=options.out / "results-trust.png")
     page.set_viewport_size(DESK["viewport"])
     page.get_by_role("link", name="Progress", exact=True).click()
