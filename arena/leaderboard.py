@@ -203,6 +203,13 @@ class CriterionResults:
         return tuple(boards)
 
     @property
+    def pairs_apart(self) -> tuple[int, int] | None:
+        """How many pairs intervals that hold for all at once tell apart, and of how many; None where not known."""
+        findings = (self.fit.results.get("findings") if self.fit else None) or {}
+        told = findings.get("trust", {}).get("separable")
+        return (told["apart"], told["pairs"]) if told and told["pairs"] else None
+
+    @property
     def people_votes(self) -> int:
         return self.votes - self.simulated_votes
 
@@ -242,6 +249,7 @@ class StratumCount:
     stratum: str
     votes: int
     raters: int
+    undone: int = 0
 
 
 def vote_counts(study: Study) -> tuple[StratumCount, ...]:
@@ -251,13 +259,18 @@ def vote_counts(study: Study) -> tuple[StratumCount, ...]:
     seconds.
     """
     answers = Vote.objects.answers().filter(study=study)
-    votes = _by_stratum(answers)
+    votes, taken_back = _by_stratum(answers), Counter[str]()
     if undone := list(study.ballots.filter(state=Ballot.State.SUPERSEDED).values_list("pk", flat=True)):
         for start in range(0, len(undone), 500):
-            votes.subtract(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
+            taken_back.update(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
+        votes.subtract(taken_back)
     voted = Exists(Vote.objects.answers().standing().filter(rater=OuterRef("pk")))
     raters = Counter(Rater(kind=kind).stratum for kind in study.raters.filter(voted).values_list("kind", flat=True))
-    counts = [StratumCount(stratum, number, raters[stratum]) for stratum, number in votes.items() if number]
+    counts = [
+        StratumCount(stratum, number, raters[stratum], taken_back[stratum])
+        for stratum, number in votes.items()
+        if number or taken_back[stratum]
+    ]
     return tuple(sorted(counts, key=lambda count: (count.stratum != counted_votes.PEOPLE, count.stratum)))
 
 

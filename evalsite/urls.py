@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 
 from arena.api import routes as api
+from evalsite.favicon import favicon
 from evalsite.health import healthz
 from evalsite.metrics.page import metrics
 from evalsite.readiness import readyz
@@ -19,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("favicon.ico", favicon, name="favicon"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.patterns()),
     path("", include("arena.urls")),

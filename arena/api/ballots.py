@@ -13,7 +13,6 @@ from arena.admission import gate
 from arena.api.access import person
 from arena.api.problems import REFUSALS, Problem, ProblemError, file_of
 from arena.api.studies import CriterionOut
-from arena.invitations import studies_recruited_by
 from arena.models import Ballot, Rater, Study
 from generation.errors import GenerationError
 
@@ -139,7 +138,7 @@ def get_ballot_image(request: HttpRequest, slug: str, rater_id: str, token: str,
 
 def _recruited(request: HttpRequest, slug: str) -> Study:
     """A study for which this person may invite raters; else a 404."""
-    return get_object_or_404(studies_recruited_by(person(request)), slug=slug)
+    return get_object_or_404(Study.objects.managed_by(person(request)), slug=slug)
 
 
 def _rater(request: HttpRequest, slug: str, rater_id: str) -> Rater:

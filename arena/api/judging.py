@@ -16,7 +16,6 @@ from arena.api.studies import visible_study
 from arena.judge_table import JudgeRow, judge_table
 from arena.models import Exclusion, Gold, Study
 from arena.raters import ExclusionTarget
-from arena.sharing import may_judge
 from generation.models import Image
 
 router = Router(tags=["raters and known answers"])
@@ -223,7 +222,7 @@ GOLD_PARTS = ("study_prompt__prompt", "first_contender", "second_contender")
 def judged_study(request: HttpRequest, slug: str) -> Study:
     """A study whose raters this person decides about; one that is only shared is a 403."""
     study = visible_study(request, slug)
-    if not may_judge(study, person(request)):
+    if not study.is_managed_by(person(request)):
         raise ProblemError(403, "Only the study's owners and rater managers decide about raters.", code="not_yours")
     return study
 

@@ -14,6 +14,7 @@ from arena import run_control
 from arena.api.access import person
 from arena.api.problems import REFUSALS, Problem, ProblemError
 from arena.api.prompt_sets import Page
+from arena.researchers import may_design
 from generation import planning, run_status
 from generation.checkpoints import register_checkpoint
 from generation.models import Checkpoint, PromptSet, Recipe, Run
@@ -215,8 +216,9 @@ def list_recipes(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 
 @recipes.post("", response={201: RecipeOut, REFUSALS: Problem})
 def create_recipe(request: HttpRequest, payload: RecipeIn) -> Status[Recipe]:
-    """A recipe, for staff who may add recipes; a worker resolves its sigmas."""
-    _allowed(request, "add_recipe")
+    """A recipe, for whoever designs studies, as the designer's sweeps make them; a worker resolves its sigmas."""
+    if not may_design(person(request)):
+        _allowed(request, "add_recipe")
     checkpoint = _checkpoints(request).filter(pk=payload.checkpoint).first()
     if checkpoint is None:
         raise ProblemError(404, "There is no such checkpoint.", code="not_found", field="checkpoint")

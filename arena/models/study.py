@@ -19,6 +19,15 @@ class StudyQuerySet(models.QuerySet["Study"]):
             return self
         return self.filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
 
+    def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Studies whose raters this person invites and decides about, see `Study.is_managed_by`."""
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_superuser", False):
+            return self
+        roles = StudyMember.MANAGERS
+        return self.filter(Q(owner=user.pk) | Q(members__user=user.pk, members__role__in=roles)).distinct()
+
 
 class Study(models.Model):
     """Prompts x contenders x criteria with a pair design; frozen and hashed when it opens."""
@@ -60,6 +69,21 @@ class Study(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def is_owned_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Whether this person may do everything here: who made it, colleagues made owners, superusers."""
+        return self._has_role(user, StudyMember.Role.OWNER)
+
+    def is_managed_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Whether this person may invite raters and decide about them: owners and rater managers."""
+        return self._has_role(user, *StudyMember.MANAGERS)
+
+    def _has_role(self, user: AbstractBaseUser | AnonymousUser, *roles: str) -> bool:
+        if not user.is_authenticated:
+            return False
+        if getattr(user, "is_superuser", False) or self.owner_id == user.pk:
+            return True
+        return self.members.filter(user=user.pk, role__in=roles).exists()
+
 
 class StudyMember(models.Model):
     """A colleague's role in a study."""
@@ -68,6 +92,8 @@ class StudyMember(models.Model):
         OWNER = "owner"
         ANALYST = "analyst"
         RATER_MANAGER = "rater_manager", "rater manager"
+
+    MANAGERS = (Role.OWNER, Role.RATER_MANAGER)
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="study_roles")

@@ -27,9 +27,12 @@ _NIGHT = "(prefers-color-scheme: dark)"
 def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
     """The picture for each kind of screen, and the files to download. An address changes when its picture does."""
 
+    choice = dict(chart.choice)
+    chosen = f"?{urlencode(choice)}" if choice else ""
+
     def picture(theme: Theme, size: Size) -> dict[str, Any]:
         width, height = chart.dimensions(size)
-        looks = urlencode({"theme": theme.name, "size": size.name, "v": chart.digest})
+        looks = urlencode({**choice, "theme": theme.name, "size": size.name, "v": chart.digest})
         return {"url": f"{_address(study, chart, 'svg')}?{looks}", "width": width, "height": height}
 
     return {
@@ -40,7 +43,7 @@ def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
             {"media": _PHONE, **picture(LIGHT, NARROW)},
             {"media": _NIGHT, **picture(DARK, WIDE)},
         ],
-        "downloads": [(suffix, _address(study, chart, suffix)) for suffix in (*CONTENT_TYPES, "csv")],
+        "downloads": [(suffix, _address(study, chart, suffix) + chosen) for suffix in (*CONTENT_TYPES, "csv")],
     }
 
 

@@ -15,7 +15,6 @@ from arena.counted_votes import ReadingError
 from arena.judge_table import FLAG_WORDS, as_csv, judge_table
 from arena.models import Exclusion, Flag, Rater, Study
 from arena.refusals import Refusal
-from arena.sharing import may_judge
 
 _COLUMNS = (
     ("rater", "Rater"),
@@ -43,7 +42,7 @@ def rater_list(request: HttpRequest, slug: str) -> HttpResponse:
         "table": table,
         "columns": _heads(table.order),
         "flag_words": {kind: words for kind, words in FLAG_WORDS.items() if kind in table.kinds},
-        "may_exclude": may_judge(study, cast(User, request.user)),
+        "may_exclude": study.is_managed_by(request.user),
     }
     return render(request, "arena/raters.html", context)
 
@@ -157,7 +156,7 @@ def _heads(order: str) -> list[dict[str, str]]:
 def decidable(request: HttpRequest, slug: str) -> Study:
     """The study, where this person decides about its raters."""
     study = visible(request, slug)
-    if not may_judge(study, cast(User, request.user)):
+    if not study.is_managed_by(request.user):
         raise PermissionDenied("Only the study's owners and rater managers decide about raters.")
     return study
 

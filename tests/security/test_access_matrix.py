@@ -46,6 +46,7 @@ MATRIX: Final[dict[str, Row]] = {
     "healthz": EVERYBODY,
     "readyz": EVERYBODY,
     "metrics": everybody(404),  # there is no token in the settings
+    "favicon": everybody(302),
     "arena:home": EVERYBODY,
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
