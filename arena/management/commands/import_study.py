@@ -46,10 +46,14 @@ class Command(BaseCommand):
                 for each in done.comparisons
             ]
             told = {"study": done.study.slug, "votes": done.votes, "chain": done.chain.to_json(), "fits": fits}
+            told["left_out"] = done.left
             self.stdout.write(json.dumps(told))
             return
-        self.stdout.write(f"{done.votes:,} votes imported as the study {done.study.slug}.")
+        self.stdout.write(f"{done.votes:,} votes imported as the study {done.study.slug}, {done.study.name!r}.")
         self.stdout.write(chain_sentence(done.chain))
+        if any(done.left.values()):
+            left = " and ".join(f"{number:,} {what}" for what, number in done.left.items() if number)
+            self.stdout.write(f"Left out, for their images are not in the bundle: {left}.")
         for each in done.comparisons:
             self.stdout.write(each.sentence)
 
