@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db.models import Q
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from arena import fitting, gold, raters, vote_roots, withdrawing
@@ -208,11 +210,14 @@ def test_a_bundle_of_the_first_version_is_still_read(tmp_path: Path) -> None:
     assert set(done.study.exclusions.values_list("reason", flat=True)) == {"Excluded where the bundle was made."}
 
 
-def test_an_imported_study_says_so_and_nobody_can_be_invited_to_it(tmp_path: Path) -> None:
+def test_an_imported_study_says_so_and_nobody_can_be_invited_to_it(tmp_path: Path, client: Client) -> None:
     study = busy_study()
+    client.force_login(make_user("root", is_superuser=True))
     export_study(study, tmp_path / "busy.zip")
     done = import_study(tmp_path / "busy.zip", slug="again").study
     assert (done.name, done.state, done.invitations.count()) == (f"{study.name} (imported)", "closed", 0)
+    pages = [client.get(reverse("arena:study", args=[each.slug])).content.decode() for each in (study, done)]
+    assert ["Invite raters" in page for page in pages] == [True, False] and f"{done.name}</h1>" in pages[1]
     export_study(done, tmp_path / "again.zip")
     assert import_study(tmp_path / "again.zip", slug="third").study.name == done.name
     assert len(founding.imported_name("x" * 200)) == 200
