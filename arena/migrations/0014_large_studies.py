@@ -14,8 +14,8 @@ class Migration(migrations.Migration):
                 blank=True,
                 default="",
                 editable=False,
-                help_text="Name of the bundle that is being taken in: until it is there whole, nobody sees the study.",
-                max_length=64,
+                help_text="Which bundle is being taken in, and by whom: until it is there whole, nobody sees the study.",
+                max_length=100,
             ),
         ),
         migrations.AddIndex(

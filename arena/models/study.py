@@ -48,11 +48,11 @@ class Study(models.Model):
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies")
     frozen_digest = models.CharField(max_length=64, blank=True)
     taking_in = models.CharField(
-        max_length=64,
+        max_length=100,
         blank=True,
         default="",
         editable=False,
-        help_text="Name of the bundle that is being taken in: until it is there whole, nobody sees the study.",
+        help_text="Which bundle is being taken in, and by whom: until it is there whole, nobody sees the study.",
     )
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
