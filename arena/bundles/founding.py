@@ -135,7 +135,7 @@ class Founder:
         through._default_manager.bulk_create(links, batch_size=ROWS_AT_ONCE)
         for row, told in zip(prompts, self._design.prompts, strict=True):
             row.stratum = told.stratum
-        StudyPrompt.objects.bulk_update(prompts, ["stratum"], batch_size=100)
+        StudyPrompt.objects.bulk_update([row for row in prompts if row.stratum], ["stratum"], batch_size=100)
 
     def _amend(self, study: Study) -> None:
         contenders = list(study.contenders.order_by("position"))

@@ -60,8 +60,8 @@ def import_study(
             )
         try:
             study = begun or Founder(archive, checked.design, slug=slug, owner=owner).found()
-            if (study.slug, study.owner) != (slug, owner):
-                study.slug, study.owner = slug, owner
+            if begun:
+                study.slug, study.owner = slug, owner or begun.owner
                 study.save(update_fields=["slug", "owner"])
             claim = Claim(study, archive.name)
             findings = Taker(archive, checked, checker.ballots, claim).take(owner=owner)

@@ -1,4 +1,4 @@
-"""`manage.py import_study FILE.zip`: a study's bundle, whole or not at all, and whether it fits to the same numbers."""
+"""`manage.py import_study FILE.zip`: a study's bundle, seen once whole, and whether it fits to the same numbers."""
 
 import json
 from pathlib import Path
@@ -39,6 +39,9 @@ class Command(BaseCommand):
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
+        except KeyboardInterrupt as stop:
+            sentence = "Stopped. Nobody sees what came in so far; import the same bundle again to go on."
+            raise CommandError(sentence) from stop
         if options["json"]:
             fits = [
                 {"criterion": each.criterion, "numbers": each.numbers, "largest_difference": each.largest}
