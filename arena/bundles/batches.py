@@ -24,13 +24,19 @@ AnyLine = TypeVar("AnyLine")
 
 
 class Claim:
-    """The right to write into a study that is being taken in. Who claims it later has it; the one before stops."""
+    """The right to write into a study that is being taken in. Who claims it later has it; the one before stops.
+
+    Raises BundleError where the study is whole by now.
+    """
 
     def __init__(self, study: Study, bundle: str) -> None:
         self.study = study
         self._mark = f"{bundle[:64]}:{secrets.token_hex(8)}"
         # Waits for a batch of the one before that is being written, so that what is read after this is all there is.
-        Study.objects.filter(pk=study.pk).update(taking_in=self._mark)
+        begun = Study.objects.filter(pk=study.pk, taking_in__startswith=bundle[:64])
+        if not begun.update(taking_in=self._mark):
+            sentence = f"Another import of this bundle has ended meanwhile: it is the study {study.slug}."
+            raise BundleError(sentence, code="imported_already")
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -113,6 +113,10 @@ def test_of_two_imports_of_a_bundle_the_later_one_goes_on(tmp_path: Path, small_
             import_study(path, slug="again")
     done = import_study(path)
     assert done.study.slug == "again" and numbers_of(done.study) == numbers_of(study)
+    bundle = AuditEvent.objects.get(act="study imported").detail["bundle"]
+    with pytest.raises(BundleError, match="has ended meanwhile: it is the study again"):
+        batches.Claim(done.study, bundle)
+    assert Study.objects.get(slug="again").taking_in == ""
 
 
 @pytest.mark.once
