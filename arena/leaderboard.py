@@ -265,7 +265,10 @@ def vote_counts(study: Study) -> tuple[StratumCount, ...]:
             taken_back.update(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
         votes.subtract(taken_back)
     voted = Exists(Vote.objects.answers().standing().filter(rater=OuterRef("pk")))
-    raters = Counter(Rater(kind=kind).stratum for kind in study.raters.filter(voted).values_list("kind", flat=True))
+    by_kind = study.raters.filter(voted).order_by().values_list("kind").annotate(number=Count("pk"))
+    raters: Counter[str] = Counter()
+    for kind, number in by_kind:
+        raters[Rater(kind=kind).stratum] += number
     counts = [
         StratumCount(stratum, number, raters[stratum], taken_back[stratum])
         for stratum, number in votes.items()
@@ -281,11 +284,13 @@ def _by_stratum(votes: QuerySet[Vote]) -> Counter[str]:
 def results_of(study: Study) -> tuple[CriterionResults, ...]:
     """The newest results of every criterion, in the order of the criteria."""
     contenders = list(study.contenders.select_related("recipe__checkpoint", "recipe__schedule"))
+    criteria = list(study.criteria.all())
     current = fitting.current_fits(study)
-    newest = fitting.newest_fits(study)
+    # A fit is large: the newest are read only where one is not current.
+    newest = fitting.newest_fits(study) if any(criterion.pk not in current for criterion in criteria) else {}
     return tuple(
         _results(criterion, current.get(criterion.pk) or newest.get(criterion.pk), contenders, criterion.pk in current)
-        for criterion in study.criteria.all()
+        for criterion in criteria
     )
 
 
@@ -366,13 +371,13 @@ def _in_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def _matrix(
     rows: tuple[Row, ...], place: Mapping[int, int], stored: Mapping[str, Any]
 ) -> tuple[tuple[Estimate, ...], ...]:
-    def cell(one: Row, other: Row) -> Estimate:
-        if one.contender.pk not in place or other.contender.pk not in place:
-            return Estimate()
-        i, j = place[one.contender.pk], place[other.contender.pk]
-        return Estimate(stored["estimate"][i][j], stored["low"][i][j], stored["high"][i][j])
-
-    return tuple(tuple(cell(one, other) for other in rows) for one in rows)
+    nothing = Estimate()
+    estimate, low, high = stored["estimate"], stored["low"], stored["high"]
+    places = [place.get(row.contender.pk) for row in rows]
+    return tuple(
+        tuple(nothing if i is None or j is None else Estimate(estimate[i][j], low[i][j], high[i][j]) for j in places)
+        for i in places
+    )
 
 
 def _estimate(entry: Mapping[str, Any]) -> Estimate:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arena", "0012_minute_counts"),
+        ("arena", "0014_large_studies"),
     ]
 
     operations = [

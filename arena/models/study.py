@@ -12,12 +12,15 @@ from generation.models import Prompt, Recipe, Run
 
 class StudyQuerySet(models.QuerySet["Study"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Studies this person may look at as a researcher: all for superusers, else those owned or shared."""
+        """Studies this person may look at as a researcher: all for superusers, else those owned or shared.
+
+        Those that a bundle is still being taken into are nobody's yet.
+        """
         if not user.is_authenticated:
             return self.none()
         if getattr(user, "is_superuser", False):
-            return self
-        return self.filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
+            return self.filter(taking_in="")
+        return self.filter(taking_in="").filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
 
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Studies whose raters this person invites and decides about, see `Study.is_managed_by`."""
@@ -53,6 +56,13 @@ class Study(models.Model):
     counts_simulated = models.BooleanField(default=True, help_text="Whether simulated raters' votes enter the fits.")
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies")
     frozen_digest = models.CharField(max_length=64, blank=True)
+    taking_in = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Which bundle is being taken in, and by whom: until it is there whole, nobody sees the study.",
+    )
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
