@@ -5,11 +5,12 @@ PY := $(VENV)/bin/python
 PYTHON ?=
 PIP_AUDIT = 2.10.1
 
-.PHONY: help up test faults attacks audit lint venv install install-dev
+.PHONY: help up test test-312 faults attacks audit lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
+	@echo "make test-312   run the tests of pages, votes and ranking on Python 3.12, where torch is not installed"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
 	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
 	@echo "make audit      check that everything is installed as pinned, and ask for published advisories on it (needs network)"
@@ -28,6 +29,16 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: install-dev
 	$(PY) -m pytest $(SPREAD) --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
 	$(PY) -m pytest $(SPREAD) --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
+
+# A web host's environment: no torch, so that whatever needs it without saying so fails here.
+PYTHON312 ?= python3.12
+test-312: export PYTHONDONTWRITEBYTECODE =
+test-312:
+	@$(PYTHON312) -c '' || { echo "No Python 3.12; name one with: make PYTHON312=/path/to/python3.12 test-312" >&2; exit 1; }
+	@[ -x .venv-312/bin/python ] || $(PYTHON312) -m venv .venv-312
+	.venv-312/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements-test.txt --constraint constraints.txt
+	.venv-312/bin/python -m pytest --without-torch -n logical --maxprocesses 4 $(TEST)
 
 faults: install-dev
 	FAULTS=full $(PY) -m pytest tests/faults

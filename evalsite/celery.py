@@ -8,6 +8,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import (
     beat_embedded_init,
+    beat_init,
+    celeryd_init,
     task_failure,
     task_postrun,
     task_prerun,
@@ -29,6 +31,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 app = Celery("winrate")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _check_first(**_: Any) -> None:
+    """Before anything is forked; imported here, because what it needs is there only when Django is set up."""
+    from evalsite.starting import refuse_bad_start
+
+    refuse_bad_start()
 
 
 @worker_process_init.connect

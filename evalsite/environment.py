@@ -15,6 +15,10 @@ from generation.capabilities import gigabytes_of
 T = TypeVar("T")
 
 OWN_PREFIX = "WINRATE_"
+# Keys that stand in somebody's documentation; no random key holds such a word.
+_SAMPLE_KEY = re.compile(
+    r"django-insecure|change.?me|change.?this|replace.?(me|this|with)|example|your.?secret|secret.?key", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def folder(value: str) -> Path:
 
 def secret(value: str) -> str:
     """a secret of at least 32 characters."""
-    if len(value) < 32 or len(set(value)) < 8:
+    if len(value) < 32 or len(set(value)) < 8 or _SAMPLE_KEY.search(value):
         raise ValueError("make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'")
     return value
 

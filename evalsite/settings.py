@@ -49,6 +49,7 @@ SECRET_KEY = env.setting(
     default_in_words="made on first start, kept in the data folder",
     meaning="Signs sessions and links; the same for every process of one site.",
 )
+HAS_GIVEN_SECRET_KEY = "SECRET_KEY" in os.environ
 DEBUG = env.setting("DEBUG", read.flag, default="off", meaning="Django's debug pages; never where others can reach it.")
 ALLOWED_HOSTS = env.setting(
     "ALLOWED_HOSTS",
@@ -105,6 +106,12 @@ STORAGE_URL = env.setting(
     default_in_words="`images` in the data folder",
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
+IMAGES_BY_NGINX = env.setting(
+    "WINRATE_IMAGES_BY_NGINX",
+    read.flag,
+    default="off",
+    meaning="The nginx of `deploy/` in front sends image files; the site only says who may have which.",
+)
 
 EMAIL_URL = env.setting(
     "EMAIL_URL",
@@ -118,6 +125,13 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.setting(
     read.text,
     default="winrate@localhost",
     meaning="The sender of such mail.",
+)
+
+START_SECONDS = env.setting(
+    "WINRATE_START_SECONDS",
+    read.seconds,
+    default="30",
+    meaning="How long a starting web server or worker waits for the database and the broker before it gives up.",
 )
 
 # --- how soon a fault is noticed --------------------------------------------------------------------------------------
@@ -218,6 +232,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "ninja",  # for the static files of Swagger UI
+    "evalsite",
     "generation",
     "arena",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, storages
@@ -124,6 +125,20 @@ def path_or_none(sha256: str, *, suffix: str) -> Path | None:
         return Path(storage().path(name_of(sha256, suffix=suffix)))
     except NotImplementedError:
         return None
+
+
+def front_address(sha256: str, *, suffix: str) -> str:
+    """The name, for a front server that fetches the file itself; for a bucket with the signature that opens it."""
+    name = name_of(sha256, suffix=suffix)
+    if is_folder():
+        return name
+    signature = urlsplit(storage().url(name)).query
+    return f"{name}?{signature}" if signature else name
+
+
+def is_folder() -> bool:
+    """Whether files lie in a folder, so that another program on this machine may read them."""
+    return isinstance(storage(), FileSystemStorage)
 
 
 def name_of(sha256: str, *, suffix: str) -> str:

@@ -26,6 +26,7 @@ from arena import (
     panels,
     privacy_rules,
     raters,
+    stored_pictures,
     undoing,
     voting,
 )
@@ -38,7 +39,6 @@ from arena.views.languages import in_raters_language
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import page_before_ballots
 from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_at, unproven_visit
-from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
@@ -143,13 +143,11 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
     copy = display.copy_of(image, study=ballot.study) if ballot and image else None
     if copy is None:
         raise Http404
-    try:
-        data = display.read_copy(copy)
-    except GenerationError as unreadable:
-        raise Http404 from unreadable
     # Nothing here may differ between contenders: no validator, no date, no name but the same one for all.
     headers = {"Cache-Control": "private, max-age=3600", "Content-Disposition": 'inline; filename="image.webp"'}
-    return HttpResponse(data, content_type=copy.content_type, headers=headers)
+    return stored_pictures.answer_with(
+        copy.file_sha256, suffix=".webp", content_type=copy.content_type, headers=headers
+    )
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:

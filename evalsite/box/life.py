@@ -20,6 +20,7 @@ from evalsite.box.errors import BoxError
 from evalsite.box.redis import find_redis, start_redis
 from evalsite.celery import app as celery_app
 from evalsite.places import broker_options
+from evalsite.starting import dangerous_settings
 from generation.timetable import EXIT_HUNG
 
 FILESYSTEM_BROKER = "filesystem://"
@@ -137,9 +138,8 @@ def _pause(box: Box, signals: StopSignals, seconds: float = 0.2) -> None:
 
 def _check(options: Options) -> None:
     checks.refuse_full_disk(settings.DATA_DIR)
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        checks.refuse_network_file_system(Path(database["NAME"]))
+    for complaint in dangerous_settings():
+        raise BoxError(complaint)
     checks.refuse_taken_port(options.bind, options.port)
 
 
