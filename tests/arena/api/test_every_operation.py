@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from arena import consent, front_ends, studies, voting
+from arena import boards, consent, front_ends, studies, voting
 from arena.models import Study
 from generation.image_imports import get_external_recipe
 from generation.models import Checkpoint, PromptSet
@@ -37,6 +37,7 @@ def known() -> dict[str, Any]:
     study = factories.make_study(owner=ada, contenders=2, prompts=2, slug="hers")
     run = studies.ask_for_images(study)
     rater = front_ends.enrol(study, consent_version=consent.consent_version(study), actor=ada)
+    boards.create_board(owner=ada, name="Hers", studies=[study], criteria=["prompt-following"])
     PromptSet.objects.update(owner=ada)
     Checkpoint.objects.update(owner=ada)
     return {
@@ -99,7 +100,7 @@ def test_somebody_elses_things_are_not_there(known: dict[str, Any]) -> None:
     before = dump(without=("arena_minutecount",))
     for operation in found:
         assert problem(ask(call, operation, known), 404)["code"] == "not_found", operation
-    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes"):
+    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes", "/boards"):
         assert body_of(call.get(path)) == {"count": 0, "items": []}
     assert dump(without=("arena_minutecount",)) == before
 
