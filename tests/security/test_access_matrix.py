@@ -103,6 +103,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:ballots": THE_STUDYS,
     "arena:paper": THE_STUDYS,
     "arena:progress": THE_STUDYS,
+    "arena:all_raters": STAFF,
     "arena:boards": RESEARCHERS,
     "arena:new_board": RESEARCHERS,
     "arena:board": THE_STUDYS,

@@ -22,7 +22,7 @@ def test_every_address_is_documented() -> None:
     documented = {
         re.sub(r"\{\w+\}", "{}", path)
         for path in re.findall(
-            r"(?:GET |POST |`)(/(?:prompt-sets|checkpoints|recipes|runs|contenders|studies)[^`?, ]*)", PAGE
+            r"(?:GET |POST |`)(/(?:prompt-sets|checkpoints|recipes|runs|contenders|studies|boards)[^`?, ]*)", PAGE
         )
     }
     described = body_of(caller().get("/openapi.json"))["paths"]
