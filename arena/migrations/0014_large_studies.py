@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("arena", "0012_minute_counts"), ("generation", "0007_prompt_upload")]
+    dependencies = [("arena", "0013_boards"), ("generation", "0007_prompt_upload")]
 
     operations = [
         migrations.AddField(

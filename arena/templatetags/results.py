@@ -1,5 +1,6 @@
 """What the results page needs beyond its values: the addresses of a chart in all its forms, and durations in words."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -26,14 +27,21 @@ _NIGHT = "(prefers-color-scheme: dark)"
 @register.simple_tag
 def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
     """The picture for each kind of screen, and the files to download. An address changes when its picture does."""
+    return links_of(chart, lambda suffix: reverse("arena:chart", args=[study.slug, chart.name, suffix]))
 
-    choice = dict(chart.choice)
-    chosen = f"?{urlencode(choice)}" if choice else ""
+
+def links_of(chart: Chart, address: Callable[[str], str], query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same for a chart whose files have these addresses, by suffix; a query of their own goes along."""
+
+    chosen = {**dict(chart.choice), **(query or {})}
 
     def picture(theme: Theme, size: Size) -> dict[str, Any]:
         width, height = chart.dimensions(size)
-        looks = urlencode({**choice, "theme": theme.name, "size": size.name, "v": chart.digest})
-        return {"url": f"{_address(study, chart, 'svg')}?{looks}", "width": width, "height": height}
+        looks = urlencode({**chosen, "theme": theme.name, "size": size.name, "v": chart.digest})
+        return {"url": f"{address('svg')}?{looks}", "width": width, "height": height}
+
+    def download(suffix: str) -> str:
+        return f"{address(suffix)}?{urlencode(chosen)}" if chosen else address(suffix)
 
     return {
         "title": ". ".join(chart.title),
@@ -43,7 +51,7 @@ def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
             {"media": _PHONE, **picture(LIGHT, NARROW)},
             {"media": _NIGHT, **picture(DARK, WIDE)},
         ],
-        "downloads": [(suffix, _address(study, chart, suffix) + chosen) for suffix in (*CONTENT_TYPES, "csv")],
+        "downloads": [(suffix, download(suffix)) for suffix in (*CONTENT_TYPES, "csv")],
     }
 
 
@@ -88,7 +96,3 @@ def ago(moment: datetime) -> str:
 def share(value: float | None) -> str:
     """As a whole percentage: "62 %"; never 0 or 100 for a share that is neither."""
     return Estimate(value).whole_percent
-
-
-def _address(study: Study, chart: Chart, suffix: str) -> str:
-    return reverse("arena:chart", args=[study.slug, chart.name, suffix])

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from arena import api_tokens, consent, front_ends, gold, raters, studies, voting
+from arena import api_tokens, boards, consent, front_ends, gold, raters, studies, voting
 from generation.image_imports import get_external_recipe
 from generation.models import Checkpoint, PromptSet
 from tests.arena import factories
@@ -76,6 +76,7 @@ def things_of(owner: User) -> dict[str, Any]:
     known_answer = gold.propose(
         study=study, study_prompt=prompt, first=first, second=second, answers=answers, proposer=owner
     )
+    boards.create_board(owner=owner, name="Hers", studies=[study], criteria=["prompt-following"])
     return {
         "slug": study.slug,
         "prompt_set_id": PromptSet.objects.get().pk,

@@ -91,7 +91,7 @@ def test_somebody_elses_things_are_not_there(known: dict[str, Any]) -> None:
     before = dump(without=("arena_minutecount",))
     for operation in found:
         assert problem(ask(call, operation, known), 404)["code"] == "not_found", operation
-    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes"):
+    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes", "/boards"):
         assert body_of(call.get(path)) == {"count": 0, "items": []}
     assert dump(without=("arena_minutecount",)) == before
 
