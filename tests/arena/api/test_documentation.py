@@ -23,7 +23,7 @@ def test_every_address_is_documented() -> None:
     documented = {
         re.sub(r"\{\w+\}", "{}", path)
         for path in re.findall(
-            r"(?:GET |POST |`)(/(?:prompt-sets|checkpoints|recipes|runs|contenders|studies|imports|boards)[^`?, ]*)",
+            rf"(?:GET |POST |`)(/(?:{rooms})[^`?, ]*)",
             PAGE,
         )
     }
