@@ -154,6 +154,8 @@ class Command(BaseCommand):
         for member in family.MEMBERS.values():
             self.stdout.write(f"{member.name}: {member.what}")
             self.stdout.write(f"  {member.formulation}, {member.steps:,} steps of {family.BATCH} scenes")
+            if plan := member.spelling:
+                self.stdout.write(f"  then, on a GPU (spelling): {plan.steps:,} steps of {plan.batch:,} scenes")
             for name in (*member.earlier, member.name):
                 self.stdout.write(f"  {name}: {self._shipped(out / name)}")
 
