@@ -59,8 +59,8 @@ def make_images(batch: Sequence[ImageJob], on_step: Told) -> list[Image]:
     encoded = [sampling.encode_png(picture) for picture in sampled.pictures]
     seconds = (time.monotonic() - started) / len(batch)
     return [
-        _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds)
-        for job, data, picture in zip(batch, encoded, sampled.pictures, strict=True)
+        _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds, row=row)
+        for row, (job, data, picture) in enumerate(zip(batch, encoded, sampled.pictures, strict=True))
     ]
 
 
@@ -151,9 +151,9 @@ def _request_of(batch: Sequence[ImageJob], files: tuple[AdapterFile, ...]) -> "B
     )
 
 
-def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: float) -> Image:
+def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: float, row: int) -> Image:
     recipe = job.recipe
-    record = record_of(recipe=recipe, prompt_text=job.prompt_text, sample=job.sample, making=making)
+    record = record_of(recipe=recipe, prompt_text=job.prompt_text, sample=job.sample, making=making, row=row)
     return Image(
         recipe=recipe,
         job=job,
