@@ -10,6 +10,8 @@ admin.site.site_header = "Winrate"
 admin.site.site_title = "Winrate"
 admin.site.index_title = "Everything that is stored"
 
+handler500 = "evalsite.unavailable.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),

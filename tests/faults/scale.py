@@ -22,6 +22,7 @@ class Scale:
     vote_rate: float
     web_kills: int
     seconds_locked: float
+    database_restarts: int
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,6 +50,7 @@ SMALL: Final = Scale(
     vote_rate=10,
     web_kills=3,
     seconds_locked=3,
+    database_restarts=1,
 )
 FULL: Final = Scale(
     images=200,
@@ -64,5 +66,6 @@ FULL: Final = Scale(
     vote_rate=20,
     web_kills=20,
     seconds_locked=10,
+    database_restarts=5,
 )
 SCALE: Final = FULL if IS_FULL else SMALL

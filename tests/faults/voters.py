@@ -178,7 +178,7 @@ def rows_here(sql: str) -> list[tuple[Any, ...]]:
 def assert_nothing_lost_or_doubled(told: Told, *, questions: int, rows: Rows = rows_here) -> int:
     """Every acknowledged ballot has its votes, none has more, and nobody was told anything wrong; how many ballots."""
     assert told.complaints == []
-    stored = dict(
+    stored: dict[str, int] = dict(
         rows("SELECT b.token, COUNT(v.id) FROM arena_ballot b JOIN arena_vote v ON v.ballot_id = b.id GROUP BY b.token")
     )
     lost = [token for token in told.acknowledged if stored.get(token, 0) < questions]
