@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from arena import fitting, raters
+from arena import fitting, raters, studies
 from arena.counted_votes import counts_by_criterion
 from arena.models import Fit, Study
 from generation.models import Image, ImageJob
@@ -45,6 +45,7 @@ def test_f22_nothing_grows_or_gets_stuck_while_all_parts_work(crew: Crew, want: 
                 watch.look()
                 keep_busy()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
+        studies.close_study(study, actor=None)  # of an open one, fits that take long come seldom
         wait_until_all_are_made(seconds=120)
         ballots = assert_nothing_lost_or_doubled(told, questions=len(crowd.questions))
         wait_for(lambda: all_votes_are_fitted(study), seconds=600, what="the newest fits have seen all votes")
