@@ -24,7 +24,8 @@ IS_LONG: Final = MINUTES > 0
 SECONDS: Final = 60 * MINUTES or 30.0
 MOST_GROWTH: Final = 0.10 if IS_LONG else 0.25
 """Of a process's memory after its warm-up; in half a minute allocators have not settled yet."""
-MOST_MORE_FILES: Final = 2
+MOST_MORE_FILES: Final = 2 if IS_LONG else 8
+"""Each part opens its connections when it first needs them, and some need them seldom."""
 MOST_KEYS: Final = 30
 LATE: Final = timedelta(minutes=3)
 _QUEUES: Final = ("default", "gen.cpu")
