@@ -3,15 +3,18 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?=
+PIP_AUDIT = 2.10.1
 
-.PHONY: help up test faults soak attacks lint venv install install-dev
+.PHONY: help up test test-312 faults soak attacks audit lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
+	@echo "make test-312   run the tests of pages, votes and ranking on Python 3.12, where torch is not installed"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
 	@echo "make soak       let everything run at a steady pace for MINUTES (20) and write what grew (benchmarks/results/soak.md)"
 	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
+	@echo "make audit      check that everything is installed as pinned, and ask for published advisories on it (needs network)"
 	@echo "make lint       check style and types"
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
@@ -28,6 +31,16 @@ test: install-dev
 	$(PY) -m pytest $(SPREAD) --outcomes=.pytest_cache/outcomes-sqlite.json $(TEST)
 	$(PY) -m pytest $(SPREAD) --postgres --outcomes=.pytest_cache/outcomes-postgres.json $(TEST)
 
+# A web host's environment: no torch, so that whatever needs it without saying so fails here.
+PYTHON312 ?= python3.12
+test-312: export PYTHONDONTWRITEBYTECODE =
+test-312:
+	@$(PYTHON312) -c '' || { echo "No Python 3.12; name one with: make PYTHON312=/path/to/python3.12 test-312" >&2; exit 1; }
+	@[ -x .venv-312/bin/python ] || $(PYTHON312) -m venv .venv-312
+	.venv-312/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement requirements-test.txt --constraint constraints.txt
+	.venv-312/bin/python -m pytest --without-torch -n logical --maxprocesses 4 $(TEST)
+
 faults: install-dev
 	FAULTS=full $(PY) -m pytest tests/faults --ignore tests/faults/test_soak.py
 	FAULTS=full $(PY) -m pytest --postgres $(addprefix tests/faults/test_,killed_web.py database_faults.py backup_under_votes.py)
@@ -39,6 +52,13 @@ soak: install-dev
 
 attacks: install-dev
 	ATTACKS=1000 $(PY) -m pytest -s tests/security
+
+# pip-audit lives apart: what it brings is no part of ours. Strict, because it passes over what it cannot look up.
+audit: install-dev
+	$(PY) -m evalsite.pins
+	@$(VENV)/audit/bin/pip-audit --version >/dev/null 2>&1 || { $(PY) -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 lint: install-dev
 	$(VENV)/bin/ruff check .

@@ -71,11 +71,28 @@ class Winrate:
         """The prompts of a set in their order."""
         return self._pages(f"/prompt-sets/{prompt_set}/prompts")
 
-    def upload_prompts(self, file: str | Path, *, name: str, licence: str = "", source: str = "") -> Json:
-        """Save a prompt file; the same prompts under the same name are the set that is there already."""
-        path = Path(file)
-        fields = {"name": name, "licence": licence, "source": source}
-        return self._form("/prompt-sets", fields, [("file", path.name, path.read_bytes())])
+    def upload_prompts(
+        self,
+        file: str | Path,
+        *,
+        name: str,
+        licence: str = "",
+        source: str = "",
+        columns: Mapping[str, str] | None = None,
+        drops_duplicates: bool = False,
+    ) -> Json:
+        """Save a prompt file; the same prompts under the same name are the set that is there already.
+
+        columns: meaning to column, where the file's own names do not tell, such as {"text": "caption"}
+        """
+        fields = {"name": name, "licence": licence, "source": source, **_reading(columns, drops_duplicates)}
+        return self._form("/prompt-sets", fields, [_file(file)])
+
+    def preview_prompts(
+        self, file: str | Path, *, columns: Mapping[str, str] | None = None, drops_duplicates: bool = False
+    ) -> Json:
+        """What a prompt file would become, with every bad line; nothing is saved."""
+        return self._form("/prompt-sets/preview", _reading(columns, drops_duplicates), [_file(file)])
 
     # --- what makes images ---------------------------------------------------------------------------------------
     def checkpoints(self) -> Iterator[Json]:
@@ -219,6 +236,57 @@ class Winrate:
         query = {"images": str(images).lower(), "public": str(public).lower()}
         return self._save(f"/studies/{_part(slug)}/bundle", query, Path(file))
 
+    # --- raters and known answers ----------------------------------------------------------------------------------
+    def rater_table(self, slug: str) -> Iterator[Json]:
+        """Everybody who answered, with numbers and suspicions."""
+        return self._pages(f"/studies/{_part(slug)}/rater-table")
+
+    def exclusions(self, slug: str) -> Iterator[Json]:
+        """What was taken out of the study's fits or back in, by whom and why."""
+        return self._pages(f"/studies/{_part(slug)}/exclusions")
+
+    def exclude(
+        self, slug: str, *, scope: Literal["rater", "ballot", "vote", "image"], target: str, reason: str
+    ) -> Json:
+        """Take votes out of fits; the exclusion's `id` is what `readmit` takes."""
+        said = {"scope": scope, "target": target, "reason": reason}
+        return self._json("POST", f"/studies/{_part(slug)}/exclusions", said)
+
+    def readmit(self, slug: str, exclusion: int, *, reason: str) -> Json:
+        """Take excluded votes back in."""
+        return self._json("POST", f"/studies/{_part(slug)}/exclusions/{exclusion}/readmit", {"reason": reason})
+
+    def gold(self, slug: str) -> Iterator[Json]:
+        """The study's known answers."""
+        return self._pages(f"/studies/{_part(slug)}/gold")
+
+    def propose_gold(
+        self, slug: str, *, prompt: int, first: int, second: int, answers: Mapping[str, str], sample: int = 0
+    ) -> Json:
+        """Propose a known answer. Prompt and contenders are named by their positions in the study."""
+        pair = {"prompt": prompt, "first": first, "second": second, "sample": sample}
+        return self._json("POST", f"/studies/{_part(slug)}/gold", pair | {"answers": dict(answers)})
+
+    def review_gold(self, slug: str, gold: int) -> Json:
+        """Agree with a proposal: raters may be shown it."""
+        return self._json("POST", f"/studies/{_part(slug)}/gold/{gold}/review")
+
+    def retire_gold(self, slug: str, gold: int) -> Json:
+        """Show this pair to nobody any more."""
+        return self._json("POST", f"/studies/{_part(slug)}/gold/{gold}/retire")
+
+    # --- studies from elsewhere ------------------------------------------------------------------------------------
+    def import_votes(
+        self, file: str | Path, *, slug: str, name: str = "", baseline: str = "", source: str = ""
+    ) -> Json:
+        """Votes or ratings as a closed study without images."""
+        fields = {"slug": slug, "name": name, "baseline": baseline, "source": source}
+        return self._form("/imports/votes", fields, [_file(file)])
+
+    def import_bundle(self, file: str | Path, *, slug: str = "") -> Json:
+        """A study's bundle as a closed study, fitted anew and compared."""
+        return self._form("/imports/bundle", {"slug": slug}, [_file(file)])
+
     # --- raters of a front end of your own -------------------------------------------------------------------------
     def consent(self, slug: str) -> Json:
         """The text that raters must agree to, and its version."""
@@ -350,6 +418,16 @@ def _refusal(error: urllib.error.HTTPError) -> WinrateError:
         return WinrateError(said["detail"], status=error.code, code=said["code"], errors=said["errors"])
     except (ValueError, KeyError, TypeError):
         return WinrateError(f"The server answered {error.code} {error.reason}.", status=error.code)
+
+
+def _file(file: str | Path) -> tuple[str, str, bytes]:
+    path = Path(file)
+    return "file", path.name, path.read_bytes()
+
+
+def _reading(columns: Mapping[str, str] | None, drops_duplicates: bool) -> dict[str, str]:
+    """How a prompt file is to be understood, as fields of a form."""
+    return {"columns": json.dumps(dict(columns or {})), "drops_duplicates": str(drops_duplicates).lower()}
 
 
 def _part(text: str) -> str:

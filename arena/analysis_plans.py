@@ -4,9 +4,15 @@ from typing import Any, Final
 
 from arena import design_summary, fitting
 from arena.models import Study
+from arena.not_worse import planned_margin
 from arena.pair_designs import AGAINST_BASELINE, ONE_FACTOR, pair_design_of
 
 LEVELS: Final = "The interval of one comparison holds with its level by itself; tiers and rank ranges hold together."
+
+NOT_WORSE: Final = (
+    "the fewest steps of a checkpoint that surely lose to its most by no more than {points} points of win probability: "
+    "one-sided at 95 %, tried in turn from the most down to the first that fails"
+)
 
 
 def analysis_of(study: Study) -> dict[str, Any]:
@@ -21,6 +27,7 @@ def analysis_of(study: Study) -> dict[str, Any]:
             "are shown with and without them. Skips, undone and expired ballots never count. Flags that programs raise "
             "take out no vote by themselves."
         ),
+        "not_worse": NOT_WORSE.format(points=f"{100 * planned_margin(study):g}"),
         "stopping": _stopping(study),
     }
     if "planning" in study.design:

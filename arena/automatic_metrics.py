@@ -30,7 +30,7 @@ TITLES: Final = {
     sets.RECALL: "Recall",
 }
 _ORDER: Final = list(TITLES)
-_METHOD: Final = 1
+_METHOD: Final = 2
 """Of the correlation, as kept in the cache: raised when it changes."""
 _KEPT_SECONDS: Final = 24 * 3600
 
@@ -74,6 +74,14 @@ class MetricCorrelation:
             return Estimate()
         low, high = (None if math.isnan(end) else end for end in (self.found.low, self.found.high))
         return Estimate(self.found.pearson, low, high)
+
+    @property
+    def spearman(self) -> Estimate:
+        return Estimate(self.found.spearman, *(self.found.spearman_ends or ())) if self.found else Estimate()
+
+    @property
+    def kendall(self) -> Estimate:
+        return Estimate(self.found.kendall, *(self.found.kendall_ends or ())) if self.found else Estimate()
 
 
 @dataclass(frozen=True)

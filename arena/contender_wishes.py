@@ -32,13 +32,16 @@ class Wish:
     is_baseline: bool = False
 
 
-def wishes_of(said: Mapping[str, Any], *, owner: User | None) -> tuple[Wish, ...]:
-    """All contenders of a design file in their order: those listed, then those of its sweeps, each recipe once."""
+def wishes_of(said: Mapping[str, Any], *, owner: User | None, kept: frozenset[str] = frozenset()) -> tuple[Wish, ...]:
+    """All contenders of a design file in their order: those listed, then those of its sweeps, each recipe once.
+
+    kept: digests of recipes that may stay although they are somebody else's, because a shared draft has them
+    """
     listed, swept = said.get("contenders", []), said.get("sweeps", [])
     for name, value in (("contenders", listed), ("sweeps", swept)):
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise _refusal(f"“{name}” must be a list of objects.", name)
-    wishes = [_listed(row, f"Contender {number}", owner) for number, row in enumerate(listed, start=1)]
+    wishes = [_listed(row, f"Contender {number}", owner, kept) for number, row in enumerate(listed, start=1)]
     for number, row in enumerate(swept, start=1):
         wishes += _swept(row, f"Sweep {number}", owner)
     first: dict[str, Wish] = {}
@@ -78,7 +81,7 @@ def wish_of_contender(contender: Contender) -> dict[str, Any]:
     return named | {name: value for name, value in point.items() if value not in (None, "", {}, [])}
 
 
-def _listed(row: dict[str, Any], place: str, owner: User | None) -> Wish:
+def _listed(row: dict[str, Any], place: str, owner: User | None, kept: frozenset[str]) -> Wish:
     kinds = [name for name in ("recipe", "service", "checkpoint") if name in row]
     if len(kinds) != 1:
         raise _refusal(f"{place} must name exactly one of recipe, service and checkpoint.", "contenders")
@@ -92,11 +95,11 @@ def _listed(row: dict[str, Any], place: str, owner: User | None) -> Wish:
         recipe = _point(row, place, owner)
     else:
         _only(row, OF_WISH, place, "contenders")
-        recipe = _known(row, kinds[0], place, owner)
+        recipe = _known(row, kinds[0], place, owner, kept)
     return Wish(label.strip() or recipe.name, recipe, is_baseline)
 
 
-def _known(row: dict[str, Any], kind: str, place: str, owner: User | None) -> Recipe:
+def _known(row: dict[str, Any], kind: str, place: str, owner: User | None, kept: frozenset[str]) -> Recipe:
     name = row[kind]
     if not isinstance(name, str) or not name:
         raise _refusal(f"{place}: {kind} must be a text.", "contenders")
@@ -106,7 +109,7 @@ def _known(row: dict[str, Any], kind: str, place: str, owner: User | None) -> Re
         found = find_external_recipe(name=name, owner=owner)
     if found is None:
         raise _refusal(f"{place}: there is no {kind} {name[:80]!r} here.", "contenders")
-    if not _may_use(found, owner):
+    if found.digest not in kept and not _may_use(found, owner):
         raise _refusal(f"{place}: there is no {kind} {name[:80]!r} here.", "contenders")
     return found
 

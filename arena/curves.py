@@ -8,6 +8,8 @@ from django.db.models import Avg
 
 from arena.leaderboard import CriterionResults, Estimate
 from arena.models import Contender, Study
+from arena.not_worse import fewest_steps
+from arena.planning_assumptions import Assumptions
 from arena.sweeps import Sweep, schedule_of, sweeps_of
 from generation.models import Image
 
@@ -27,6 +29,12 @@ class Level:
     against_baseline: Estimate
     votes: int
     is_reference: bool
+    loses_at_most: float | None = None
+    """How often at most the most steps are preferred to this, one-sided at 95 %; None where that is not known."""
+
+    @property
+    def surely_loses_at_most(self) -> Estimate:
+        return Estimate(self.loses_at_most)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Curve:
 
     name: str
     levels: tuple[Level, ...]
-    fewest: tuple[Fewest, ...] = ()
+    fewest: Fewest | None = None
 
     @property
     def reference(self) -> Level:
@@ -51,12 +59,13 @@ class Curve:
 
     @property
     def not_worse(self) -> str:
-        """The fewest steps not worse than the most, in one sentence for all margins; empty where that is not known."""
-        most, told = self.reference.steps, []
-        for each in self.fewest:
-            points = f"{100 * each.margin:.0f} points"
-            told.append(f"{points}: {'no fewer' if each.steps in (None, most) else each.steps}")
-        return f"Fewest steps that surely lose to {most} steps by no more than {', '.join(told)}" if told else ""
+        """The fewest steps not worse than the most, in one sentence; empty where that is not known."""
+        if self.fewest is None:
+            return ""
+        most, points = self.reference.steps, f"{100 * self.fewest.margin:g} points"
+        if self.fewest.steps is None:
+            return f"no number below {most} steps is surely not worse by more than {points}"
+        return f"{self.fewest.steps} steps are the fewest surely not worse than {most} by more than {points}"
 
     @property
     def finding(self) -> str:
@@ -78,25 +87,31 @@ class Curve:
         return f"{since}, no preference for {most} steps of {self.name} shows yet"
 
 
-def step_curves(results: CriterionResults, *, seconds: Mapping[int, float]) -> tuple[Curve, ...]:
+def step_curves(
+    results: CriterionResults, *, seconds: Mapping[int, float], margin: float = Assumptions.margin
+) -> tuple[Curve, ...]:
     """One curve for every checkpoint and setting that has contenders at two or more step counts.
 
-    `seconds` are mean seconds an image by recipe id, see `seconds_an_image`.
+    `seconds` are mean seconds an image by recipe id, see `seconds_an_image`; `margin` is what fewer steps may lose by.
     """
     found = (row.contender for row in results.rows)
-    return tuple(_curve(sweep, results, seconds) for sweep in sweeps_of(found, "steps"))
+    return tuple(_curve(sweep, results, seconds, margin) for sweep in sweeps_of(found, "steps"))
 
 
-def _fewest(results: CriterionResults, sweep: Sweep) -> tuple[Fewest, ...]:
-    """What the worker found of this very sweep; empty where the fit is older than that or votes do not link it."""
+def _bounds(results: CriterionResults, sweep: Sweep) -> dict[float, float | None]:
+    """How often at most the most steps are preferred to each level, from the most down, as the worker found of this
+    very sweep; empty where the fit is older than that or votes do not link it."""
     findings = (results.fit.results.get("findings") if results.fit else None) or {}
     ids = {contender.pk for contender in sweep.contenders}
     own = next((told for told in findings.get("sweeps", ()) if set(told["contenders"]) == ids), None)
-    if own is None:
-        return ()
-    return tuple(
-        Fewest(each["margin"], None if each["steps"] is None else int(each["steps"])) for each in own["fewest"]
-    )
+    return {} if own is None else dict(zip(own["levels"], own["reference_wins_at_most"], strict=True))
+
+
+def _fewest(bounds: Mapping[float, float | None], margin: float) -> Fewest | None:
+    if not bounds:
+        return None
+    steps = fewest_steps(list(bounds), list(bounds.values()), margin)
+    return Fewest(margin, None if steps is None else int(steps))
 
 
 def seconds_an_image(study: Study) -> dict[int, float]:
@@ -110,12 +125,12 @@ def seconds_an_image(study: Study) -> dict[int, float]:
     return dict(found)
 
 
-def _curve(sweep: Sweep, results: CriterionResults, seconds: Mapping[int, float]) -> Curve:
-    most = sweep.contenders[-1]
+def _curve(sweep: Sweep, results: CriterionResults, seconds: Mapping[int, float], margin: float) -> Curve:
+    most, bounds = sweep.contenders[-1], _bounds(results, sweep)
     rows = {row.contender.pk: row for row in results.rows}
     return Curve(
         name=sweep.name,
-        fewest=_fewest(results, sweep),
+        fewest=_fewest(bounds, margin),
         levels=tuple(
             Level(
                 contender=contender,
@@ -126,8 +141,9 @@ def _curve(sweep: Sweep, results: CriterionResults, seconds: Mapping[int, float]
                 against_baseline=rows[contender.pk].against_baseline,
                 votes=rows[contender.pk].votes,
                 is_reference=contender is most,
+                loses_at_most=bounds.get(level) if contender is not most else None,
             )
-            for contender in sweep.contenders
+            for contender, level in zip(sweep.contenders, sweep.levels, strict=True)
         ),
     )
 

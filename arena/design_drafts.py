@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.contrib.auth.models import User
 from django.http import QueryDict
 
+from arena.contender_wishes import wishes_of
 from arena.criteria import PRESETS
 from arena.design_files import PlannedStudy, planned_study
 from arena.design_forms import CriterionFormSet, DesignForm, rows_of_criteria
@@ -77,7 +78,20 @@ class DesignDraft:
     def planned(self, user: User) -> PlannedStudy:
         """The study that the forms stand for. Raises StudyError."""
         keeps = self.study is not None
-        return planned_study(self.as_design(), owner=user, keeps_prompts=keeps)
+        return planned_study(self.as_design(), owner=user, keeps_prompts=keeps, kept_recipes=self._kept())
+
+    def contender_names(self, user: User) -> list[str]:
+        """Who may be the baseline; nobody while the forms cannot be read."""
+        if not self.is_valid():
+            return []
+        try:
+            return [one.label for one in wishes_of(self.as_design() | {"baseline": ""}, owner=user, kept=self._kept())]
+        except (StudyError, SampleError):
+            return []
+
+    def _kept(self) -> frozenset[str]:
+        """Recipes that the draft has already: they stay, whoever they belong to."""
+        return frozenset(self.study.contenders.values_list("recipe__digest", flat=True)) if self.study else frozenset()
 
     def take_refusal(self, refusal: StudyError) -> None:
         """Put a sentence to the field that it is about."""
@@ -130,7 +144,7 @@ def draft_design(user: User, study: Study, data: QueryDict | None = None) -> Des
     sampling = study.design.get("sampling", {})
     prompt_set, rule = _sampled(user, sampling)
     return DesignDraft(
-        form=DesignForm(initial=_of_study(study) | {"prompt_set": prompt_set}, user=user, keeps_prompts=True),
+        form=DesignForm(initial=_of_study(study) | {"prompt_set": prompt_set}, user=user, study=study),
         sample=SampleForm(initial=initial_of(rule), prompt_set=prompt_set, prefix="sample"),
         criteria=CriterionFormSet(
             initial=rows_of_criteria(list(study.criteria.order_by("position"))), prefix="criteria"
@@ -142,7 +156,7 @@ def draft_design(user: User, study: Study, data: QueryDict | None = None) -> Des
 def _bound(user: User, data: QueryDict, study: Study | None) -> DesignDraft:
     prompt_set = _prompt_set(user, data.get("prompt_set", ""))
     return DesignDraft(
-        form=DesignForm(data, user=user, keeps_prompts=study is not None),
+        form=DesignForm(data, user=user, study=study),
         sample=SampleForm(data, prompt_set=prompt_set, prefix="sample"),
         criteria=CriterionFormSet(data, prefix="criteria"),
         study=study,
@@ -184,6 +198,7 @@ def _assumed(assumptions: Assumptions) -> dict[str, Any]:
         "ties": round(100 * assumptions.ties, 6),
         "rho": assumptions.rho,
         "rater_rho": assumptions.rater_rho,
+        "margin": round(100 * assumptions.margin, 6),
     }
 
 
@@ -229,7 +244,8 @@ def _rules_as_typed(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 def _planning(said: Mapping[str, Any]) -> dict[str, Any]:
     names = ("raters", "seconds_per_ballot", "rho", "rater_rho")
-    return {name: said[name] for name in names} | {"ties": (said["ties"] or 0) / 100}
+    planned = {name: said[name] for name in names} | {"ties": (said["ties"] or 0) / 100}
+    return planned | ({"margin": said["margin"] / 100} if said["margin"] else {})
 
 
 def _sweeps(said: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -68,10 +68,17 @@ def read_design(data: bytes) -> dict[str, Any]:
     return said
 
 
-def planned_study(said: Mapping[str, Any], *, owner: User | None, keeps_prompts: bool = False) -> PlannedStudy:
+def planned_study(
+    said: Mapping[str, Any],
+    *,
+    owner: User | None,
+    keeps_prompts: bool = False,
+    kept_recipes: frozenset[str] = frozenset(),
+) -> PlannedStudy:
     """The design with everything in it found and checked. Without an owner, everything on the site may be used.
 
     keeps_prompts: the design may leave the prompts out, because a draft has them already
+    kept_recipes:  digests of those that the draft has already, whoever they belong to
     Raises StudyError with the entry that is wrong.
     """
     if unknown := sorted(set(said) - KNOWN):
@@ -98,7 +105,7 @@ def planned_study(said: Mapping[str, Any], *, owner: User | None, keeps_prompts:
         description=_text(said, "description", 10_000),
         prompt_set=prompt_set,
         rule=rule,
-        wishes=wishes_of(said, owner=owner),
+        wishes=wishes_of(said, owner=owner, kept=kept_recipes),
         criteria=criteria_of(said.get("criteria", "sd3")),
         design=design,
         rater_rules=checked_rater_rules(_object(said, "rater_rules")),

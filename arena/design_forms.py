@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from arena.criteria import CriterionSpec
 from arena.designs import ADAPTIVE, BALANCED, LMARENA, UNIFORM
-from arena.models import Criterion
+from arena.models import Criterion, Study
 from arena.pair_designs import AGAINST_BASELINE, ALL_PAIRS, ONE_FACTOR
 from arena.planning_assumptions import LONGEST_HYPOTHESES, RANGES
 from arena.protocols import PROTOCOLS
@@ -82,7 +82,7 @@ class DesignForm(forms.Form):
     description = forms.CharField(
         max_length=10_000, required=False, label="What it is about", widget=forms.Textarea(attrs={"rows": 2})
     )
-    prompt_set = forms.ModelChoiceField(PromptSet.objects.none(), label="Prompt set")
+    prompt_set = forms.ModelChoiceField(PromptSet.objects.none(), label="Prompt set", empty_label="choose one")
     recipes = forms.ModelMultipleChoiceField(
         Recipe.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, label="Recipes"
     )
@@ -107,7 +107,7 @@ class DesignForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     baseline = forms.CharField(
-        max_length=200, required=False, label="Baseline", help_text="The name of one contender, or nothing."
+        max_length=200, required=False, label="Baseline", help_text="The contender that the others are held against."
     )
     pairs = forms.ChoiceField(choices=PAIRS, label="Pairs")
     pair_rule = forms.ChoiceField(choices=RULES, label="Which pair next")
@@ -146,6 +146,13 @@ class DesignForm(forms.Form):
     ties = _percent(most=95, label="Ties, %")
     rho = _assumed("rho", label="Correlation on a pair and prompt")
     rater_rho = _assumed("rater_rho", label="Correlation of one rater's votes on a pair")
+    margin = forms.FloatField(
+        min_value=100 * RANGES["margin"][0],
+        max_value=100 * RANGES["margin"][1],
+        required=False,
+        label="Not worse, points",
+        help_text="By how much fewer steps may lose.",
+    )
     hypotheses = forms.CharField(
         required=False,
         max_length=LONGEST_HYPOTHESES,
@@ -154,10 +161,11 @@ class DesignForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
-    def __init__(self, *args: Any, user: User, keeps_prompts: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, study: Study | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        keeps_prompts = study is not None
         self._limit("prompt_set", PromptSet.objects.visible_to(user))
-        self._limit("recipes", recipes_for(user))
+        self._limit("recipes", recipes_for(user, study))
         self._limit("checkpoints", Checkpoint.objects.visible_to(user).exclude(state=Checkpoint.State.REFUSED))
         if keeps_prompts:
             self.fields["prompt_set"].required = False
@@ -203,15 +211,19 @@ class DesignForm(forms.Form):
         return said
 
 
-def recipes_for(user: User) -> QuerySet[Recipe]:
-    """Recipes that this person may make contenders, the newest of them."""
+def recipes_for(user: User, draft: Study | None = None) -> QuerySet[Recipe]:
+    """Recipes that this person may make contenders, the newest of them, and those that a draft has already.
+
+    A colleague who may not use a private checkpoint elsewhere sees its recipes in a shared draft, and keeps them there.
+    """
     usable = Recipe.objects.exclude(state=Recipe.State.REFUSED).select_related("checkpoint", "schedule")
     usable = usable.exclude(checkpoint__state=Checkpoint.State.REFUSED)
     if not user.is_superuser:
         usable = usable.filter(Q(owner=None) | Q(owner=user.pk))
         usable = usable.filter(Q(checkpoint=None) | Q(checkpoint__in=Checkpoint.objects.visible_to(user)))
     newest = usable.order_by("-pk").values_list("pk", flat=True)[:MOST_RECIPES_LISTED]
-    return Recipe.objects.filter(pk__in=list(newest)).order_by("name", "pk")
+    kept = [] if draft is None else list(draft.contenders.values_list("recipe", flat=True))
+    return Recipe.objects.filter(pk__in=[*newest, *kept]).order_by("name", "pk")
 
 
 class CriterionForm(forms.Form):

@@ -156,6 +156,16 @@ def pair_rule_of(study: Study) -> str:
     return FORMER_NAMES.get(rule, rule)
 
 
+def newcomers_first(rule: str) -> str:
+    """The rule's name where contenders that joined late were behind."""
+    return f"{rule}, newcomers first"
+
+
+def balanced_so_far(rule: str) -> str:
+    """The name of a rule with a plan while there is none that knows all contenders."""
+    return f"{rule}, {BALANCED} so far"
+
+
 def target_of(study: Study) -> int | None:
     """How many raters shall compare each pair of contenders on each prompt; None for no limit."""
     target = study.design.get("target_votes")

@@ -49,6 +49,18 @@ def exposure_of(study_prompts: Collection[int], *, stratum: str) -> dict[int, Ex
     return found
 
 
+def exposure_of_pair(study_prompt: int, images: ImagePair, *, stratum: str) -> Exposure:
+    """The exposure of one look, as a look-up in an index."""
+    found = Exposure(Counter(), Counter(), Counter())
+    for *_, contenders_low, contenders_high, standing, low_left, towards in _OF_PAIR.rows(
+        study_prompt=study_prompt, stratum=stratum, low=images[0], high=images[1]
+    ):
+        found.shown[images] += standing
+        found.low_left[images] += low_left
+        found.towards[contenders_low, contenders_high] += towards
+    return found
+
+
 def _summed(rows: QuerySet[PairExposure]) -> QuerySet[PairExposure, tuple[Any, ...]]:
     pairs = rows.order_by().values_list("study_prompt", "low_image", "high_image", "low_contender", "high_contender")
     return pairs.annotate(Sum("standing"), Sum("low_left"), Sum("towards"))
@@ -57,6 +69,17 @@ def _summed(rows: QuerySet[PairExposure]) -> QuerySet[PairExposure, tuple[Any, .
 _OF_ONE = KeptQuery(
     lambda: _summed(
         PairExposure.objects.filter(study_prompt=Parameter("study_prompt"), stratum=Parameter("stratum", CharField()))
+    )
+)
+
+_OF_PAIR = KeptQuery(
+    lambda: _summed(
+        PairExposure.objects.filter(
+            study_prompt=Parameter("study_prompt"),
+            stratum=Parameter("stratum", CharField()),
+            low_image=Parameter("low"),
+            high_image=Parameter("high"),
+        )
     )
 )
 

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q
 
 from arena import front_ends, raters
-from arena.models import Study, StudyMember
-from arena.models.study import StudyQuerySet
+from arena.models import Study
 
 MOST_AT_ONCE: Final = 1000
-_MANAGERS: Final = (StudyMember.Role.OWNER, StudyMember.Role.RATER_MANAGER)
 
 
 @dataclass(frozen=True)
@@ -26,15 +22,6 @@ class MadeLink:
 
     label: str
     token: str
-
-
-def studies_recruited_by(user: AbstractBaseUser | AnonymousUser) -> StudyQuerySet:
-    """Studies for which this person may invite raters: all for superusers, else those owned or managed."""
-    visible = Study.objects.visible_to(user)
-    if getattr(user, "is_superuser", False) or not user.is_authenticated:
-        return visible
-    managed = Q(owner=user.pk) | Q(members__user=user.pk, members__role__in=_MANAGERS)
-    return Study.objects.filter(managed).distinct()
 
 
 def invite_many(

@@ -203,6 +203,13 @@ class CriterionResults:
         return tuple(boards)
 
     @property
+    def pairs_apart(self) -> tuple[int, int] | None:
+        """How many pairs intervals that hold for all at once tell apart, and of how many; None where not known."""
+        findings = (self.fit.results.get("findings") if self.fit else None) or {}
+        told = findings.get("trust", {}).get("separable")
+        return (told["apart"], told["pairs"]) if told and told["pairs"] else None
+
+    @property
     def people_votes(self) -> int:
         return self.votes - self.simulated_votes
 
@@ -242,6 +249,7 @@ class StratumCount:
     stratum: str
     votes: int
     raters: int
+    undone: int = 0
 
 
 def vote_counts(study: Study) -> tuple[StratumCount, ...]:
@@ -251,13 +259,21 @@ def vote_counts(study: Study) -> tuple[StratumCount, ...]:
     seconds.
     """
     answers = Vote.objects.answers().filter(study=study)
-    votes = _by_stratum(answers)
+    votes, taken_back = _by_stratum(answers), Counter[str]()
     if undone := list(study.ballots.filter(state=Ballot.State.SUPERSEDED).values_list("pk", flat=True)):
         for start in range(0, len(undone), 500):
-            votes.subtract(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
+            taken_back.update(_by_stratum(answers.filter(ballot__in=undone[start : start + 500])))
+        votes.subtract(taken_back)
     voted = Exists(Vote.objects.answers().standing().filter(rater=OuterRef("pk")))
-    raters = Counter(Rater(kind=kind).stratum for kind in study.raters.filter(voted).values_list("kind", flat=True))
-    counts = [StratumCount(stratum, number, raters[stratum]) for stratum, number in votes.items() if number]
+    by_kind = study.raters.filter(voted).order_by().values_list("kind").annotate(number=Count("pk"))
+    raters: Counter[str] = Counter()
+    for kind, number in by_kind:
+        raters[Rater(kind=kind).stratum] += number
+    counts = [
+        StratumCount(stratum, number, raters[stratum], taken_back[stratum])
+        for stratum, number in votes.items()
+        if number or taken_back[stratum]
+    ]
     return tuple(sorted(counts, key=lambda count: (count.stratum != counted_votes.PEOPLE, count.stratum)))
 
 
@@ -268,11 +284,13 @@ def _by_stratum(votes: QuerySet[Vote]) -> Counter[str]:
 def results_of(study: Study) -> tuple[CriterionResults, ...]:
     """The newest results of every criterion, in the order of the criteria."""
     contenders = list(study.contenders.select_related("recipe__checkpoint", "recipe__schedule"))
+    criteria = list(study.criteria.all())
     current = fitting.current_fits(study)
-    newest = fitting.newest_fits(study)
+    # A fit is large: the newest are read only where one is not current.
+    newest = fitting.newest_fits(study) if any(criterion.pk not in current for criterion in criteria) else {}
     return tuple(
         _results(criterion, current.get(criterion.pk) or newest.get(criterion.pk), contenders, criterion.pk in current)
-        for criterion in study.criteria.all()
+        for criterion in criteria
     )
 
 
@@ -353,13 +371,13 @@ def _in_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 def _matrix(
     rows: tuple[Row, ...], place: Mapping[int, int], stored: Mapping[str, Any]
 ) -> tuple[tuple[Estimate, ...], ...]:
-    def cell(one: Row, other: Row) -> Estimate:
-        if one.contender.pk not in place or other.contender.pk not in place:
-            return Estimate()
-        i, j = place[one.contender.pk], place[other.contender.pk]
-        return Estimate(stored["estimate"][i][j], stored["low"][i][j], stored["high"][i][j])
-
-    return tuple(tuple(cell(one, other) for other in rows) for one in rows)
+    nothing = Estimate()
+    estimate, low, high = stored["estimate"], stored["low"], stored["high"]
+    places = [place.get(row.contender.pk) for row in rows]
+    return tuple(
+        tuple(nothing if i is None or j is None else Estimate(estimate[i][j], low[i][j], high[i][j]) for j in places)
+        for i in places
+    )
 
 
 def _estimate(entry: Mapping[str, Any]) -> Estimate:

@@ -25,6 +25,7 @@ HOURS: Final = 24
 NEWEST: Final = 20_000
 """Votes read for the hours: more than a day of most studies, and no more work for those of millions."""
 MOST_CELLS: Final = 4_000
+FARTHEST: Final = timedelta(days=365)
 _LEAN: Final = 3.0
 # A rate is taken over so many hours at least: over all votes of a day, and over the newest where they were too many.
 _LEAST_HOURS: Final = 1.0
@@ -124,12 +125,19 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """When something is to be expected; at is None where that is so far off that no date means anything."""
+
+    at: datetime | None
+
+
+@dataclass(frozen=True)
 class CriterionStop:
     """The rule that says whether voting on a question may stop, and when that is to be expected at this pace."""
 
     results: CriterionResults
     stop: StopRule
-    expected: datetime | None
+    expected: Forecast | None
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ class LiveProgress:
     run: RunProgress | None
     pace: Pace
     target: TargetProgress | None
-    finish: datetime | None
+    finish: Forecast | None
     stops: tuple[CriterionStop, ...]
     sides: tuple[SideCount, ...]
     coverage: Coverage
@@ -222,14 +230,14 @@ def _rate(votes: int, span: timedelta, *, least: float) -> float | None:
     return votes / max(least, span.total_seconds() / 3600) if votes else None
 
 
-def _in_time(pace: Pace, votes: int, *, now: datetime | None = None) -> datetime | None:
+def _in_time(pace: Pace, votes: int, *, now: datetime | None = None) -> Forecast | None:
     """When so many votes will have come at this pace; None where nobody votes."""
     if not pace.an_hour:
         return None
-    try:
-        return (now or timezone.now()) + timedelta(hours=votes / pace.an_hour)
-    except OverflowError:
-        return None
+    hours = votes / pace.an_hour
+    if hours > FARTHEST.total_seconds() / 3600:
+        return Forecast(None)
+    return Forecast((now or timezone.now()) + timedelta(hours=hours))
 
 
 def _stops(results: Sequence[CriterionResults], pace: Pace) -> list[CriterionStop]:
@@ -241,7 +249,7 @@ def _stops(results: Sequence[CriterionResults], pace: Pace) -> list[CriterionSto
         if panel is None or panel.stop is None:
             continue
         needed, expected = panel.stop.votes_needed, None
-        if panel.stop.settled is None and needed is not None and one.votes:
+        if panel.stop.is_within_reach and needed is not None and one.votes:
             expected = _in_time(pace, round(needed * all_votes / one.votes))
         found.append(CriterionStop(one, panel.stop, expected))
     return found

@@ -24,7 +24,7 @@ def measure_readable_studies(*, seconds: float) -> int:
     Where all is measured, or no prompt can be read, this costs a few queries a study.
     """
     ends, count = time.monotonic() + seconds, 0
-    for study in Study.objects.order_by("-pk"):
+    for study in Study.objects.filter(taking_in="").order_by("-pk"):
         if time.monotonic() > ends:
             break
         if texts := checker.readable(texts_of(study)):

@@ -1,6 +1,9 @@
 """The chances of pairs under rules that look at the votes so far: made by a worker, kept as a row, read by requests."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import combinations
 from time import perf_counter
 from typing import Final, cast
 
@@ -22,7 +25,36 @@ UNIFORM_SHARE: Final = 0.2
 RESTS: Final = 20
 _NAMES: Final = {ADAPTIVE: "information-tree"}
 
-PairChances = dict[tuple[int, int], float]
+
+@dataclass(frozen=True)
+class PairChances(Mapping[tuple[int, int], float]):
+    """The chance of each pair of contenders, lower id first, kept as numbers: of 1,000 contenders there are 499,500.
+
+    place_of: contender -> its row and column in `table`, in order of ids
+    table:    (K, K) chances above the diagonal, zeros elsewhere
+    """
+
+    place_of: dict[int, int]
+    table: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, contenders: Sequence[int], upper: Sequence[float]) -> "PairChances":
+        """Chances of all pairs in the order of the upper triangle, row by row."""
+        table = np.zeros((len(contenders), len(contenders)))
+        table[np.triu_indices(len(contenders), 1)] = upper
+        return cls({contender: place for place, contender in enumerate(contenders)}, table)
+
+    def __getitem__(self, pair: tuple[int, int]) -> float:
+        low, high = self.place_of[pair[0]], self.place_of[pair[1]]
+        if low >= high:
+            raise KeyError(pair)
+        return float(self.table[low, high])
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return combinations(self.place_of, 2)
+
+    def __len__(self) -> int:
+        return len(self.place_of) * (len(self.place_of) - 1) // 2
 
 
 def refresh_plans(*, now: datetime | None = None) -> int:
@@ -73,9 +105,7 @@ def chances_of(study: Study) -> PairChances | None:
         row = PairPlan.objects.get(pk=plan[0])
         if len(_kept) >= _MOST_KEPT:
             _kept.pop(next(iter(_kept)), None)
-        order = row.contenders
-        pairs = ((low, high) for place, low in enumerate(order) for high in order[place + 1 :])
-        _kept[plan] = dict(zip(pairs, row.chances, strict=True))
+        _kept[plan] = PairChances.of(row.contenders, row.chances)
     return _kept[plan]
 
 

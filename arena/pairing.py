@@ -3,14 +3,22 @@
 import itertools
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from django.db.models import Count
 
-from arena import exposure, pair_designs, pair_plans, targets
-from arena.designs import BALANCED, PLANNED_RULES, UNIFORM, pair_rule_of, target_of
+from arena import exposure, pair_designs, pair_plans, targets, wide_shelves
+from arena.designs import (
+    BALANCED,
+    PLANNED_RULES,
+    UNIFORM,
+    balanced_so_far,
+    newcomers_first,
+    pair_rule_of,
+    target_of,
+)
 from arena.exposure import ContenderPair, Exposure, ImagePair
 from arena.kept_queries import KeptQuery, Parameter
 from arena.models import Ballot, Rater, RuleTie, Study, StudyPrompt
@@ -18,7 +26,6 @@ from arena.ranking.design import Choice, choose_balanced, choose_uniform
 from arena.stock import Look, Stock, is_showable, stock_of
 from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 
-NEWCOMERS_FIRST = "newcomers first"
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
 _HAD = KeptQuery(
     lambda: (
@@ -88,19 +95,26 @@ class Pairing:
             study_prompt_id = prompts[secrets.randbelow(len(prompts))]
             if self.target is not None:
                 StudyPrompt.objects.select_for_update(no_key=True).get(pk=study_prompt_id)
-            known = exposure.exposure_of([study_prompt_id], stratum=self.rater.stratum)[study_prompt_id]
-            looks = self._open_looks(study_prompt_id, known)
-            if looks:
-                choice, look = self._choose_look(study_prompt_id, looks, known, prompts=len(prompts))
+            if (found := self._choose_on(study_prompt_id, prompts=len(prompts))) is not None:
+                choice, look, known = found
                 if is_showable(look, study=self.study):
                     self._note(study_prompt_id, look, known)
                     return choice
                 self._use(stock_of(self.study, is_fresh=True))  # taken out since the stock was read
-            elif self._needs is not None:
-                self._needs.note(study_prompt_id, known)
             if self.target is not None:
                 self.is_undecided = True
                 return None
+        return None
+
+    def _choose_on(self, study_prompt_id: int, *, prompts: int) -> tuple[PairChoice, Look, Exposure] | None:
+        """A pair of this prompt with what it was chosen by; None where nothing is left of it."""
+        if self.target is None and wide_shelves.is_wide(self._stock.shelf_of(study_prompt_id)):
+            return self._choose_wide(study_prompt_id, prompts=prompts)
+        known = exposure.exposure_of([study_prompt_id], stratum=self.rater.stratum)[study_prompt_id]
+        if looks := self._open_looks(study_prompt_id, known):
+            return *self._choose_look(study_prompt_id, looks, known, prompts=prompts), known
+        if self._needs is not None:
+            self._needs.note(study_prompt_id, known)
         return None
 
     def _use(self, stock: Stock) -> None:
@@ -112,17 +126,28 @@ class Pairing:
     ) -> tuple[PairChoice, Look]:
         chosen, rule = self._by_rule(study_prompt_id, looks, known)
         look = looks[chosen.candidate]
-        left, right = (0, 1) if _is_low_left(look, known) else (1, 0)
-        choice = PairChoice(
-            study_prompt_id=study_prompt_id,
-            left_image_id=look.images[left],
-            right_image_id=look.images[right],
-            left_contender_id=look.contenders[left],
-            right_contender_id=look.contenders[right],
-            rule=rule,
-            probability=chosen.probability / prompts,
+        return _with_sides(look, known, study_prompt_id, rule=rule, probability=chosen.probability / prompts), look
+
+    def _choose_wide(self, study_prompt_id: int, *, prompts: int) -> tuple[PairChoice, Look, Exposure] | None:
+        """The same on a prompt with very many looks, which reads all of its exposure only where the rule goes by it."""
+        rule, stratum, newcomers = pair_rule_of(self.study), self.rater.stratum, self._stock.newcomers
+        digest = self._stock.text_of[study_prompt_id]
+        shelf = wide_shelves.WideShelf(self._stock.shelves[digest].cells)
+        free = shelf.free(self._had[digest])
+        if not free.any():
+            return None
+        chances = pair_plans.chances_of(self.study) if rule in PLANNED_RULES else None
+        weights = None if chances is None else shelf.weights(chances, free)
+        known = None
+        if newcomers or (weights is None and rule != UNIFORM):
+            known = exposure.exposure_of([study_prompt_id], stratum=stratum)[study_prompt_id]
+        chosen, rule = wide_shelves.choose(
+            shelf, free, rule=rule, weights=weights, known=known, newcomers=newcomers, random=self._random
         )
-        return choice, look
+        look = shelf.look(chosen.candidate)
+        known = known or exposure.exposure_of_pair(study_prompt_id, look.images, stratum=stratum)
+        choice = _with_sides(look, known, study_prompt_id, rule=rule, probability=chosen.probability / prompts)
+        return choice, look, known
 
     def _by_rule(self, study_prompt_id: int, looks: Sequence[Look], known: Exposure) -> tuple[Choice, str]:
         """One of the looks, and the name of the rule that chose it: another one while the study's own has no plan.
@@ -132,14 +157,14 @@ class Pairing:
         rule = pair_rule_of(self.study)
         if rule != BALANCED and (behind := self._behind(study_prompt_id, looks, known)):
             chosen = choose_balanced(np.array([known.shown[looks[place].images] for place in behind]), self._random)
-            return Choice(behind[chosen.candidate], chosen.probability), f"{rule}, {NEWCOMERS_FIRST}"
+            return Choice(behind[chosen.candidate], chosen.probability), newcomers_first(rule)
         if rule == UNIFORM:
             return choose_uniform(len(looks), self._random), rule
         if rule in PLANNED_RULES:
             chances = pair_plans.chances_of(self.study)
             if chances is not None and all(look.pair in chances for look in looks):
                 return choose_planned(looks, chances, self._random), rule
-            rule = f"{rule}, {BALANCED} so far"
+            rule = balanced_so_far(rule)
         return choose_balanced(np.array([known.shown[look.images] for look in looks]), self._random), rule
 
     def _behind(self, study_prompt_id: int, looks: Sequence[Look], known: Exposure) -> list[int]:
@@ -194,7 +219,9 @@ class Pairing:
         return [look for look in self._looks[digest] if look.images not in self._had[digest]]
 
 
-def choose_planned(looks: Sequence[Look], chances: pair_plans.PairChances, random: np.random.Generator) -> Choice:
+def choose_planned(
+    looks: Sequence[Look], chances: Mapping[ContenderPair, float], random: np.random.Generator
+) -> Choice:
     """One of the looks, each pair of contenders by its chance among those that are there, its samples alike."""
     samples = Counter(look.pair for look in looks)
     weights = np.array([chances[look.pair] / samples[look.pair] for look in looks])
@@ -253,6 +280,19 @@ def _identical_pairs(study: Study) -> Counter[tuple[str, int, int]]:
             if allowed is None or (low, high) in allowed:
                 same[digest, low, high] += 1
     return same
+
+
+def _with_sides(look: Look, known: Exposure, study_prompt_id: int, *, rule: str, probability: float) -> PairChoice:
+    left, right = (0, 1) if _is_low_left(look, known) else (1, 0)
+    return PairChoice(
+        study_prompt_id=study_prompt_id,
+        left_image_id=look.images[left],
+        right_image_id=look.images[right],
+        left_contender_id=look.contenders[left],
+        right_contender_id=look.contenders[right],
+        rule=rule,
+        probability=probability,
+    )
 
 
 def _is_low_left(look: Look, known: Exposure) -> bool:

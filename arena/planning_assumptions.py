@@ -18,6 +18,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "rater_rho": (0, 0.9),
     "power": (0.05, 0.9999),
     "level": (0.5, 0.9999),
+    "margin": (0.005, 0.4),
 }
 
 
@@ -31,6 +32,7 @@ class Assumptions:
     rho:                correlation of votes on one pair and prompt; .44 was measured on TIFA160
     rater_rho:          correlation of one rater's votes on a pair
     power, level:       of the comparison of two contenders
+    margin:             by how much more than half the most steps may win for fewer to be called not worse
     """
 
     raters: int | None = 20
@@ -40,6 +42,7 @@ class Assumptions:
     rater_rho: float = 0.1
     power: float = 0.8
     level: float = 0.95
+    margin: float = 0.05
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "Assumptions":

@@ -167,6 +167,8 @@ def _analysis(study: Study) -> Iterator[str]:
         f"- Intervals: {float(estimator['level']):.0%}, clustered by {' and '.join(estimator['clusters'])} "
         f"({str(estimator['covariance']).upper()}). {plan['simultaneous']}"
     )
+    if "not_worse" in plan:
+        yield f"- Steps: {plan['not_worse']}."
     yield f"- Exclusions: {plan['exclusions']}"
     yield f"- Stopping: {plan['stopping']}"
     if planned := plan.get("planned"):

@@ -1,6 +1,7 @@
 """Who votes: invitations, joining with consent, progress, and taking a rater's votes out of fits and back in."""
 
 import hashlib
+import math
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from arena.models import Ballot, Consent, Exclusion, Invitation, Rater, Study, V
 from arena.models.tokens import random_token
 from arena.qualification import standing_of
 from arena.refusals import Refusal
+from arena.stock import known_stock_of
 from arena.voting import quota_of
 from generation.models import Image
 
@@ -150,12 +152,23 @@ def progress_of(rater: Rater) -> RaterProgress:
         quota: int | None = standing.rule.ballots
         answered, recent = standing.answered_now, _RECENT_KNOWN.rows(rater=rater.pk)
     else:
-        quota, recent = quota_of(rater.study), _RECENT.rows(rater=rater.pk)
+        recent = _RECENT.rows(rater=rater.pk)
         answered = len(recent) if len(recent) < PACE_BALLOTS else _ANSWERED.rows(rater=rater.pk)[0][1]
+        quota = _promised(rater.study, answered=answered)
     looks = [seconds for _each, *times in recent if (seconds := _seconds(*times)) is not None]
     median = statistics.median(looks) if looks else None
     left = None if quota is None else max(0, quota - answered) * (TYPICAL_SECONDS if median is None else median) / 60
     return RaterProgress(answered=answered, quota=quota, median_seconds=median, minutes_left=left)
+
+
+def _promised(study: Study, *, answered: int) -> int | None:
+    """How many ballots a rater is told of: the quota, or fewer where the study has no more pairs for one person."""
+    quota, most = quota_of(study), known_stock_of(study).most_looks
+    if quota is None or not most:
+        return quota
+    # A share of the ballots repeats a pair, so that there are more ballots than pairs.
+    with_repeats = math.floor(most / (1 - float(study.rater_rules.get("repeat_share", 0))) + 1e-9)
+    return min(quota, max(answered, with_repeats))
 
 
 def exclude(*, study: Study, scope: str, target: ExclusionTarget, reason: str, author: User | None) -> Exclusion:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from arena.audit import note
-from arena.models import Study, StudyMember
+from arena.models import Study
 from arena.refusals import Refusal
 from generation import planning
 from generation.errors import GenerationError
@@ -31,20 +31,13 @@ def visible_runs(user: Person) -> QuerySet[Run]:
     return Run.objects.filter(Q(owner=user.pk) | Q(pk__in=studies))
 
 
-def may_steer_study(study: Study, user: Person) -> bool:
-    """Whether this person may ask for a study's images: its owners and superusers."""
-    if getattr(user, "is_superuser", False) or (study.owner_id is not None and study.owner_id == user.pk):
-        return True
-    return study.members.filter(user=user.pk, role=StudyMember.Role.OWNER).exists()
-
-
 def may_steer(run: Run, user: Person) -> bool:
     """Whether this person may pause, resume, cancel and retry a run."""
     if not user.is_authenticated:
         return False
     if _has_right(user, "change_run") or (run.owner_id is not None and run.owner_id == user.pk):
         return True
-    return any(may_steer_study(study, user) for study in run.studies.all())
+    return any(study.is_owned_by(user) for study in run.studies.all())
 
 
 def pause(run: Run, *, actor: User | None) -> str:

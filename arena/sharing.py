@@ -8,7 +8,6 @@ from django.db import transaction
 from arena.audit import note
 from arena.models import Study, StudyMember
 from arena.refusals import Refusal
-from arena.run_control import Person, may_steer_study
 
 ROLES: Final = {
     StudyMember.Role.OWNER: "owner: may do everything here, also share it",
@@ -19,11 +18,6 @@ ROLES: Final = {
 
 class SharingError(Refusal):
     """A colleague who cannot be given, or lose, this role."""
-
-
-def may_share(study: Study, user: Person) -> bool:
-    """Owners and superusers decide who else sees a study."""
-    return may_steer_study(study, user)
 
 
 def share(study: Study, *, name: str, role: str, actor: User) -> StudyMember:

@@ -92,6 +92,8 @@ class Stock:
     contenders: tuple[int, ...]
     newcomers: frozenset[int] = frozenset()
     """Those of the contenders that joined after the study had opened."""
+    most_looks: int = 0
+    """How many pairs of images one rater can be asked at most: those there are, or, while some lack, those planned."""
 
     def shelf_of(self, study_prompt: int) -> Shelf:
         return self.shelves[self.text_of[study_prompt]]
@@ -151,12 +153,23 @@ def read_stock(study: Study) -> Stock:
     allowed = pair_designs.allowed_pairs(study)
     shelves = {digest: Shelf(tuple(own), allowed) for digest, own in by_text.items()}
     shelves = {digest: shelf for digest, shelf in shelves.items() if allowed is None or shelf.look_count}
+    places = len(wanted) * samples_of(study)
+    pairs = len(contender_of) * (len(contender_of) - 1) // 2 if allowed is None else len(allowed)
+    is_whole = sum(len(cell) for cell in cells.values()) == places * len(contender_of)
     return Stock(
         shelves=shelves,
         text_of={prompt: digest for prompt, digest in asked.items() if digest in shelves},
         contenders=tuple(sorted(contender_of.values())),
         newcomers=pair_designs.joined_later(study),
+        most_looks=sum(shelf.look_count for shelf in shelves.values()) if is_whole else places * pairs,
     )
+
+
+def known_stock_of(study: Study) -> Stock:
+    """The same, as this process last read it: for what need not be exact, and may cost no query."""
+    kept = _kept.get((study.pk, study.created_at))
+    is_believed = kept is not None and time.monotonic() - kept.read_at < LONGEST_BELIEVED
+    return kept.stock if kept is not None and is_believed else stock_of(study)
 
 
 def is_showable(look: Look, *, study: Study) -> bool:

@@ -235,7 +235,13 @@ def readiness(study: Study) -> Readiness:
 
 
 def _locked(study: Study) -> Study:
-    return Study.objects.select_for_update().get(pk=study.pk)
+    study = Study.objects.select_for_update().get(pk=study.pk)
+    if study.taking_in:
+        raise StudyError(
+            f"The study {study.slug!r} is not whole yet: import its bundle again to go on where that ended.",
+            code="being_taken_in",
+        )
+    return study
 
 
 def _check_draft(study: Study) -> None:

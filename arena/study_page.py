@@ -28,6 +28,7 @@ from arena.charts import (
     steps_chart,
 )
 from arena.charts.fronts import NAME as FRONTS
+from arena.charts.words import plural
 from arena.costs import Priced, priced
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
@@ -36,6 +37,7 @@ from arena.leaderboard import CriterionResults, StratumCount
 from arena.live_progress import coverage_of, pace_of
 from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
+from arena.not_worse import Margin, margin_of
 from arena.shift_curves import ShiftCurve, shift_curves
 from arena.studies import Readiness
 from arena.supply import asked_prompts
@@ -70,6 +72,20 @@ class CriterionReport:
         return (chart for chart in (self.forest, self.steps, self.shifts, self.cost, self.matrix) if chart)
 
     @property
+    def leader(self) -> str:
+        """Who is in front among the baseline's peers, and how sure that is, in a few words."""
+        known = (row.label for row in self.results.rows if row.strength.value is not None)
+        first, rivals = (self.trust.first, self.trust.rivals) if self.trust else ("", None)
+        first = first or next(known, "")
+        if not first:
+            return "Nobody can be put in front yet"
+        if rivals is None:
+            return f"{first} leads; how surely is not known yet"
+        if not rivals:
+            return f"{first} is surely first"
+        return f"{first} leads; {rivals[0] if len(rivals) == 1 else f'{len(rivals)} others'} may be first"
+
+    @property
     def is_waiting(self) -> bool:
         """Votes are there, but the fit that counts them is still to come."""
         return not self.results.is_current
@@ -97,6 +113,7 @@ class StudyPage:
     root: VoteRoot | None
     targets: tuple[TargetProgress, ...]
     identical_pairs: int
+    margin: Margin
     gaps: tuple[MissingImages, ...] = ()
     """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
@@ -117,6 +134,18 @@ class StudyPage:
     @property
     def votes_by_people(self) -> int:
         return sum(count.votes for count in self.counts if count.stratum != counted_votes.SIMULATED)
+
+    @property
+    def votes_in_words(self) -> str:
+        """How many votes the numbers below rest on, and where the others are: the same count wherever it is told."""
+        counted = sum(report.results.votes for report in self.reports)
+        strata = counted_votes.counted_strata(self.study)
+        standing = sum(count.votes for count in self.counts if count.stratum in strata)
+        others = {"undone": sum(count.undone for count in self.counts if count.stratum in strata)}
+        if all(report.results.is_current for report in self.reports):
+            others["excluded"] = standing - counted
+        told = ", ".join(f"{number:,} {word}" for word, number in others.items() if number > 0)
+        return f"{plural(counted, 'vote')} counted{f' ({told})' if told else ''}"
 
     @property
     def simulated(self) -> StratumCount | None:
@@ -170,11 +199,15 @@ class StudyPage:
         return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
-def study_page(study: Study) -> StudyPage:
-    """Read it all; the number of queries depends neither on contenders nor on votes."""
+def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
+    """Read it all; the number of queries depends neither on contenders nor on votes.
+
+    margin: by how much fewer steps may lose; the planned one where none is given
+    """
+    margin = margin or margin_of(study)
     images = studies.readiness(study)
     run = planning.progress_of(study.run) if study.run else None
-    reports = tuple(_with_findings(study, list(_reports(study))))
+    reports = tuple(_with_findings(study, list(_reports(study, margin))))
     fronts = _fronts(study, [report.results for report in reports])
     is_live = Q(withdrawn_at__isnull=True)
     contenders = study.contenders.aggregate(live=Count("pk", filter=is_live), withdrawn=Count("pk", filter=~is_live))
@@ -197,6 +230,7 @@ def study_page(study: Study) -> StudyPage:
         root=vote_roots.newest_root(study),
         targets=tuple(targets.progress_of(study)),
         identical_pairs=study.rule_ties.count(),
+        margin=margin,
         gaps=_gaps(study, images, run),
     )
 
@@ -213,7 +247,7 @@ def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[Mis
     )
 
 
-def chart_of(study: Study, name: str) -> Chart | None:
+def chart_of(study: Study, name: str, *, margin: Margin | None = None) -> Chart | None:
     """A chart by its name, such as "forest-aesthetics"; None where there is none of that name or not yet."""
     if name == hours.NAME:
         return hours.hours_chart(pace_of(study))
@@ -221,7 +255,7 @@ def chart_of(study: Study, name: str) -> Chart | None:
         return coverage.coverage_chart(coverage_of(study))
     if name == FRONTS:
         return fronts_chart(_fronts(study, leaderboard.results_of(study)))
-    reports = tuple(_reports(study))
+    reports = tuple(_reports(study, margin or margin_of(study)))
     if found := next((chart for report in reports for chart in report.charts if chart.name == name), None):
         return found
     metrics = _metrics(study, reports)
@@ -254,15 +288,16 @@ def _with_findings(study: Study, reports: Sequence[CriterionReport]) -> Iterator
         )
 
 
-def _reports(study: Study) -> Iterator[CriterionReport]:
+def _reports(study: Study, margin: Margin) -> Iterator[CriterionReport]:
     seconds = seconds_an_image(study)
     for results in leaderboard.results_of(study):
-        curves, shifts, points = step_curves(results, seconds=seconds), shift_curves(results), priced(results, seconds)
+        curves = step_curves(results, seconds=seconds, margin=margin.value)
+        shifts, points = shift_curves(results), priced(results, seconds)
         yield CriterionReport(
             results=results,
             curves=curves,
             forest=forest_chart(results),
-            steps=steps_chart(results, curves),
+            steps=steps_chart(results, curves, margin),
             matrix=matrix_chart(results),
             shifts=shifts_chart(results, shifts),
             shift_curves=shifts,

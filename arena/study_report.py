@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from arena.charts import Chart, render
 from arena.charts.rendering import CONTENT_TYPES, data_of
+from arena.curves import Curve
 from arena.latex_table import latex_table
 from arena.leaderboard import CriterionResults, Estimate
 from arena.methods_text import MethodsText, methods_text
@@ -99,7 +100,10 @@ def summary_of(page: StudyPage) -> dict[str, Any]:
         "name": page.study.name,
         "state": page.study.state,
         "frozen_digest": page.study.frozen_digest,
-        "criteria": [_criterion(report.results) for report in page.reports],
+        "criteria": [
+            {**_criterion(report.results), "steps": [_steps(curve) for curve in report.curves]}
+            for report in page.reports
+        ],
     }
 
 
@@ -124,6 +128,17 @@ def _criterion(results: CriterionResults) -> dict[str, Any]:
             }
             for row in results.rows
         ],
+    }
+
+
+def _steps(curve: Curve) -> dict[str, Any]:
+    """The fewest steps not worse than the most, by the planned margin; the most themselves where no fewer are."""
+    told, most = curve.fewest, curve.reference.steps
+    return {
+        "curve": curve.name,
+        "most_steps": most,
+        "margin": told.margin if told else None,
+        "fewest_steps_not_worse": (told.steps or most) if told else None,
     }
 
 

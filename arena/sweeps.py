@@ -18,6 +18,7 @@ _SETTINGS: Final = (
     *("negative prompt", "call", "batch", "without"),
 )
 _PLACE_OF: Final = {name: place for place, name in enumerate(_SETTINGS)}
+_DOT: Final = " · "
 Key = tuple[str, ...]
 
 
@@ -41,7 +42,7 @@ def sweeps_of(contenders: Iterable[Contender], factor: Factor) -> tuple[Sweep, .
         if contender.recipe.kind == Recipe.Kind.GENERATED and _level(contender, factor) is not None:
             groups.setdefault(_all_but(contender.recipe, factor), []).append(contender)
     swept = {key: own for key, own in groups.items() if len({_level(each, factor) for each in own}) > 1}
-    names = _names(swept, factor)
+    names = _labels(swept) or _names(swept, factor)
     return tuple(_sweep(names[key], own, factor) for key, own in swept.items())
 
 
@@ -98,6 +99,16 @@ def _sigma_rule(schedule: Schedule) -> str:
     if schedule.sigmas is None:
         return "the scheduler's"
     return "even" if has_even_sigmas(schedule) else f"own {schedule.digest[:8]}"
+
+
+def _labels(groups: Mapping[Key, Sequence[Contender]]) -> dict[Key, str]:
+    """What the contenders' own labels have in common before their last part: "final" of "final · 8 steps".
+
+    So a checkpoint has one name in a study. Nothing where labels are not made like that, or two sweeps share a name.
+    """
+    heads = {key: {each.label.rpartition(_DOT)[0] for each in own} for key, own in groups.items()}
+    names = {key: head for key, (head, *others) in heads.items() if head and not others}
+    return names if len(set(names.values())) == len(groups) else {}
 
 
 def _names(groups: Mapping[Key, Sequence[Contender]], factor: Factor) -> dict[Key, str]:

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from arena import (
+    board_fitting,
     exposure,
     fitting,
     intake,
@@ -28,6 +29,12 @@ SECONDS_OF_MEASURING = 3.0
 def refit_changed() -> None:
     """Refit the studies that votes, exclusions or settings have changed."""
     fitting.refit_changed_studies()
+
+
+@shared_task(ignore_result=True)
+def refit_boards() -> None:
+    """Refit the standing leaderboards whose studies have changed."""
+    board_fitting.refit_changed_boards()
 
 
 @shared_task(ignore_result=True)

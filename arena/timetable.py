@@ -8,6 +8,7 @@ from generation.timetable import DEFAULT_QUEUE
 PERIODS: Final = {
     "prepare_display_copies": 5.0,
     "refit_changed": 10.0,
+    "refit_boards": 60.0,
     "let_simulated_raters_vote": 10.0,
     "measure_readable_images": 20.0,
     "expire_abandoned_ballots": 60.0,

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from arena.charts.words import plural
+from arena.charts.words import plural, rounded
 from arena.leaderboard import CriterionResults, Estimate
 
 Told = Mapping[str, Any]
 
 _FEW_VOTES: Final = 10
 _FEW_TO_FLIP: Final = 3
+_MOST_FORETOLD: Final = 1_000_000
 _UNITS: Final = {"vote": ("vote", "votes"), "rater": ("rater", "raters"), "prompt": ("prompt", "prompts")}
 _POLICIES: Final = {
     "decisive": "Decisive votes only",
@@ -63,6 +64,11 @@ class StopRule:
     unlinked: int = 0
 
     @property
+    def is_within_reach(self) -> bool:
+        """Whether the votes still needed are known and so few that foretelling them means anything."""
+        return self.settled is None and self.votes_needed is not None and self.votes_needed <= _MOST_FORETOLD
+
+    @property
     def sentence(self) -> str:
         pairs = f"{self.apart:,} of {self.pairs:,} pairs are told apart by intervals that hold at every look."
         if self.unlinked:
@@ -73,7 +79,10 @@ class StopRule:
             return f"{self.settled} is surely first, however often one has looked: voting may stop. {pairs}"
         if self.votes_needed is None:
             return f"No first place is sure yet, and votes are too few to say how many are missing. {pairs}"
-        more = f"about {self.votes_needed:,} more votes make it so"
+        if not self.is_within_reach:
+            more = f"even {_MOST_FORETOLD:,} more votes do not make it so: the first are too alike"
+        else:
+            more = f"about {rounded(self.votes_needed)} more votes make it so"
         return f"No first place is sure yet. If all stays as it looks, {more}. {pairs}"
 
 
@@ -84,6 +93,9 @@ class TrustPanel:
     findings: tuple[Finding, ...]
     ties: TiePolicies | None
     stop: StopRule | None
+    first: str = ""
+    rivals: tuple[str, ...] | None = None
+    """Who else than the first may be first; None where intervals cannot tell yet."""
 
     @property
     def worries(self) -> int:
@@ -112,7 +124,9 @@ def trust_panel(results: CriterionResults) -> TrustPanel | None:
     ]
     if ties is not None:
         findings.append(ties.finding)
-    return TrustPanel(tuple(findings), ties, _stop(results, told["stop"], labels))
+    stop = _stop(results, told["stop"], labels)
+    first, rivals = labels.get(told["separable"]["first"], ""), _rivals(told["separable"], labels)
+    return TrustPanel(tuple(findings), ties, stop, first, rivals)
 
 
 def _told(results: CriterionResults) -> Told | None:
@@ -154,12 +168,18 @@ def _separable(told: Told, labels: Mapping[int, str]) -> Finding:
     question = "Which contenders can be told apart?"
     if told["first"] is None or not told["pairs"]:
         return Finding(question, "None yet: intervals need more raters and prompts.", is_worry=True)
-    answer = f"{told['apart']:,} of {told['pairs']:,} pairs, for all pairs at once"
+    answer = f"{told['apart']:,} of {told['pairs']:,} pairs, by intervals that hold for all pairs at once"
     first = labels.get(told["first"], "the first")
-    rivals = [labels[pk] for pk in told["may_be_first"] if pk in labels]
+    rivals = _rivals(told, labels)
     if not rivals:
         return Finding(question, f"{answer}. {first} is surely first.", is_worry=False)
     return Finding(question, f"{answer}. Besides {first}, first may be {_some(rivals)}.", is_worry=told["apart"] == 0)
+
+
+def _rivals(told: Told, labels: Mapping[int, str]) -> tuple[str, ...] | None:
+    if told["first"] is None or not told["pairs"]:
+        return None
+    return tuple(labels[pk] for pk in told["may_be_first"] if pk in labels)
 
 
 def _flip(unit: str, trust: Told, labels: Mapping[int, str]) -> Finding:

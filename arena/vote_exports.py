@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from django.contrib.auth.models import User
-from django.db.models import Q
 
 from arena import preference_rows
 from arena.audit import note
-from arena.counted_votes import counted_strata, counted_votes
-from arena.models import Ballot, Exclusion, Study, Vote
+from arena.counted_votes import counted_strata
+from arena.models import Exclusion, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_files.cells import escaped
 
@@ -130,12 +129,8 @@ def _rows(study: Study) -> Iterator[Row]:
 
 def _votes(study: Study) -> Iterator[tuple[Any, ...]]:
     """Counted votes and the skips of the same raters; ids in order, so that sums come out as in a fit."""
-    skips = (
-        Vote.objects.filter(study=study, choice=Vote.Choice.SKIP, is_ordinary=True, stratum__in=counted_strata(study))
-        .exclude(ballot__state=Ballot.State.SUPERSEDED)
-        .exclude(pk__in=Exclusion.objects.excluded_vote_ids())
-    )
-    both = Vote.objects.filter(Q(pk__in=counted_votes(study).values("pk")) | Q(pk__in=skips.values("pk")))
+    both = Vote.objects.filter(study=study, is_ordinary=True, stratum__in=counted_strata(study)).standing()
+    both = both.exclude(pk__in=Exclusion.objects.excluded_vote_ids())
     return both.order_by("pk").values_list(*_READ).iterator(chunk_size=_BATCH)
 
 

@@ -28,6 +28,7 @@ from arena.kept_queries import KeptQuery, KeptUpdate, Parameter
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_chain import GENESIS, chain_hash, check_chain
+from generation import log_context
 
 __all__ = [
     "LEASE",
@@ -124,6 +125,7 @@ def answer(
     ballot: Ballot, *, answers: Mapping[str, object], skip_reason: str = "", page_milliseconds: int | None = None
 ) -> Receipt:
     """The same for a ballot that `ballot_of` has just given."""
+    log_context.note(ballot=ballot.pk)
     if ballot.state == Ballot.State.ANSWERED:
         return _receipt(ballot, already=True)
     criteria = asked.asked_on(ballot)

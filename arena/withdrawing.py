@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -14,7 +14,6 @@ from arena.audit import note
 from arena.models import Amendment, Ballot, Contender, Study
 from arena.phase_rules import rules_of
 from arena.refusals import Refusal, StudyError
-from arena.run_control import may_steer_study
 
 LONGEST_REASON = 1000
 FEWEST_LEFT = 2
@@ -44,11 +43,6 @@ class ContenderEntry:
     @property
     def withdrawn_at(self) -> datetime | None:
         return self.contender.withdrawn_at
-
-
-def may_withdraw(user: AbstractBaseUser | AnonymousUser, study: Study) -> bool:
-    """Whether this person decides which contenders a study has: its owners and superusers."""
-    return may_steer_study(study, user)
 
 
 def withdraw_contender(*, contender: Contender, reason: str, author: User | None) -> Amendment:

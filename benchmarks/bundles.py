@@ -1,6 +1,9 @@
 """A study of many votes: in from a CSV file, out as votes and as a bundle, and the bundle in again. Seconds and memory.
 
 WINRATE_DATA_DIR=$(mktemp -d) python -m benchmarks.bundles --votes 1000000
+python -m benchmarks.bundles --study large    # the one that benchmarks.results_page made, in its data folder
+
+While the bundle comes in, another process writes votes' worth of rows and tells how long it waited.
 """
 
 from __future__ import annotations
@@ -10,9 +13,12 @@ import csv
 import json
 import os
 import resource
+import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,22 +32,65 @@ CONTENDERS, CRITERIA, RATERS, PROMPTS = 50, 3, 2_000, 1_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--votes", type=int, default=1_000_000)
+    parser.add_argument("--study", default="", help="short name of a study that is there already")
     parser.add_argument("--step", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
         _step(asked.step)
         return
     folder = Path(os.environ["WINRATE_DATA_DIR"])
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, SQLite, load {os.getloadavg()[0]:.0f}.\n")
-    _write_votes(folder / "votes.csv", asked.votes)
-    print("| act | seconds | peak memory, MiB | size, MB |\n|---|---|---|---|")
+    kind = "PostgreSQL" if os.environ.get("DATABASE_URL", "").startswith("postgres") else "SQLite"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, {kind}.\n")
+    print("| act | seconds | of these busy | peak memory, MiB | size, MB |\n|---|---|---|---|---|", flush=True)
     _measured("nothing (Django and this program's imports)", ["check"])
-    _measured("migrate", ["migrate", "-v0"])
-    _measured("import_votes", ["import_votes", str(folder / "votes.csv"), "many"])
-    _measured("export_votes, CSV", ["export_votes", "many", str(folder / "out.csv")], folder / "out.csv")
-    _measured("fit", ["fit", "many"])
-    _measured("export_study", ["export_study", "many", str(folder / "out.zip")], folder / "out.zip")
-    _measured("import_study", ["import_study", str(folder / "out.zip"), "--slug", "again", "--json"], shows=True)
+    if not asked.study:
+        _write_votes(folder / "votes.csv", asked.votes)
+        _measured("migrate", ["migrate", "-v0"])
+        _measured("import_votes", ["import_votes", str(folder / "votes.csv"), "many"])
+    study = asked.study or "many"
+    _measured("fit", ["fit", study])
+    for suffix in ("csv", "jsonl", "parquet"):
+        file = folder / f"out.{suffix}"
+        _measured(f"export_votes, {suffix}", ["export_votes", study, str(file)], file)
+        file.unlink()
+    _measured("export_study", ["export_study", study, str(folder / "out.zip")], folder / "out.zip")
+    with _writing() as waits:
+        taken = ["import_study", str(folder / "out.zip"), "--slug", "again", "--accept-broken-chain", "--json"]
+        told = _measured("import_study", taken)
+    print(f"\nWrites by another process meanwhile: {len(waits):,}, {_told(waits)}.\n\n{told}")
+
+
+@contextmanager
+def _writing() -> Iterator[list[float]]:
+    """Another process that makes one small write after the other; the milliseconds of each, filled in at the end."""
+    waits: list[float] = []
+    program = [sys.executable, "-m", "benchmarks.bundles", "--step", json.dumps(["write"])]
+    writer = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        yield waits
+    finally:
+        told, _ = writer.communicate("")
+        waits += json.loads(told.splitlines()[-1])
+
+
+def _told(waits: list[float]) -> str:
+    middle, late, worst = (float(np.quantile(waits, share)) for share in (0.5, 0.99, 1.0))
+    return f"half of them within {middle:.0f} ms, 99 % within {late:.0f} ms, all within {worst:.0f} ms"
+
+
+def _write_until_told() -> None:
+    """A row in and out again every twentieth of a second until stdin ends."""
+    from django.db import transaction
+
+    from arena.models import MinuteCount
+
+    waits, now = [], datetime.now(UTC)
+    while not select.select([sys.stdin], [], [], 0.05)[0]:
+        started = time.perf_counter()
+        with transaction.atomic():
+            MinuteCount.objects.create(code="benchmark", minute=now).delete()
+        waits.append(1000 * (time.perf_counter() - started))
+    print("\n" + json.dumps(waits))
 
 
 def _write_votes(path: Path, votes: int) -> None:
@@ -68,8 +117,8 @@ def _write_votes(path: Path, votes: int) -> None:
                 written += 1
 
 
-def _measured(name: str, command: list[str], file: Path | None = None, *, shows: bool = False) -> None:
-    """One command in a process of its own."""
+def _measured(name: str, command: list[str], file: Path | None = None) -> str:
+    """One command in a process of its own; the last line that it printed."""
     ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "benchmarks.bundles", "--step", json.dumps(command)],
         capture_output=True,
@@ -78,11 +127,12 @@ def _measured(name: str, command: list[str], file: Path | None = None, *, shows:
     )
     if ended.returncode:
         raise SystemExit(f"{name}: {ended.stderr[-2000:]}")
-    told = json.loads(ended.stdout.splitlines()[-1])
+    lines = [line for line in ended.stdout.splitlines() if line]
+    told = json.loads(lines[-1])
     size = f"{file.stat().st_size / 1e6:.1f}" if file else ""
-    print(f"| `{name}` | {told['seconds']:.1f} | {told['mebibytes']:.0f} | {size} |", flush=True)
-    if shows:
-        print("\n" + [line for line in ended.stdout.splitlines() if line][-2])
+    spent = f"{told['seconds']:.1f} | {told['busy']:.1f} | {told['mebibytes']:.0f}"
+    print(f"| `{name}` | {spent} | {size} |", flush=True)
+    return lines[-2] if len(lines) > 1 else ""
 
 
 def _step(command: list[str]) -> None:
@@ -92,11 +142,14 @@ def _step(command: list[str]) -> None:
     django.setup()
     from django.core.management import call_command
 
-    started = time.perf_counter()
+    if command == ["write"]:
+        _write_until_told()
+        return
+    started, busy = time.perf_counter(), time.process_time()
     call_command(*command)
-    seconds = time.perf_counter() - started
+    spent = {"seconds": time.perf_counter() - started, "busy": time.process_time() - busy}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print("\n" + json.dumps({"seconds": seconds, "mebibytes": peak}))
+    print("\n" + json.dumps(spent | {"mebibytes": peak}))
 
 
 if __name__ == "__main__":

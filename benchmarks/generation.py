@@ -34,12 +34,19 @@ class Spent:
 
 
 def main() -> None:
-    """Prepare a place of our own, then measure each number of steps."""
+    """Measure each number of steps in a place of our own."""
     options = _options()
+    with place_for(options) as place:
+        _run(options, place)
+
+
+@contextmanager
+def place_for(options: Any) -> Iterator[Path]:
+    """A folder with a database, a store and, but for the shipped model, a models root of its own."""
     place = Path(tempfile.mkdtemp(prefix="winrate-generation-"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
     os.environ |= {
         "WINRATE_DATA_DIR": str(place / "data"),
-        "DJANGO_SETTINGS_MODULE": "evalsite.settings",
         "CELERY_BROKER_URL": "memory://",
         "WINRATE_DEVICE": options.device,
         "WINRATE_MODEL_MEMORY": "60GiB",
@@ -54,7 +61,7 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     try:
-        _run(options, place)
+        yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -85,7 +92,7 @@ def _run(options: Any, place: Path) -> None:
         from benchmarks.networks import build
 
         folder = place / "models" / options.network
-        side = build(options.network, options.size, folder, dtype=DTYPES[options.dtype])
+        side = build(options.network, options.size, folder, dtype=DTYPES[options.dtype], device=options.device)
     use_few_threads()
     checkpoint = resolve_checkpoint(register_checkpoint(name=options.network, source=options.network))
     if checkpoint.refusal:
@@ -95,25 +102,27 @@ def _run(options: Any, place: Path) -> None:
     print(f"{environment.device_name(options.device)}; {machine()}; {torch.get_num_threads()} threads of torch")
     print(f"{options.network} ({options.size}), {side[0]} x {side[1]}, {options.dtype}, {options.rounds} rounds")
     for steps in options.steps:
-        _compare(options, checkpoint, bare, steps=steps, side=side)
+        compare(options, checkpoint, bare, steps=steps, side=side)
 
 
-def _compare(options: Any, checkpoint: Any, bare: Any, *, steps: int, side: tuple[int, int]) -> None:
-    recipe, arguments = _recipe(checkpoint, options, steps=steps, side=side)
+def compare(options: Any, checkpoint: Any, bare: Any, *, steps: int, side: tuple[int, int]) -> None:
+    """Both ways in turn, `options.rounds` times after a round that warms up."""
+    recipe, arguments = recipe_of(checkpoint, options, steps=steps, side=side)
     spent = {name: Spent() for name in ("bare loop", "worker, 1 at once", "worker, batches")}
     for number in range(options.rounds + 1):
         results = spent if number else {name: Spent() for name in spent}  # the first round warms up
         count = options.images if number else WARM
         with _busy_share() as busy:
-            _plan(recipe, f"a{number}", count)
+            plan(recipe, f"a{number}", count)
             _measure(results["worker, 1 at once"], partial(_work, recipe, count, most=1), count)
             _measure(results["bare loop"], partial(_loop, bare, arguments, f"b{number}", count), count)
-            _plan(recipe, f"c{number}", count)
+            plan(recipe, f"c{number}", count)
             _measure(results["worker, batches"], partial(_work, recipe, count, most=8), count)
     _show(spent, steps=steps, busy=busy)
 
 
-def _recipe(checkpoint: Any, options: Any, *, steps: int, side: tuple[int, int]) -> tuple[Any, dict[str, Any]]:
+def recipe_of(checkpoint: Any, options: Any, *, steps: int, side: tuple[int, int]) -> tuple[Any, dict[str, Any]]:
+    """The recipe, and the same as the arguments of a pipeline's call."""
     from generation.recipes import get_recipe, resolve_recipe
     from generation.schedules import few_step_sigmas, get_schedule
 
@@ -160,7 +169,8 @@ def _loop(bare: Any, arguments: dict[str, Any], name: str, count: int) -> dict[s
     return {}
 
 
-def _plan(recipe: Any, name: str, count: int) -> None:
+def plan(recipe: Any, name: str, count: int) -> None:
+    """A run that wants so many images."""
     # Planning belongs to the page or command that asks, not to the worker: it is not timed.
     from generation.planning import start_run
 

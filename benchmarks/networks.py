@@ -13,10 +13,11 @@ SIZES: Final = ("small", "full")
 LEVELS: Final = {"small": (16, 16, 32, 32), "full": (128, 256, 512, 512)}
 
 
-def build(network: str, size: str, folder: Path, *, dtype: torch.dtype) -> tuple[int, int]:
+def build(network: str, size: str, folder: Path, *, dtype: torch.dtype, device: str = "cpu") -> tuple[int, int]:
     """Save the pipeline `sd3` or `sdxl` as `save_pretrained` does; the side of its pictures in pixels, (w, h)."""
     torch.manual_seed(0)
-    pipeline = {"sd3": _sd3, "sdxl": _sdxl}[network](size)
+    with torch.device(device):  # two thousand million random numbers take a processor a minute
+        pipeline = {"sd3": _sd3, "sdxl": _sdxl}[network](size)
     pipeline.to(dtype=dtype)
     pipeline.save_pretrained(folder, safe_serialization=True)
     return (1024, 1024) if size == "full" else (128, 128)

@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import django
-
 from benchmarks.measuring import machine
+from benchmarks.serving import database
 
 
 def stored(asked: argparse.Namespace) -> None:
@@ -90,33 +87,6 @@ def _at(times: list[float], share: float) -> float:
     return median(times) if share == 0.5 else times[min(len(times) - 1, int(share * len(times)))]
 
 
-@contextmanager
-def _database(kind: str, folder: Path) -> Iterator[int | None]:
-    """Settings for this process and its children, then Django itself with an empty database; its server's process."""
-    (folder / "data").mkdir(mode=0o700)
-    os.environ |= {"WINRATE_DATA_DIR": str(folder / "data"), "CELERY_BROKER_URL": "memory://"}
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "evalsite.settings", "WINRATE_HASHED_STATIC": "off"}
-    server = None
-    if kind == "postgres":
-        from tests.servers.postgres import PostgresServer, find_postgres
-
-        if (binaries := find_postgres()) is None:
-            sys.exit("PostgreSQL cannot be had on this machine.")
-        folder.chmod(0o711)
-        (folder / "postgres").mkdir()
-        server = PostgresServer(binaries, folder / "postgres", is_durable=True)
-        os.environ["DATABASE_URL"] = server.url
-    try:
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        yield server.pid if server else None
-    finally:
-        if server:
-            server.stop()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["load", "stored"])
@@ -137,14 +107,14 @@ def main() -> None:
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, {machine()}.", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="winrate-benchmark-") as folder,
-        _database(asked.database, Path(folder)) as database,
+        database(asked.database, Path(folder)) as server,
     ):
         if asked.what == "stored":
             stored(asked)
         else:
             from benchmarks.voting_load import load
 
-            load(asked, database=database)
+            load(asked, database=server)
 
 
 if __name__ == "__main__":

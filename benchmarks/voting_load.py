@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
-import requests
-
+from benchmarks.serving import HERE, cpu_below, served
 from benchmarks.voting_clients import ANSWER, Client, Seen, vote_together
-
-_GUNICORN = ("-m", "gunicorn", "evalsite.wsgi", "-w", "2", "--worker-class", "gthread", "--threads", "4")
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -48,10 +39,9 @@ def load(asked: argparse.Namespace, *, database: int | None) -> None:
     stored = Vote.objects.count()
     questions = list(study.criteria.values_list("key", flat=True))
     _, token = raters.invite(study=study)
-    here = Path(__file__).resolve().parents[1]
     found = {"this commit": Measured()} | ({"peer": Measured()} if asked.peer else {})
     with ExitStack() as servers:
-        sites = [servers.enter_context(_served(code)) for code in (here, asked.peer) if code]
+        sites = [servers.enter_context(served(code)) for code in (HERE, asked.peer) if code]
         clients = [Client(sites[0][0], token) for _ in range(asked.clients)]
         if asked.peer:  # nothing is new to either when the clock starts
             _vote_for(5, clients, sites, found=None, asked=asked, questions=questions, database=database)
@@ -81,14 +71,14 @@ def _vote_for(
     for (site, server), name in zip(sites, found or dict.fromkeys(range(len(sites))), strict=True):
         for client in clients:
             client.turn_to(site)
-        web, rows, started = _cpu_below(server), _cpu_below(database), time.perf_counter()
+        web, rows, started = cpu_below(server), cpu_below(database), time.perf_counter()
         vote_together(clients, seconds=seconds, rate=asked.rate, questions=questions)
         if found is not None:
             one = found[str(name)]
             one.elapsed += time.perf_counter() - started
             saved = sum(len(client.seen.saved) for client in clients) or 1
-            one.web.append(1000 * (_cpu_below(server) - web) / saved)
-            one.database.append(1000 * (_cpu_below(database) - rows) / saved)
+            one.web.append(1000 * (cpu_below(server) - web) / saved)
+            one.database.append(1000 * (cpu_below(database) - rows) / saved)
             one.seen += [client.seen for client in clients]
 
 
@@ -132,45 +122,3 @@ def _print_pace(found: dict[str, Measured], *, questions: int) -> None:
 
 def _each(rounds: list[float]) -> str:
     return f"{median(rounds):.1f}" + (f" ({', '.join(f'{one:.1f}' for one in rounds)})" if len(rounds) > 1 else "")
-
-
-@contextmanager
-def _served(code: Path) -> Iterator[tuple[str, int]]:
-    """The site from a checkout, by gunicorn with two processes; its address and its first process."""
-    from tests.servers.addresses import free_port
-
-    port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(code)}
-    server = subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, *_GUNICORN, "--bind", f"127.0.0.1:{port}", "--log-level", "warning"],
-        cwd=code,
-        env=environment,
-    )
-    site = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                requests.get(f"{site}/accounts/login/", timeout=30)
-                break
-            except requests.RequestException:
-                time.sleep(0.2)
-        yield site, server.pid
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _cpu_below(process: int | None) -> float:
-    """Seconds of CPU of a process, its children now and those that ended and were waited for."""
-    if process is None:
-        return 0.0
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return sum(_cpu(each, is_parent=each == process) for each in (process, *map(int, children)))
-
-
-def _cpu(process: int, *, is_parent: bool) -> float:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    except FileNotFoundError:
-        return 0.0  # it ended meanwhile and counts with its parent
-    return sum(int(ticks) for ticks in fields[11 : 15 if is_parent else 13]) / _TICKS

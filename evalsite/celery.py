@@ -3,12 +3,18 @@
 import inspect
 import logging
 import os
+import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from celery import Celery
 from celery.signals import (
     beat_embedded_init,
+    beat_init,
+    celeryd_init,
     task_failure,
+    task_postrun,
+    task_prerun,
     task_received,
     task_unknown,
     worker_process_init,
@@ -20,7 +26,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from evalsite.box.children import ask_to_die_with_parent
-from generation import stopping
+from generation import log_context, stopping
 from generation.listening import Listening
 
 logger = logging.getLogger(__name__)
@@ -34,6 +40,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 app = Celery("winrate")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _check_first(**_: Any) -> None:
+    """Before anything is forked; imported here, because what it needs is there only when Django is set up."""
+    from evalsite.starting import refuse_bad_start
+
+    refuse_bad_start()
 
 
 @worker_process_init.connect
@@ -89,6 +104,36 @@ def _stop_soon(**_: Any) -> None:
     """Between two steps, the batch in work is finished or given back."""
     _listening.clear()
     stopping.ask_to_stop()
+
+
+# By task: when it began, and what its log lines say.
+_in_work: dict[str, tuple[float, AbstractContextManager[None]]] = {}
+
+
+@task_prerun.connect
+def _begin(task_id: str, task: Any, **_: Any) -> None:
+    block = log_context.work(task=f"{task.name}/{task_id[:8]}")
+    block.__enter__()
+    _in_work[task_id] = time.monotonic(), block
+
+
+@task_postrun.connect
+def _end(task_id: str, task: Any, state: str, **_: Any) -> None:
+    from generation import task_records  # its models are there only after Django's setup
+
+    began, block = _in_work.pop(task_id, (time.monotonic(), None))
+    if state == "SUCCESS":
+        task_records.note_success(task.name, seconds=time.monotonic() - began)
+    if block is not None:
+        block.__exit__(None, None, None)
+
+
+@task_failure.connect
+def _fail(sender: Any, exception: BaseException, **_: Any) -> None:
+    """Also told by the pool's supervisor, where the process that ran the task was killed."""
+    from generation import task_records
+
+    task_records.note_failure(sender.name, error=exception)
 
 
 def _knock(sender: Celery, queues: list[str]) -> bool:

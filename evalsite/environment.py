@@ -15,6 +15,10 @@ from generation.capabilities import gigabytes_of
 T = TypeVar("T")
 
 OWN_PREFIX = "WINRATE_"
+# Keys that stand in somebody's documentation; no random key holds such a word.
+_SAMPLE_KEY = re.compile(
+    r"django-insecure|change.?me|change.?this|replace.?(me|this|with)|example|your.?secret|secret.?key", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Environment:
         try:
             return parse(given)
         except ValueError as error:
-            shown = "" if parse is secret or "@" in given else f"={given!r}"  # a log is no place for passwords
+            is_secret = parse in (secret, secret_or_none) or "@" in given
+            shown = "" if is_secret else f"={given!r}"  # a log is no place for passwords
             stop(f"{name}{shown} is not {kind}{f' ({error})' if str(error) else ''}.")
 
     def refuse_unknown(self) -> None:
@@ -114,8 +119,20 @@ def folder(value: str) -> Path:
 
 def secret(value: str) -> str:
     """a secret of at least 32 characters."""
-    if len(value) < 32 or len(set(value)) < 8:
+    if len(value) < 32 or len(set(value)) < 8 or _SAMPLE_KEY.search(value):
         raise ValueError("make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'")
+    return value
+
+
+def secret_or_none(value: str) -> str:
+    """a secret of at least 32 characters, or nothing."""
+    return secret(value) if value else ""
+
+
+def log_format(value: str) -> str:
+    """text or json."""
+    if value not in ("text", "json"):
+        raise ValueError
     return value
 
 

@@ -1,6 +1,8 @@
 """All settings, from the environment, working with nothing set. `SETTINGS_TABLE` is what the README's table shows."""
 
+import os
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -10,6 +12,7 @@ from environ import Env
 
 from arena import timetable as arena_timetable
 from evalsite import environment as read
+from evalsite.log_settings import logging_of
 from evalsite.places import LONGEST_TASK_SECONDS, broker_options, ensure_data_folder, kept_secret, private_redis_url
 from generation import timetable as generation_timetable
 
@@ -46,6 +49,7 @@ SECRET_KEY = env.setting(
     default_in_words="made on first start, kept in the data folder",
     meaning="Signs sessions and links; the same for every process of one site.",
 )
+HAS_GIVEN_SECRET_KEY = "SECRET_KEY" in os.environ
 DEBUG = env.setting("DEBUG", read.flag, default="off", meaning="Django's debug pages; never where others can reach it.")
 ALLOWED_HOSTS = env.setting(
     "ALLOWED_HOSTS",
@@ -102,6 +106,12 @@ STORAGE_URL = env.setting(
     default_in_words="`images` in the data folder",
     meaning="Where images are kept: file:///path or s3://bucket?endpoint_url=https://... (keys as boto3 finds them).",
 )
+IMAGES_BY_NGINX = env.setting(
+    "WINRATE_IMAGES_BY_NGINX",
+    read.flag,
+    default="off",
+    meaning="The nginx of `deploy/` in front sends image files; the site only says who may have which.",
+)
 
 EMAIL_URL = env.setting(
     "EMAIL_URL",
@@ -115,6 +125,13 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.setting(
     read.text,
     default="winrate@localhost",
     meaning="The sender of such mail.",
+)
+
+START_SECONDS = env.setting(
+    "WINRATE_START_SECONDS",
+    read.seconds,
+    default="30",
+    meaning="How long a starting web server or worker waits for the database and the broker before it gives up.",
 )
 
 # --- how soon a fault is noticed --------------------------------------------------------------------------------------
@@ -180,6 +197,19 @@ WEIGHTS_URL = env.setting(
 
 # --- logs and files ---------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.setting("WINRATE_LOG_LEVEL", read.log_level, default="INFO", meaning="Least level of log lines.")
+LOG_FORMAT = env.setting(
+    "WINRATE_LOG_FORMAT",
+    read.log_format,
+    default="text",
+    meaning="How lines look: text for people; json, one object a line with one for each request, for programs.",
+)
+METRICS_TOKEN = env.setting(
+    "WINRATE_METRICS_TOKEN",
+    read.secret_or_none,
+    default="",
+    default_in_words="none: there is no /metrics",
+    meaning="What Prometheus shows to read /metrics: Authorization: Bearer and this.",
+)
 HASHED_STATIC = env.setting(
     "WINRATE_HASHED_STATIC",
     read.flag,
@@ -202,20 +232,24 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "ninja",  # for the static files of Swagger UI
+    "evalsite",
     "generation",
     "arena",
 ]
 
 MIDDLEWARE = [
+    "evalsite.requests.RequestMiddleware",  # first: it times all others, and every line that they log has its id
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # These two write their headers on everything: static files and refusals of what stands below them.
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "arena.views.request_limits.RequestLimitsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "arena.views.passes.PassMiddleware",  # last: its answers say who may frame them before the headers are written
 ]
@@ -373,27 +407,18 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = ["^healthz$"]
+    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Django's own handlers would send mail to nobody and print each line twice.
-    "loggers": {
-        "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
-        # Periodic tasks would fill the logs with three lines every few seconds.
-        **dict.fromkeys(
-            ("celery.app.trace", "celery.beat", "celery.worker.strategy"),
-            {"level": LOG_LEVEL if LOG_LEVEL in ("DEBUG", "ERROR") else "WARNING"},
-        ),
-    },
-}
+LOGGING = logging_of(level=LOG_LEVEL, form=LOG_FORMAT)
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+METRICS_FOLDER = DATA_DIR / "metrics" / gethostname()
+METRICS_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+# Read by prometheus_client when it is imported: from then on each process counts in a file of its own.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_FOLDER)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 # A message is a hint ("come and work"); the rows are the truth and a periodic task re-sends what is due. Remote control

@@ -6,21 +6,21 @@ Here and not in a middleware, because only this sees errors of every layer: sess
 import logging
 import sys
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import get_language_from_request
-from django.views import defaults
 
 from arena.away import SECONDS_TO_WAIT, WAIT, is_away
+from evalsite.faults import fault
 
 logger = logging.getLogger(__name__)
 
 
-def server_error(request: HttpRequest) -> HttpResponseBase:
+def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler of status 500."""
     if not is_away(error := sys.exception()):
-        return defaults.server_error(request)
+        return fault(request)
     # One line instead of Django's traceback for each request: an outage brings hundreds. No path: it may hold a token.
     logger.error("Answered 503, because the database is away: %s", str(error).strip().partition("\n")[0])
     with translation.override(get_language_from_request(request)):

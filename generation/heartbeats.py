@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ from generation import jobs
 from generation.capabilities import is_image_queue
 from generation.models import ImageJob, WorkerHeartbeat
 from generation.timetable import EXIT_HUNG
+from generation.worker_tallies import tallies
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +46,8 @@ def beat_heart(
     fetchable: Sequence[str] = (),
     loaded: Sequence[str] = (),
     device: str = "",
-    images_made: int = 0,
 ) -> None:
-    """Say that this worker is alive now and what it can do."""
+    """Say that this worker is alive now, what it can do and what it has done."""
     WorkerHeartbeat.objects.update_or_create(
         worker=worker,
         defaults={
@@ -56,9 +57,9 @@ def beat_heart(
             "fetchable": sorted(fetchable),
             "loaded": list(loaded),
             "device": device,
-            "images_made": images_made,
             "job_ids": [],
             "seen_at": Now(),
+            **asdict(tallies),
         },
     )
 
@@ -162,7 +163,9 @@ class BusyHeart:
     def _beat(self) -> None:
         try:
             jobs.renew(worker=self.worker, job_ids=self.job_ids)
-            WorkerHeartbeat.objects.filter(worker=self.worker).update(seen_at=Now(), job_ids=self.job_ids)
+            WorkerHeartbeat.objects.filter(worker=self.worker).update(
+                seen_at=Now(), job_ids=self.job_ids, **asdict(tallies)
+            )
         except DatabaseError as error:
             # One beat less: the lease outlives several of them, and the database may be back at the next.
             logger.warning("The heart of %s missed a beat: %s", self.worker, error)

@@ -3,12 +3,14 @@
 import os
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, storages
@@ -110,12 +112,33 @@ def has_room() -> bool:
     return True
 
 
+def free_bytes() -> int | None:
+    """Room left where files are kept; None for object stores, and where the folder is not there yet."""
+    place = storage()
+    folder = Path(place.location) if isinstance(place, FileSystemStorage) else None
+    return shutil.disk_usage(folder).free if folder is not None and folder.is_dir() else None
+
+
 def path_or_none(sha256: str, *, suffix: str) -> Path | None:
     """Where the file lies on this machine's disk, for a front server to stream; None for object stores."""
     try:
         return Path(storage().path(name_of(sha256, suffix=suffix)))
     except NotImplementedError:
         return None
+
+
+def front_address(sha256: str, *, suffix: str) -> str:
+    """The name, for a front server that fetches the file itself; for a bucket with the signature that opens it."""
+    name = name_of(sha256, suffix=suffix)
+    if is_folder():
+        return name
+    signature = urlsplit(storage().url(name)).query
+    return f"{name}?{signature}" if signature else name
+
+
+def is_folder() -> bool:
+    """Whether files lie in a folder, so that another program on this machine may read them."""
+    return isinstance(storage(), FileSystemStorage)
 
 
 def name_of(sha256: str, *, suffix: str) -> str:

@@ -15,6 +15,7 @@ from generation.families import FAMILIES
 from generation.model_folders import AdapterFile
 from generation.models import Checkpoint, Image, ImageJob, Recipe
 from generation.provenance import Making, digest_of, pixels_digest, record_of, seed_for, text_digest
+from generation.worker_tallies import tallies
 
 if TYPE_CHECKING:
     from generation.pipelines.cache import PipelineCache
@@ -58,8 +59,8 @@ def make_images(batch: Sequence[ImageJob], on_step: Told) -> list[Image]:
     encoded = [sampling.encode_png(picture) for picture in sampled.pictures]
     seconds = (time.monotonic() - started) / len(batch)
     return [
-        _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds)
-        for job, data, picture in zip(batch, encoded, sampled.pictures, strict=True)
+        _stored(job, data=data, rgb=picture.tobytes(), making=making, seconds=seconds, row=row)
+        for row, (job, data, picture) in enumerate(zip(batch, encoded, sampled.pictures, strict=True))
     ]
 
 
@@ -80,6 +81,15 @@ def device_name() -> str:
     from generation.pipelines.environment import device_name as named
 
     return named(settings.IMAGE_DEVICE)
+
+
+def note_memory() -> None:
+    """Tell the heartbeat how much memory drawing takes."""
+    if is_awake():
+        from generation.pipelines.memory import used_peak_and_total
+
+        used, peak, total = used_peak_and_total(settings.IMAGE_DEVICE)
+        tallies.note_memory(used=used, peak=peak, total=total)
 
 
 def is_in_memory(checkpoint: Checkpoint, folder: Path) -> bool:
@@ -141,9 +151,9 @@ def _request_of(batch: Sequence[ImageJob], files: tuple[AdapterFile, ...]) -> "B
     )
 
 
-def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: float) -> Image:
+def _stored(job: ImageJob, *, data: bytes, rgb: bytes, making: Making, seconds: float, row: int) -> Image:
     recipe = job.recipe
-    record = record_of(recipe=recipe, prompt_text=job.prompt_text, sample=job.sample, making=making)
+    record = record_of(recipe=recipe, prompt_text=job.prompt_text, sample=job.sample, making=making, row=row)
     return Image(
         recipe=recipe,
         job=job,

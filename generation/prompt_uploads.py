@@ -86,21 +86,26 @@ def keep_upload(*, owner: User, file_name: str, data: bytes) -> PromptUpload:
 
 def look_at(upload: PromptUpload) -> Look:
     """Read the kept file as it was last said to be read."""
-    data, reading = zlib.decompress(bytes(upload.data)), reading_of(upload)
+    return look_at_file(zlib.decompress(bytes(upload.data)), upload.file_name, reading_of(upload))
+
+
+def look_at_file(data: bytes, file_name: str, reading: Reading) -> Look:
+    """Read a file that nobody has kept. Raises PromptFileError where no text can be read from it at all."""
     try:
-        check_columns(reading.columns)
-        file = read_prompts(
-            data,
-            file_name=upload.file_name,
-            derive_target_text=reading.derive_target_text,
-            columns=reading.columns,
-        )
+        file, dropped = read_as(data, file_name, reading)
     except PromptFileError as error:
         return Look(None, _problems(error, decode(data)), _columns_to_choose(error, reading))
-    if not reading.drops_duplicates:
-        return Look(file, (), file.columns)
-    distinct = file.without_duplicates()
-    return Look(distinct, (), file.columns, dropped=len(file.rows) - len(distinct.rows))
+    return Look(file, (), file.columns, dropped)
+
+
+def read_as(data: bytes, file_name: str, reading: Reading) -> tuple[PromptFile, int]:
+    """The prompts of a file, and how many rows were left out as duplicates. Raises PromptFileError."""
+    check_columns(reading.columns)
+    file = read_prompts(
+        data, file_name=file_name, derive_target_text=reading.derive_target_text, columns=reading.columns
+    )
+    kept = file.without_duplicates() if reading.drops_duplicates else file
+    return kept, len(file.rows) - len(kept.rows)
 
 
 def read_otherwise(upload: PromptUpload, reading: Reading) -> None:

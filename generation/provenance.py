@@ -10,8 +10,8 @@ from generation.adapters import parts_of
 from generation.families import unloaded_components
 from generation.models import Recipe
 
-FORMAT: Final = 2
-"""Of the record. 1 did not tell the number of threads; its rows stay as they are and can be read like the others."""
+FORMAT: Final = 3
+"""Of the record. 1 did not tell the number of threads, 2 not the row; theirs stay as they are and can be read too."""
 _LARGEST_EXACT_FLOAT: Final = 2**53
 
 
@@ -91,8 +91,11 @@ class Making:
     """What our code sets in every call of this pipeline class."""
 
 
-def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) -> dict[str, Any]:
-    """The provenance of one image: `asked` is the request, `made` is what it takes to make the image again."""
+def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making, row: int = 0) -> dict[str, Any]:
+    """The provenance of one image: `asked` is the request, `made` is what it takes to make the image again.
+
+    `row` is its place in the batch: a graphics card may add up one row's numbers in another order than the next one's.
+    """
     checkpoint, schedule = recipe.checkpoint, recipe.schedule
     if checkpoint is None or schedule is None:
         raise ValueError(f"{recipe} stands for a service; only generated recipes have this provenance.")
@@ -140,6 +143,7 @@ def record_of(*, recipe: Recipe, prompt_text: str, sample: int, making: Making) 
             "timesteps": making.timesteps,
             "evaluations": len(making.timesteps),
             "batch_size": making.batch_size,
+            "row": row,
             "device": making.device,
             "versions": making.versions,
             "threads": making.threads,

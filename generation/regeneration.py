@@ -85,8 +85,9 @@ class Comparison:
 def regenerate(images: Iterable[Image]) -> Iterator[Comparison]:
     """Make each image again on this machine as its record says, in the order given. Nothing is stored.
 
-    The batch has the recorded size, filled with the same prompt under other seeds: on one machine the size decides
-    about bits, the neighbours do not. torch uses as many threads as then.
+    The batch has the recorded size, and the image its recorded row (the first where the record is older), filled with
+    the same prompt under other seeds: on one machine size and, on a graphics card, row decide about bits, the
+    neighbours do not. torch uses as many threads as then.
     """
     from generation.pipelines.cache import PipelineCache  # torch, so only where a command runs this
 
@@ -124,7 +125,12 @@ def _again(image: Image, *, cache: "PipelineCache", verified: set[int]) -> Compa
     with environment.calculating_with(made.get("threads")):  # after loading, which chooses a number of its own
         sampled = sampling.sample(loaded, request)
         differences = _differences(image, record, sampled, device=environment.device_name(device))
-    return _compared(image, sampled, request=request, differences=differences)
+    picture = sampled.pictures[_row_of(record)]
+    return _compared(image, picture, batch_size=len(request.seeds), differences=differences)
+
+
+def _row_of(record: dict[str, Any]) -> int:
+    return int(record["made"].get("row", 0))
 
 
 def _record_of(image: Image) -> dict[str, Any]:
@@ -177,10 +183,10 @@ def _request_of(record: dict[str, Any], files: tuple[model_folders.AdapterFile, 
     from generation.pipelines.schedules import ScheduleSpec
 
     asked, made = record["asked"], record["made"]
-    size = max(1, int(made["batch_size"]))
+    size, row = max(1, int(made["batch_size"])), _row_of(record)
     return BatchRequest(
         prompts=(asked["prompt"],) * size,
-        seeds=tuple((made["seed"] + k) % _SEEDS for k in range(size)),
+        seeds=tuple((made["seed"] + k - row) % _SEEDS for k in range(size)),
         spec=ScheduleSpec(
             scheduler_class=asked["scheduler_class"],
             steps=asked["steps"],
@@ -228,15 +234,14 @@ def _told(value: Any) -> str:
 
 
 def _compared(
-    image: Image, sampled: "Sampled", *, request: "BatchRequest", differences: tuple[Difference, ...]
+    image: Image, picture: NDArray[np.uint8], *, batch_size: int, differences: tuple[Difference, ...]
 ) -> Comparison:
     from generation.pipelines.sampling import encode_png
 
-    picture = sampled.pictures[0]
     png = encode_png(picture)
     found: dict[str, Any] = {
         "image_id": image.pk,
-        "batch_size": len(request.seeds),
+        "batch_size": batch_size,
         "differences": differences,
         "png": png,
     }

@@ -15,6 +15,7 @@ from generation import (
     checkpoints,
     choosing,
     jobs,
+    log_context,
     making,
     recipes,
     stopping,
@@ -26,11 +27,11 @@ from generation.errors import GenerationError, StorageError
 from generation.heartbeats import BusyHeart, beat_heart
 from generation.models import Checkpoint, Image, ImageJob, Run
 from generation.timetable import LONGEST_IMAGE_TASK_SECONDS
+from generation.worker_tallies import tallies
 
 logger = logging.getLogger(__name__)
 LONGEST_UNSTORED_SECONDS: Final = 1.0
 SECONDS_BETWEEN_LOOKS_FOR_WEIGHTS: Final = 60.0
-images_made = [0]
 
 
 def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | None = None) -> int:
@@ -38,6 +39,15 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     batch = _claimed(worker, most=most, run=run)
     if not batch:
         return 0
+    began = time.monotonic()
+    with log_context.work(recipe=batch[0].recipe_id, jobs=[job.pk for job in batch]):
+        _do(worker, batch)
+    tallies.seconds_working += time.monotonic() - began
+    making.note_memory()
+    return len(batch)
+
+
+def _do(worker: str, batch: list[ImageJob]) -> None:
     work = _Work(worker, batch)
     try:
         with work.heart.beating():
@@ -60,7 +70,6 @@ def work_one_batch(worker: str, *, most: int = jobs.LARGEST_BATCH, run: Run | No
     finally:
         if work.left:  # told to stop: a signal, Ctrl-C, or a worker that shuts down
             jobs.release(work.left, worker=worker)
-    return len(batch)
 
 
 class _Work:
@@ -110,7 +119,7 @@ class _Work:
         images, self.made = self.made, []
         if images:
             jobs.finish(images)
-            images_made[0] += len(images)
+            tallies.images_made += len(images)
         self._stored_at = time.monotonic()
 
     def fail(self, reason: str, *, is_retryable: bool, part: Sequence[ImageJob] | None = None) -> None:
@@ -128,6 +137,7 @@ class _Work:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            tallies.out_of_memory += 1
             logger.warning("Out of memory with %d images by %s: %s", len(part), self.recipe, _sentence_of(error))
         return None
 
@@ -220,7 +230,6 @@ def beat(worker: str, *, queue: str) -> None:
         fetchable=[checkpoint.name for checkpoint in weights.fetchable()],
         loaded=[checkpoint.name for checkpoint in _loaded(held)],
         device=making.device_name() if making.is_awake() else "",
-        images_made=images_made[0],
     )
 
 

@@ -14,6 +14,9 @@ import pytest
 from tests.servers.missing import is_ci
 
 DATABASE_FIXTURES = frozenset(("db", "transactional_db"))
+TORCH = ("torch", "diffusers", "transformers", "safetensors", "peft")
+# Whole boxes and crews, image workers included.
+DRAWING = ("tests/faults/", "tests/evalsite/test_single_box.py", "tests/test_whole_path.py")
 ROOM_FOR_TESTS = 512 * 1024 * 1024
 data_folder = pytest.StashKey[Path]()
 postgres_server = pytest.StashKey[Any]()
@@ -21,8 +24,10 @@ postgres_server = pytest.StashKey[Any]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which database."""
-    parser.getgroup("winrate").addoption(
-        "--postgres", action="store_true", help="run the tests that use a database, on a real PostgreSQL"
+    group = parser.getgroup("winrate")
+    group.addoption("--postgres", action="store_true", help="run the tests that use a database, on a real PostgreSQL")
+    group.addoption(
+        "--without-torch", action="store_true", help="leave out what draws images: torch and diffusers are not there"
     )
 
 
@@ -73,12 +78,26 @@ def _clean_up(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[data_folder], ignore_errors=True)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With `--without-torch`, a module that cannot be imported for want of torch holds no tests."""
+    report = yield
+    is_asked = collector.config.getoption("--without-torch")
+    if is_asked and report.failed and any(f"No module named '{name}" in str(report.longrepr) for name in TORCH):
+        report.outcome, report.longrepr, report.result = "passed", None, []
+    return report
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL only tests that use the database count as collected: the others have run on SQLite already.
 
     Tests of what only PostgreSQL can do (several writers at a time) are collected there alone.
     """
+    if config.getoption("--without-torch"):
+        items[:] = [item for item in items if not _draws(item)]
     if config.getoption("--postgres"):
         items[:] = [item for item in items if _uses_database(item) and not item.get_closest_marker("once")]
     else:
@@ -89,6 +108,10 @@ def pytest_collection_finish() -> None:
     """What was imported stays; the garbage collector need not look at half a million objects again and again."""
     gc.collect()
     gc.freeze()
+
+
+def _draws(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("torch")) or item.nodeid.startswith(DRAWING)
 
 
 def _uses_database(item: pytest.Item) -> bool:

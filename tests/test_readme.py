@@ -40,10 +40,24 @@ def test_every_file_it_links_to_exists() -> None:
     assert links and [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_every_test_that_the_list_of_attacks_names_exists() -> None:
-    listed = (ROOT / "docs" / "attacks.md").read_text()
+def _tests_on(listed: str) -> list[tuple[str, str]]:
+    """Files and tests that a page names; they must exist."""
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", listed)
     assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+    return named
+
+
+def test_every_test_that_the_list_of_defences_names_exists() -> None:
+    listed = (ROOT / "docs" / "security.md").read_text()
+    ids = re.findall(r"\b[ABD][0-3]?\d\b", listed)
+    wanted = {f"A{number:02}" for number in range(1, 20)} | {f"B{number:02}" for number in range(1, 31)}
+    assert set(ids) == wanted | {f"D{number}" for number in range(1, 6)} and len(ids) == len(set(ids))
+    assert len(_tests_on(listed)) >= len(ids) - 10  # some prove several
+
+
+def test_every_test_that_the_list_of_attacks_names_exists() -> None:
+    listed = (ROOT / "docs" / "attacks.md").read_text()
+    named = _tests_on(listed)
     ids = set(re.findall(r"\b[VP][01]\d\b", listed))
     assert ids == {f"V{number:02}" for number in range(1, 16)} | {f"P{number:02}" for number in range(1, 7)}
     assert len(named) >= len(ids) - 3  # V06 to V09 share one test

@@ -8,14 +8,12 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema, Status
 from pydantic import Field
 
-from arena import consent, display, front_ends, voting
+from arena import consent, display, front_ends, stored_pictures, voting
 from arena.admission import gate
 from arena.api.access import person
 from arena.api.problems import REFUSALS, Problem, ProblemError, file_of
 from arena.api.studies import CriterionOut
-from arena.invitations import studies_recruited_by
 from arena.models import Ballot, Rater, Study
-from generation.errors import GenerationError
 
 router = Router(tags=["ballots"])
 OUT_OF_TURN = ("ballot_expired", "ballot_undone", "study_paused", "study_closed")
@@ -130,16 +128,15 @@ def get_ballot_image(request: HttpRequest, slug: str, rater_id: str, token: str,
     copy = display.copy_of(image, study=ballot.study) if image else None
     if copy is None:
         raise Http404
-    try:
-        data = display.read_copy(copy)
-    except GenerationError as unreadable:
-        raise Http404 from unreadable
-    return HttpResponse(data, content_type=copy.content_type, headers={"Cache-Control": "private, no-store"})
+    headers = {"Cache-Control": "private, no-store"}
+    return stored_pictures.answer_with(
+        copy.file_sha256, suffix=".webp", content_type=copy.content_type, headers=headers
+    )
 
 
 def _recruited(request: HttpRequest, slug: str) -> Study:
     """A study for which this person may invite raters; else a 404."""
-    return get_object_or_404(studies_recruited_by(person(request)), slug=slug)
+    return get_object_or_404(Study.objects.managed_by(person(request)), slug=slug)
 
 
 def _rater(request: HttpRequest, slug: str, rater_id: str) -> Rater:

@@ -1,7 +1,7 @@
 """Checkpoints, recipes and runs: what makes images, and who asked for which."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -14,6 +14,7 @@ from arena import run_control
 from arena.api.access import person
 from arena.api.problems import REFUSALS, Problem, ProblemError
 from arena.api.prompt_sets import Page
+from arena.researchers import may_design
 from generation import planning, run_status
 from generation.checkpoints import register_checkpoint
 from generation.models import Checkpoint, PromptSet, Recipe, Run
@@ -25,6 +26,7 @@ recipes = Router(tags=["recipes"])
 runs = Router(tags=["runs"])
 
 Finite = Field(None, allow_inf_nan=False)
+RowNumber = Annotated[int, Field(ge=1, lt=2**63)]
 ACTS = ("pause", "resume", "cancel", "retry")
 
 
@@ -120,7 +122,7 @@ class RunIn(Schema):
 
     name: str = Field(min_length=1, max_length=200)
     prompt_set: int = Field(ge=1, lt=2**63)
-    recipes: list[int] = Field(min_length=1, max_length=200)
+    recipes: list[RowNumber] = Field(min_length=1, max_length=200)
     samples: int = Field(1, ge=1, le=16)
     priority: int = Field(0, ge=-1000, le=1000)
 
@@ -214,8 +216,9 @@ def list_recipes(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 
 @recipes.post("", response={201: RecipeOut, REFUSALS: Problem})
 def create_recipe(request: HttpRequest, payload: RecipeIn) -> Status[Recipe]:
-    """A recipe, for staff who may add recipes; a worker resolves its sigmas."""
-    _allowed(request, "add_recipe")
+    """A recipe, for whoever designs studies, as the designer's sweeps make them; a worker resolves its sigmas."""
+    if not may_design(person(request)):
+        _allowed(request, "add_recipe")
     checkpoint = _checkpoints(request).filter(pk=payload.checkpoint).first()
     if checkpoint is None:
         raise ProblemError(404, "There is no such checkpoint.", code="not_found", field="checkpoint")

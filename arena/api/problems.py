@@ -11,11 +11,14 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 
 from arena.away import SECONDS_TO_WAIT, WAIT, is_away
 from arena.refusals import Refusal
+from arena.views.request_limits import takes_up_to
+from generation import log_context
 from generation.errors import GenerationError
 from generation.image_imports import ConflictError, ImageImportError
 from generation.prompt_files import PromptFileError
@@ -112,6 +115,8 @@ def only_problems(pattern: URLPattern) -> URLPattern:
     """The same address, whose refusals from outside our own handlers (405, for one) become problems too."""
     view = pattern.callback
 
+    @csrf_exempt  # no cookie opens anything here, and the check would read the body
+    @takes_up_to(None)  # asked for with the token, before the body is read
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response: HttpResponseBase = view(request, *args, **kwargs)
@@ -129,7 +134,8 @@ def only_problems(pattern: URLPattern) -> URLPattern:
 
 def _of_a_fault(error: Exception) -> HttpResponse:
     logger.error("the API failed", exc_info=error)
-    return problem_response(500, "This is a fault of ours: it is in the server's log.", code="fault")
+    number = log_context.noted().get("request", "none")
+    return problem_response(500, f"This is a fault of ours: it is in the server's log under {number}.", code="fault")
 
 
 def _of_a_database_away(error: Exception) -> HttpResponse:

@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest
 from django.urls import URLPattern
 from ninja import NinjaAPI, Router
 
-from arena.api import ballots, contenders, exports, making, prompt_sets, studies
+from arena.api import ballots, boards, contenders, exports, imports, judging, making, prompt_sets, studies
 from arena.api.access import PerToken, Token
 from arena.api.problems import CONTENT_TYPE, answer_with_problems, only_problems
 
@@ -14,7 +14,7 @@ api = NinjaAPI(
     title="Winrate",
     version="1",
     description="Prompt sets, checkpoints, recipes, runs, contenders whose images are made elsewhere, studies, ballots "
-    "for front ends of your own, results and exports. Errors are problem details (RFC 9457).",
+    "for front ends of your own, results, exports and standing leaderboards. Errors are problem details (RFC 9457).",
     urls_namespace="api",
     auth=Token(),
     throttle=PerToken(),
@@ -29,7 +29,10 @@ api.add_router("/recipes", making.recipes)
 api.add_router("/runs", making.runs)
 api.add_router("/studies", studies.router)
 api.add_router("/studies", exports.router)
+api.add_router("/studies", judging.router)
 api.add_router("/studies", ballots.router)
+api.add_router("/imports", imports.router)
+api.add_router("/boards", boards.router)
 
 
 @api.get("/openapi.json", include_in_schema=False)

@@ -15,7 +15,6 @@ from arena.api.problems import REFUSALS, Problem, ProblemError
 from arena.api.prompt_sets import Page
 from arena.criteria import PRESETS, CriterionSpec
 from arena.models import Study
-from arena.run_control import may_steer_study
 from generation.models import Prompt, PromptSet, Recipe
 
 router = Router(tags=["studies"])
@@ -271,7 +270,7 @@ def visible_study(request: HttpRequest, slug: str) -> Study:
 def own_study(request: HttpRequest, slug: str) -> Study:
     """A study that this person may steer; one that is only shared is a 403."""
     study = visible_study(request, slug)
-    if not may_steer_study(study, person(request)):
+    if not study.is_owned_by(person(request)):
         raise ProblemError(403, "You may look at this study, but not change it.", code="not_yours")
     return study
 

@@ -22,9 +22,13 @@ from arena.bundles.writing import name_of_bundle
 
 MOST_DIRECTORY: Final = 256 * 2**20
 MOST_LINE: Final = 2**20
+# A fit holds matrices of all contenders, a root one number for each rater.
+MOST_LINES: Final = {layout.FITS: 64 * 2**20, layout.ROOTS: 32 * 2**20}
+# An empty list takes two bytes of JSON and 64 of memory: what is read at once is bounded by its values besides.
+MOST_VALUES: Final = 4_000_000
 MOST_PICTURE: Final = 32 * 2**20
 # How large an entry may be. Rows are read one at a time, so that their files may be large.
-MOST_BYTES: Final = {layout.MANIFEST: 256 * 2**20, layout.DESIGN: 256 * 2**20, layout.FITS: 1024 * 2**20}
+MOST_BYTES: Final = {layout.MANIFEST: 96 * 2**20, layout.DESIGN: 96 * 2**20, layout.FITS: 1024 * 2**20}
 MOST_TABLE: Final = 64 * 2**30
 # Rows of votes are packed 10 to 40 times smaller; what shrinks far more was made to fill a disk.
 MOST_PACKED: Final = 400
@@ -55,18 +59,24 @@ class Archive:
         return self._parsed(layout.Design, self._whole(layout.DESIGN), layout.DESIGN)
 
     def rows(self, name: str, kind: type[AnyRow]) -> Iterator[AnyRow]:
-        """The lines of a file, checked one by one; its size and hash are compared at its end."""
-        number = 0
+        """The lines of a file, checked one by one; its size and hash are compared at its end.
+
+        None where the bundle is of a version that had no such file.
+        """
+        if name not in self.manifest.files:
+            return
+        number, most, said = 0, MOST_LINES.get(name, MOST_LINE), self.manifest.files[name].rows or 0
         with self._reading(name) as (file, seen):
-            while line := file.readline(MOST_LINE + 1):
+            while line := file.readline(most + 1):
                 number += 1
-                if len(line) > MOST_LINE:
-                    raise self.fault(name, f"line {number} is longer than {MOST_LINE >> 20} MB")
+                if len(line) > most:
+                    raise self.fault(name, f"line {number} is longer than {most >> 20} MB")
+                if number > said:
+                    raise self.fault(name, f"has more lines than the {said:,} that the table of contents says")
                 seen.add(line)
                 yield self._parsed(kind, line, f"{name}, line {number}")
-        said = self.manifest.files[name].rows
         if number != said:
-            raise self.fault(name, f"has {number:,} lines where the table of contents says {said}")
+            raise self.fault(name, f"has {number:,} lines where the table of contents says {said:,}")
 
     def picture(self, sha256: str) -> bytes:
         """The bytes of a picture, whose name is their hash."""
@@ -83,22 +93,35 @@ class Archive:
         if layout.MANIFEST not in self._entries:
             raise BundleError(f"{self._name}: has no {layout.MANIFEST}, so it is no bundle of a study.")
         data = self._read(layout.MANIFEST)
+        self._refuse_too_many_values(data, layout.MANIFEST)
         self._refuse_another_format(data)
         manifest = self._parsed(Manifest, data, layout.MANIFEST)
-        needed = {layout.DESIGN, *layout.TABLES}
+        tables = layout.TABLES_OF[manifest.version]
+        needed = {layout.DESIGN, *tables}
         if missing := sorted(needed - set(manifest.files)):
             raise self.fault(layout.MANIFEST, f"does not list {missing[0]}")
         for name in manifest.files:
             if name not in needed and not _PICTURE.fullmatch(name):
                 raise self.fault(layout.MANIFEST, f"lists {name[:80]!r}, which is nothing that a bundle holds")
-            if name in layout.TABLES and manifest.files[name].rows is None:
-                raise self.fault(layout.MANIFEST, f"does not say how many rows {name} has")
+            if name in tables:
+                self._check_rows(name, manifest.files[name].rows)
         listed = {layout.MANIFEST, *manifest.files}
         if unlisted := sorted(set(self._entries) - listed):
             raise BundleError(f"{self._name}: holds {unlisted[0][:80]!r}, which its table of contents does not list.")
         if absent := sorted(listed - set(self._entries)):
             raise BundleError(f"{self._name}: lacks {absent[0][:80]!r}, which its table of contents lists.")
         return manifest
+
+    def _check_rows(self, name: str, rows: int | None) -> None:
+        if rows is None:
+            raise self.fault(layout.MANIFEST, f"does not say how many rows {name} has")
+        if rows > layout.MOST_ROWS[name]:
+            raise self.fault(name, f"has {rows:,} rows, and {layout.MOST_ROWS[name]:,} is the most that can be read")
+
+    def _refuse_too_many_values(self, data: bytes, place: str) -> None:
+        """Each value but the first follows a bracket, a brace or a comma: counting these takes no memory."""
+        if len(data) > MOST_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise self.fault(place, f"holds more than {MOST_VALUES:,} values")
 
     def _refuse_another_format(self, data: bytes) -> None:
         """A newer version has other fields: say so before they are complained about."""
@@ -108,12 +131,13 @@ class Archive:
             raise self.fault(layout.MANIFEST, "is not one JSON object") from error
         if not isinstance(said, dict) or said.get("format") != layout.FORMAT:
             raise self.fault(layout.MANIFEST, f"does not say that this is a {layout.FORMAT}")
-        if said.get("version") != layout.VERSION:
-            raise self.fault(
-                layout.MANIFEST, f"is of version {said.get('version')!r}; this site reads version {layout.VERSION}"
-            )
+        if not isinstance(said.get("version"), int) or said["version"] not in layout.TABLES_OF:
+            read = " and ".join(map(str, layout.TABLES_OF))
+            version = repr(said.get("version"))[:50]
+            raise self.fault(layout.MANIFEST, f"is of version {version}; this site reads versions {read}")
 
     def _parsed(self, kind: type[AnyRow], data: bytes, place: str) -> AnyRow:
+        self._refuse_too_many_values(data, place)
         try:
             return kind.model_validate_json(data)
         except ValidationError as error:

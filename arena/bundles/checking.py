@@ -6,8 +6,11 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from arena.bundles import layout
 from arena.bundles.archive import Archive
+from arena.bundles.checking_findings import Images, check_findings
 from arena.bundles.layout import BallotLine, BundleError, Design, ImageLine, RaterLine, VoteLine
 from arena.models import Ballot, Vote
 from arena.vote_chain import GENESIS, chain_hash
@@ -58,6 +61,7 @@ class Ballots:
     is_answered: array[int] = field(default_factory=lambda: array("b"))
     left_image: array[int] = field(default_factory=lambda: array("i"))
     right_image: array[int] = field(default_factory=lambda: array("i"))
+    position: array[int] = field(default_factory=lambda: array("i"))
     id: array[int] = field(default_factory=lambda: array("q"))
 
     def __len__(self) -> int:
@@ -73,7 +77,15 @@ class Ballots:
         self.is_answered.append(line.state in _STANDING)
         self.left_image.append(NONE if line.left_image is None else line.left_image)
         self.right_image.append(NONE if line.right_image is None else line.right_image)
+        self.position.append(line.position)
         self.id.append(line.id or 0)
+
+    def first_at_a_taken_place(self) -> int | None:
+        """A ballot at a place of its rater's queue at which another one is; None where there is none."""
+        keys = np.frombuffer(self.rater, dtype="i4").astype("i8") << 32 | np.frombuffer(self.position, dtype="i4")
+        order = np.argsort(keys, kind="stable")
+        again = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+        return int(order[again[0] + 1]) if again.size else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,9 @@ class Checker:
         self.ballots = Ballots()
         self._kinds: list[str] = []
         self._rater_ids: array[int] = array("q")
-        self._images: list[tuple[int, str]] = []
+        self._texts = {text: number for number, text in enumerate({row.text: None for row in self.design.prompts})}
+        self._image_contender: array[int] = array("h")
+        self._image_text: array[int] = array("i")
         self._image_ids: array[int] = array("q")
         self._votes = 0
         self._has_ids = not archive.manifest.public and self.design.study_id is not None
@@ -110,6 +124,7 @@ class Checker:
         self._check_rule_ties()
         for line, fit in enumerate(self._archive.rows(layout.FITS, layout.FitLine), start=1):
             self._below(layout.FITS, line, "criterion", fit.criterion, len(self.design.criteria))
+        check_findings(self._archive, self.design, raters=len(self._kinds), ballots=self.ballots, images=self.images)
         return Checked(self.design, chain, self._votes)
 
     def _check_design(self) -> None:
@@ -136,6 +151,10 @@ class Checker:
                 raise self._archive.fault(layout.DESIGN, reason)
             if recipe.kind == "external" and recipe.resolved_sigmas is not None:
                 raise self._archive.fault(layout.DESIGN, f"the external recipe {recipe.name[:80]!r} has sigmas")
+        for place in (amendment.change.contender for amendment in design.amendments):
+            if place is not None and place >= len(design.contenders):
+                sentence = f"an amendment names contender {place}, and there are {len(design.contenders)}"
+                raise self._archive.fault(layout.DESIGN, sentence)
 
     def _check_raters(self) -> None:
         names: set[str] = set()
@@ -144,8 +163,6 @@ class Checker:
                 raise self._fault(layout.RATERS, line, f"the rater {row.rater} is there twice")
             if row.traits and row.kind != "simulated":
                 raise self._fault(layout.RATERS, line, "only simulated raters have traits")
-            if len(names) >= layout.MOST_RATERS:
-                raise self._fault(layout.RATERS, line, f"there are more than {layout.MOST_RATERS:,} raters")
             names.add(row.rater)
             self._kinds.append(row.kind)
             self._rater_ids.append(row.id or 0)
@@ -153,14 +170,18 @@ class Checker:
     def _check_images(self) -> None:
         pictures = set(self._archive.pictures)
         named: set[str] = set()
-        cells: set[tuple[int, str, int]] = set()
+        cells: set[int] = set()
         for line, row in enumerate(self._archive.rows(layout.IMAGES, ImageLine), start=1):
             self._below(layout.IMAGES, line, "contender", row.contender, len(self.design.contenders))
-            cell = (row.contender, row.prompt_text, row.sample)
+            text = self._texts.get(row.prompt_text)
+            if text is None:
+                raise self._fault(layout.IMAGES, line, "is of a prompt that the study has not")
+            cell = (row.contender * len(self._texts) + text) << 31 | row.sample  # one number is smaller than three
             if cell in cells:
                 raise self._fault(layout.IMAGES, line, "there is an image of this contender, prompt and sample already")
             cells.add(cell)
-            self._images.append((row.contender, row.prompt_text))
+            self._image_contender.append(row.contender)
+            self._image_text.append(text)
             self._image_ids.append(row.id or 0)
             if row.file_sha256 in pictures:
                 self._check_picture(line, row, is_new=row.file_sha256 not in named)
@@ -181,6 +202,8 @@ class Checker:
 
     def _check_ballots(self) -> None:
         design, ballots = self.design, self.ballots
+        superseded: set[int] = set()
+        texts = [self._texts[row.text] for row in design.prompts]
         for line, row in enumerate(self._archive.rows(layout.BALLOTS, BallotLine), start=1):
             self._below(layout.BALLOTS, line, "rater", row.rater, len(self._kinds))
             self._below(layout.BALLOTS, line, "prompt", row.prompt, len(design.prompts))
@@ -194,21 +217,26 @@ class Checker:
                 raise self._fault(layout.BALLOTS, line, "is answered without a time")
             for image, contender in ((row.left_image, row.left), (row.right_image, row.right)):
                 if image is not None:
-                    self._below(layout.BALLOTS, line, "an image", image, len(self._images))
-                    if self._images[image] != (contender, design.prompts[row.prompt].text):
+                    self._below(layout.BALLOTS, line, "an image", image, len(self._image_ids))
+                    if (self._image_contender[image], self._image_text[image]) != (contender, texts[row.prompt]):
                         raise self._fault(layout.BALLOTS, line, "shows an image of another contender or prompt")
-            if row.supersedes is not None and row.supersedes >= len(ballots):
-                raise self._fault(layout.BALLOTS, line, "supersedes a ballot that does not come before it")
+            if row.supersedes is not None:
+                if row.supersedes >= len(ballots) or row.supersedes in superseded:
+                    raise self._fault(layout.BALLOTS, line, "supersedes no ballot before it, or one a second time")
+                superseded.add(row.supersedes)
             ballots.add(row)
+        if (again := ballots.first_at_a_taken_place()) is not None:
+            raise self._fault(layout.BALLOTS, again + 1, "is at a place of its rater's queue that another ballot has")
+
+    @property
+    def images(self) -> Images:
+        return Images(self._image_contender, self._image_text, [self._texts[row.text] for row in self.design.prompts])
 
     def _check_votes(self) -> Chain:
         design, ballots = self.design, self.ballots
         ends: dict[int, tuple[int, str]] = {}
         answered = bytearray(len(ballots) * len(design.criteria) // 8 + 1)  # a bit for each answer there can be
-        heads = _Heads([root for root in self._archive.rows(layout.ROOTS, layout.RootLine)] if self._has_ids else [])
-        if not self._has_ids:
-            for _root in self._archive.rows(layout.ROOTS, layout.RootLine):
-                raise self._archive.fault(layout.ROOTS, "has roots, but the bundle has no row numbers to check them")
+        heads = _Heads(self._roots())
         broken: list[str] = []
         for line, row in enumerate(self._archive.rows(layout.VOTES, VoteLine), start=1):
             self._below(layout.VOTES, line, "ballot", row.ballot, len(ballots))
@@ -233,6 +261,18 @@ class Checker:
             self._votes += 1
         broken += heads.broken(design.study_id or 0)
         return Chain(self._has_ids, self._votes, len(ends), len(heads), tuple(broken))
+
+    def _roots(self) -> list[layout.RootLine]:
+        roots: list[layout.RootLine] = []
+        left = layout.MOST_HEADS
+        for line, root in enumerate(self._archive.rows(layout.ROOTS, layout.RootLine), start=1):
+            if not self._has_ids:
+                raise self._archive.fault(layout.ROOTS, "has roots, but the bundle has no row numbers to check them")
+            left -= len(root.heads)
+            if left < 0:
+                raise self._fault(layout.ROOTS, line, f"roots name more than {layout.MOST_HEADS:,} ends of chains")
+            roots.append(root)
+        return roots
 
     def _hash(self, row: VoteLine, previous: str) -> str:
         """As the site that made the bundle hashed this vote, from its row numbers."""
@@ -265,7 +305,7 @@ class Checker:
             "vote": self._votes,
             "ballot": len(self.ballots),
             "rater": len(self._kinds),
-            "image": len(self._images),
+            "image": len(self._image_ids),
         }
         for line, row in enumerate(self._archive.rows(layout.EXCLUSIONS, layout.ExclusionLine), start=1):
             self._below(layout.EXCLUSIONS, line, row.scope, row.target, sizes[row.scope])

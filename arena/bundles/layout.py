@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -9,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from arena.refusals import Refusal
 
 FORMAT: Final = "winrate study bundle"
-VERSION: Final = 1
+VERSION: Final = 2
 
 MANIFEST: Final = "manifest.json"
 DESIGN: Final = "design.json"
@@ -21,20 +22,46 @@ EXCLUSIONS: Final = "exclusions.jsonl"
 RULE_TIES: Final = "rule_ties.jsonl"
 ROOTS: Final = "roots.jsonl"
 FITS: Final = "fits.jsonl"
-TABLES: Final = (RATERS, IMAGES, BALLOTS, VOTES, EXCLUSIONS, RULE_TIES, ROOTS, FITS)
+GOLD: Final = "gold.jsonl"
+CHECKS: Final = "checks.jsonl"
+FLAGS: Final = "flags.jsonl"
+METRICS: Final = "metrics.jsonl"
+_FIRST: Final = (RATERS, IMAGES, BALLOTS, VOTES, EXCLUSIONS, RULE_TIES, ROOTS, FITS)
+_SECOND: Final = (GOLD, CHECKS, FLAGS, METRICS)
+TABLES_OF: Final = {1: _FIRST, 2: (*_FIRST, *_SECOND)}
+"""The tables of each version of the format that can be read."""
+TABLES: Final = TABLES_OF[VERSION]
 PICTURES: Final = "images/"
 
+# Some rows leave a few bytes each in memory while a bundle is read; these bound what they can come to.
 MOST_PICTURES: Final = 500_000
-MOST_RATERS: Final = 1_000_000
-MOST_BALLOTS: Final = 50_000_000
+MOST_BALLOTS: Final = 10_000_000
+MOST_HEADS: Final = 2_000_000
+"""Ends of chains that the roots of one bundle may name together."""
+MOST_ROWS: Final = {
+    RATERS: 1_000_000,
+    IMAGES: 1_000_000,
+    BALLOTS: MOST_BALLOTS,
+    VOTES: 5 * MOST_BALLOTS,
+    EXCLUSIONS: 1_000_000,
+    RULE_TIES: 1_000_000,
+    ROOTS: 100_000,
+    FITS: 1_000,
+    GOLD: 100_000,
+    CHECKS: MOST_BALLOTS,
+    FLAGS: 1_000_000,
+    METRICS: 10_000_000,
+}
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Place = Annotated[int, Field(ge=0, lt=MOST_BALLOTS)]
+Place = Annotated[int, Field(ge=0, lt=5 * MOST_BALLOTS)]
 """Which row of another file, counted from 0."""
 Text = Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")]
 Short = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
+# Near the first and the last year that a computer knows, another time zone is no date any more.
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 Stratum = Literal["people", "simulated", "anonymous"]
 
 
@@ -65,7 +92,7 @@ class Manifest(Row):
     format: Literal["winrate study bundle"]
     version: int
     study: Short
-    made_at: AwareDatetime
+    made_at: Moment
     public: bool
     pictures: bool
     versions: dict[str, str]
@@ -119,7 +146,7 @@ class RecipeRow(Row):
 class ContenderRow(Row):
     label: Short
     is_baseline: bool
-    withdrawn_at: AwareDatetime | None
+    withdrawn_at: Moment | None
     recipe: RecipeRow
 
 
@@ -157,7 +184,7 @@ class Change(Row):
 class AmendmentRow(Row):
     change: Change
     reason: Text
-    at: AwareDatetime
+    at: Moment
 
 
 class Design(Row):
@@ -172,10 +199,10 @@ class Design(Row):
     counts_simulated: bool
     state: Literal["open", "paused", "closed"]
     frozen_digest: Sha256
-    opened_at: AwareDatetime | None
-    closed_at: AwareDatetime | None
+    opened_at: Moment | None
+    closed_at: Moment | None
     study_id: Id | None = None
-    criteria: list[CriterionRow]
+    criteria: Annotated[list[CriterionRow], Field(max_length=100)]
     criteria_ids: list[Id] = []
     contenders: list[ContenderRow]
     contender_ids: list[Id] = []
@@ -188,7 +215,7 @@ class Design(Row):
 class RaterLine(Row):
     rater: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     kind: Literal["invited", "signed_in", "anonymous", "panel", "simulated"]
-    joined_at: AwareDatetime
+    joined_at: Moment
     traits: dict[str, Any] = {}
     id: Id | None = None
 
@@ -222,9 +249,9 @@ class BallotLine(Row):
     probability: Annotated[float, Field(ge=0, le=1)] | None
     position: Annotated[int, Field(ge=0, lt=2**31)]
     state: Literal["open", "answered", "expired", "superseded"]
-    issued_at: AwareDatetime
-    shown_at: AwareDatetime | None
-    answered_at: AwareDatetime | None
+    issued_at: Moment
+    shown_at: Moment | None
+    answered_at: Moment | None
     supersedes: Place | None
     id: Id | None = None
 
@@ -234,7 +261,7 @@ class VoteLine(Row):
     criterion: Place
     choice: Literal["left", "right", "tie", "both_bad", "skip"]
     skip_reason: Short = ""
-    cast_at: AwareDatetime
+    cast_at: Moment
     milliseconds: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     sequence: Annotated[int, Field(ge=0, lt=2**31)]
     hash: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] | None = None
@@ -242,9 +269,12 @@ class VoteLine(Row):
 
 
 class ExclusionLine(Row):
+    """`reason`: only in bundles for researchers, since version 2."""
+
     scope: Literal["vote", "ballot", "rater", "image"]
     target: Place
-    at: AwareDatetime
+    at: Moment
+    reason: Text = ""
 
 
 class RuleTieLine(Row):
@@ -258,7 +288,7 @@ class RootLine(Row):
     root: Sha256
     heads: dict[Annotated[str, Field(pattern=r"^[0-9]{1,18}$")], Annotated[int, Field(ge=0, lt=2**31)]]
     votes: Annotated[int, Field(ge=0)]
-    at: AwareDatetime
+    at: Moment
 
 
 class FitLine(Row):
@@ -273,3 +303,49 @@ class FitLine(Row):
     prompt_count: int
     code_version: Short
     results: dict[str, Any]
+
+
+class GoldLine(Row):
+    """A pair of images with known answers. Who proposed and reviewed it stays on its site."""
+
+    prompt: Place
+    first_image: Place
+    second_image: Place
+    answers: dict[Annotated[str, Field(max_length=50)], Literal["first", "second", "tie"]]
+    reviewed_at: Moment | None
+    retired_at: Moment | None
+
+
+class CheckLine(Row):
+    """What the answers on a ballot were held against: a known answer, or the ballot that it repeats."""
+
+    ballot: Place
+    gold: Place | None = None
+    repeats: Place | None = None
+
+
+class FlagLine(Row):
+    """A suspicion of the machine, on a rater or on a cohort of raters."""
+
+    rater: Place | None
+    cohort: Annotated[str, Field(max_length=60, pattern=r"^[^\x00]*$")]
+    criterion: Place | None
+    kind: Annotated[str, Field(max_length=30, pattern=r"^[^\x00]*$")]
+    p: Number
+    statistic: dict[str, Any]
+    sentence: Text
+    found_at: Moment
+    faded_at: Moment | None
+    dismissed_at: Moment | None
+
+
+class MetricLine(Row):
+    """An automatic number about an image, or about a contender over images."""
+
+    image: Place | None = None
+    contender: Place | None = None
+    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00]*$")]
+    value: Number
+    source: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^\x00]*$")]
+    prompts_digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    basis: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""

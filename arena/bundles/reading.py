@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.contrib.auth.models import User
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError
 
-from arena.audit import note
 from arena.bundles.archive import open_bundle
+from arena.bundles.batches import Claim, unfinished
 from arena.bundles.checking import Chain, Checker
 from arena.bundles.comparing import Comparison, compare_fits
+from arena.bundles.founding import Founder
 from arena.bundles.layout import BundleError
 from arena.bundles.taking import Taker, imported_as
 from arena.models import Study
@@ -21,21 +22,27 @@ __all__ = ["BundleError", "Imported", "import_study"]
 
 @dataclass(frozen=True)
 class Imported:
-    """A study that came out of a bundle, what came of its old vote chains, and how its numbers compare."""
+    """A study that came out of a bundle, what came of its old vote chains, and how its numbers compare.
+
+    left: how many known answers and metrics could not be kept, for their images did not come
+    """
 
     study: Study
     votes: int
     chain: Chain
     comparisons: tuple[Comparison, ...]
+    left: dict[str, int]
 
 
 def import_study(
     path: Path, *, owner: User | None = None, slug: str = "", accepts_broken_chain: bool = False
 ) -> Imported:
-    """Check the whole bundle, then store all of it or nothing, then fit it and compare. Raises BundleError or Refusal.
+    """Check the whole bundle, then store it, then fit it and compare. Raises BundleError or Refusal.
 
-    A bundle is taken in once. Votes get new row numbers here and are chained anew; the chains of the site that made the
-    bundle are checked before, from the row numbers that it carries.
+    It is stored a batch at a time, so that others can write meanwhile, into a study that nobody sees until it is whole.
+    Where that was ended, importing the same bundle again goes on from there. A bundle is taken in once. Votes get new
+    row numbers here and are chained anew; the chains of the site that made the bundle are checked before, from the row
+    numbers that it carries.
     """
     with open_bundle(path) as archive:
         known = imported_as(archive.name)
@@ -43,36 +50,35 @@ def import_study(
             raise BundleError(f"{path.name} was imported already, as the study {known.slug}.", code="imported_already")
         checker = Checker(archive)
         checked = checker.check()
-        slug = slug or checked.design.slug
-        if Study.objects.filter(slug=slug).exists():
-            raise BundleError(
-                f"There is a study {slug!r} already: choose another short name (--slug NAME).",
-                code="slug_taken",
-                field="slug",
-            )
+        begun = unfinished(archive.name)
+        slug = slug or (begun.slug if begun else checked.design.slug)
+        _refuse_a_taken_slug(slug, begun)
         if checked.chain.broken and not accepts_broken_chain:
             raise BundleError(
                 f"{path.name}: {checked.chain.broken[0]} Somebody changed votes, there or in the bundle.",
                 code="broken_chain",
             )
-        taker = Taker(archive, checked, checker.ballots, slug=slug, owner=owner)
-        taker.store_pictures()
         try:
-            with transaction.atomic():
-                study = taker.take()
-                note(
-                    study,
-                    owner,
-                    "study imported",
-                    bundle=archive.name,
-                    source=checked.design.slug,
-                    frozen_digest=checked.design.frozen_digest,
-                    made_at=archive.manifest.made_at.isoformat(),
-                    versions=archive.manifest.versions,
-                    chain=checked.chain.to_json(),
-                )
+            study = begun or Founder(archive, checked.design, slug=slug, owner=owner).found()
+            if begun:
+                study.slug, study.owner = slug, owner or begun.owner
+                study.save(update_fields=["slug", "owner"])
+            claim = Claim(study, archive.name)
+            findings = Taker(archive, checked, checker.ballots, claim).take(owner=owner)
         except DataError as error:
             raise BundleError(f"{path.name}: one of its values cannot be stored ({error}).") from error
         except IntegrityError as error:
             raise BundleError(f"{path.name}: two of its rows contradict each other ({error}).") from error
-        return Imported(study, checked.votes, checked.chain, tuple(compare_fits(study, archive)))
+        comparisons = tuple(compare_fits(study, archive))
+        left = {"known answers": findings.golds_left, "metrics": findings.metrics_left}
+        return Imported(study, checked.votes, checked.chain, comparisons, left)
+
+
+def _refuse_a_taken_slug(slug: str, begun: Study | None) -> None:
+    there = Study.objects.filter(slug=slug).first()
+    if there is not None and there != begun:
+        raise BundleError(
+            f"There is a study {slug!r} already: choose another short name (--slug NAME).",
+            code="slug_taken",
+            field="slug",
+        )

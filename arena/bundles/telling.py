@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from arena.bundles import layout
 from arena.counted_votes import counts_by_criterion
 from arena.fitting import current_fits
-from arena.models import Ballot, Contender, Exclusion, Rater, Study, Vote
-from generation.models import Checkpoint, Image, Recipe, Schedule
+from arena.models import Ballot, BallotCheck, Contender, Exclusion, Gold, Rater, Study, Vote
+from generation.models import Checkpoint, Image, Metric, Recipe, Schedule
 
 Line = dict[str, Any]
 _BATCH: Final = 5_000
@@ -186,12 +187,12 @@ class Teller:
             yield line
 
     def exclusions(self) -> Iterator[Line]:
-        """Standing ones. Who excluded and why is free text about people, and stays."""
+        """Standing ones. Who excluded stays; why is free text about people, and goes to researchers only."""
         votes: Places | None = None
         rows = Exclusion.objects.standing().filter(study=self.study).order_by("pk")
-        for scope, vote, ballot, rater, image, at in rows.values_list(
-            "scope", "vote", "ballot", "rater", "image", "created_at"
-        ):
+        for scope, vote, ballot, rater, image, at, reason in rows.values_list(
+            "scope", "vote", "ballot", "rater", "image", "created_at", "reason"
+        ).iterator(chunk_size=_BATCH):
             if scope == Exclusion.Scope.VOTE and votes is None:
                 votes = Places(self._votes_of_study.values_list("pk", flat=True).iterator(chunk_size=_BATCH))
             places = {"vote": votes, "ballot": self._ballot, "rater": self._rater, "image": self._image}[scope]
@@ -200,7 +201,7 @@ class Teller:
                 place = places.of(target) if places is not None else None
             except KeyError:
                 continue  # a rater without a ballot, an image that nobody saw, or a row of another study
-            yield {"scope": scope, "target": place, "at": self._time(at)}
+            yield {"scope": scope, "target": place, "at": self._time(at), **self._private(reason=reason)}
 
     def rule_ties(self) -> Iterator[Line]:
         rows = self.study.rule_ties.order_by("pk")
@@ -210,10 +211,65 @@ class Teller:
 
     def roots(self) -> Iterator[Line]:
         """Published roots over the chains, which can be checked only with the row numbers."""
-        if not self.is_public:
-            for root in self.study.vote_roots.order_by("pk").iterator(chunk_size=100):
-                at = _iso(root.created_at)
-                yield {"root": root.root, "heads": root.heads, "votes": root.votes, "at": at}
+        if self.is_public:
+            return
+        left, oldest = layout.MOST_HEADS, 0
+        # The newest covers all votes: where all of them were too many to be read back, the oldest stay.
+        for root in self.study.vote_roots.order_by("-pk").iterator(chunk_size=1):
+            left -= len(root.heads)
+            if left < 0:
+                break
+            oldest = root.pk
+        for root in self.study.vote_roots.filter(pk__gte=oldest).order_by("pk").iterator(chunk_size=10):
+            at = _iso(root.created_at)
+            yield {"root": root.root, "heads": root.heads, "votes": root.votes, "at": at}
+
+    def golds(self) -> Iterator[Line]:
+        """Known answers, retired ones too; not for the public, for raters may still be shown them."""
+        for row in self._golds().iterator(chunk_size=_BATCH):
+            yield {
+                "prompt": self._prompt[row.study_prompt_id],
+                "first_image": self._image.of(row.first_image_id),
+                "second_image": self._image.of(row.second_image_id),
+                "answers": row.answers,
+                "reviewed_at": _iso(row.reviewed_at),
+                "retired_at": _iso(row.retired_at),
+            }
+
+    def checks(self) -> Iterator[Line]:
+        """What the answers on ballots that check the rater were held against."""
+        own = BallotCheck.objects.filter(ballot__study=self.study).order_by("pk")
+        for ballot, repeats in own.filter(gold=None).values_list("ballot", "repeats").iterator(chunk_size=_BATCH):
+            yield {"ballot": self._ballot.of(ballot), "repeats": self._ballot.of(repeats)}
+        golds = Places(self._golds().values_list("pk", flat=True).iterator(chunk_size=_BATCH))
+        held = own.filter(gold__in=self._golds().values("pk")).values_list("ballot", "gold")
+        for ballot, gold in held.iterator(chunk_size=_BATCH):
+            yield {"ballot": self._ballot.of(ballot), "gold": golds.of(gold)}
+
+    def flags(self) -> Iterator[Line]:
+        """Suspicions, faded and dismissed ones too; of people, and so for researchers only."""
+        rows = self.study.flags.order_by("pk") if not self.is_public else self.study.flags.none()
+        for row in rows.iterator(chunk_size=_BATCH):
+            if row.rater_id is None or self._has_rater(row.rater_id):
+                yield {
+                    "rater": self._rater.find(row.rater_id),
+                    "criterion": None if row.criterion_id is None else self._criterion[row.criterion_id],
+                    **_told(row, ("cohort", "kind", "p", "statistic", "sentence")),
+                    "found_at": _iso(row.found_at),
+                    "faded_at": _iso(row.faded_at),
+                    "dismissed_at": _iso(row.dismissed_at),
+                }
+
+    def metrics(self) -> Iterator[Line]:
+        """Of the contenders, and of the images that are in the bundle."""
+        recipes = {row.recipe_id: place for place, row in enumerate(self.contenders)}
+        of_recipes = Metric.objects.filter(recipe__in=recipes).order_by("measured_at", "pk")
+        told = ("name", "value", "source", "prompts_digest", "basis")
+        for recipe, *values in of_recipes.values_list("recipe", *told).iterator(chunk_size=_BATCH):
+            yield {"contender": recipes[recipe], **dict(zip(told, values, strict=True))}
+        of_images = Metric.objects.filter(image__in=self._images().values("pk")).order_by("pk")
+        for image, *values in of_images.values_list("image", *told[:3]).iterator(chunk_size=_BATCH):
+            yield {"image": self._image.of(image), **dict(zip(told, values, strict=False))}
 
     def fits(self) -> Iterator[Line]:
         """The fit of each criterion under the selection of now, and whether it saw all votes that there are."""
@@ -239,12 +295,16 @@ class Teller:
                 yield sha256
 
     def _images(self) -> Any:
-        """Images that a ballot of the study showed."""
-        ballots = Ballot.objects.filter(study=self.study)
+        """Images that a ballot of the study showed, or a known answer is about."""
+        ballots, golds = Ballot.objects.filter(study=self.study), self._golds()
+        shown = Q(pk__in=ballots.values("left_image")) | Q(pk__in=ballots.values("right_image"))
         return Image.objects.filter(
-            Q(pk__in=ballots.values("left_image")) | Q(pk__in=ballots.values("right_image")),
+            shown | Q(pk__in=golds.values("first_image")) | Q(pk__in=golds.values("second_image")),
             recipe__in=[row.recipe_id for row in self.contenders],
         ).order_by("pk")
+
+    def _golds(self) -> QuerySet[Gold]:
+        return Gold.objects.none() if self.is_public else Gold.objects.filter(study=self.study).order_by("pk")
 
     def _has_rater(self, pk: int) -> bool:
         try:
@@ -263,7 +323,11 @@ class Teller:
         }
 
     def _id(self, pk: int) -> Line:
-        return {} if self.is_public else {"id": pk}
+        return self._private(id=pk)
+
+    def _private(self, **told: Any) -> Line:
+        """What goes to researchers only."""
+        return {} if self.is_public else told
 
     def _time(self, moment: datetime | None) -> str | None:
         if moment is not None and self.is_public:

@@ -115,6 +115,10 @@ def _write(file: IO[bytes], teller: Teller, *, with_images: bool) -> Exported:
             layout.RULE_TIES: teller.rule_ties,
             layout.ROOTS: teller.roots,
             layout.FITS: teller.fits,
+            layout.GOLD: teller.golds,
+            layout.CHECKS: teller.checks,
+            layout.FLAGS: teller.flags,
+            layout.METRICS: teller.metrics,
         }
         for name, lines in rows.items():
             files[name] = _put(archive, name, _lines(lines()), is_table=True)

@@ -8,6 +8,8 @@ from arena.live_progress import Coverage
 
 NAME = "coverage"
 MOST_PAIRS = 120
+MOST_ROWS = 36
+"""A row a pair up to so many; beyond them a row a contender, or the chart is taller than any screen."""
 
 
 def coverage_chart(coverage: Coverage) -> Chart | None:
@@ -19,7 +21,7 @@ def coverage_chart(coverage: Coverage) -> Chart | None:
         name=NAME,
         title=(
             f"{coverage.cells - coverage.empty:,} of {coverage.cells:,} {what} have been shown, "
-            f"at most {coverage.most:,} times",
+            f"{'none more than once' if coverage.most == 1 else f'at most {coverage.most:,} times'}",
         ),
         subtitle=f"ballots open or answered, by people\u00a0· {plural(coverage.prompts, 'prompt')} from left to right"
         if coverage.by_prompt
@@ -45,6 +47,8 @@ def _draw(coverage: Coverage, theme: Theme, size: Size) -> Spec:
         for label, row in zip(labels, coverage.rows, strict=True)
         for place, count in enumerate(row.counts)
     ]
+    if len(labels) > MOST_ROWS:
+        return _by_contender(coverage, theme, size)
     return {
         "height": max(3, len(labels)) * 16 + 96,
         "data": {"values": values},
@@ -69,6 +73,41 @@ def _draw(coverage: Coverage, theme: Theme, size: Size) -> Spec:
                 "title": "ballots",
                 "scale": {"domain": [0, coverage.most], "range": [theme.surface, theme.better]},
                 "legend": {"gradientLength": 120, "tickMinStep": 1},
+            },
+        },
+    }
+
+
+def _by_contender(coverage: Coverage, theme: Theme, size: Size) -> Spec:
+    """Which share of a contender's pairs has been shown, on each prompt."""
+    shown: dict[str, list[list[bool]]] = {}
+    for row in coverage.rows:
+        for each in (row.one, row.other):
+            shown.setdefault(each.label, []).append([count > 0 for count in row.counts])
+    values = [
+        {"contender": label, "prompt": place + 1, "share": sum(column) / len(column)}
+        for label, pairs in shown.items()
+        for place, column in enumerate(zip(*pairs, strict=True))
+    ]
+    axis = {**label_axis(list(shown), most=130 if size.is_narrow else 300), "grid": False}
+    return {
+        "height": len(shown) * 20 + 96,
+        "data": {"values": values},
+        "mark": {"type": "rect"},
+        "encoding": {
+            "x": {
+                "field": "prompt",
+                "type": "ordinal",
+                "title": "prompt" if coverage.by_prompt else None,
+                "axis": {"labels": False, "ticks": False},
+            },
+            "y": {"field": "contender", "type": "nominal", "sort": list(shown), "title": None, "axis": axis},
+            "color": {
+                "field": "share",
+                "type": "quantitative",
+                "title": "its pairs shown",
+                "scale": {"domain": [0, 1], "range": [theme.surface, theme.better]},
+                "legend": {"gradientLength": 120, "format": ".0%"},
             },
         },
     }

@@ -23,11 +23,13 @@ def matrix_chart(results: CriterionResults) -> Chart | None:
     sides = [estimate.side for _, _, estimate in pairs]
     apart = sum(side in (1, -1) for side in sides)
     pair_word = "pair" if len(pairs) == 1 else "pairs"
-    title = (
-        f"Win probabilities of {len(pairs)} {pair_word}; intervals need more raters"
-        if None in sides
-        else f"{apart} of {len(pairs)} {pair_word} can be told apart, each looked at by itself"
-    )
+    if None in sides:
+        title = f"Win probabilities of {len(pairs)} {pair_word}; intervals need more raters"
+    else:
+        title = f"{apart} of {len(pairs)} {pair_word} can be told apart, each looked at by itself"
+        if together := results.pairs_apart:
+            # What the trust panel says of the same pairs: a reader who looks at all of them at once needs that one.
+            title = f"{together[0]} of {together[1]} {pair_word} can be told apart all at once, {apart} each by itself"
     return Chart(
         name=f"matrix-{results.criterion.key}",
         title=(title,),

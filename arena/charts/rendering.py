@@ -86,7 +86,8 @@ SIZES: Final = {size.name: size for size in (WIDE, NARROW)}
 class Chart:
     """A chart before it is drawn. `draw` makes the marks; title, subtitle and everything common are added here.
 
-    data: what is drawn as a table, its head first, for who draws it another way
+    data:   what is drawn as a table, its head first, for who draws it another way
+    choice: what a reader chose about it, as parameters of its address
     """
 
     name: str
@@ -95,6 +96,7 @@ class Chart:
     description: str
     draw: Callable[[Theme, Size], Spec]
     data: Table
+    choice: tuple[tuple[str, str], ...] = ()
 
     def spec(self, theme: Theme, size: Size) -> Spec:
         """The whole Vega-Lite specification: transparent, of fixed width, drawn height plus that of the titles."""

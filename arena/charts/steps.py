@@ -7,12 +7,13 @@ from arena.charts.rendering import Chart, Size, Spec, Theme
 from arena.charts.words import described, ends, evidence
 from arena.curves import Curve
 from arena.leaderboard import CriterionResults
+from arena.not_worse import USUAL, Margin
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _BESIDE = 1.04
 
 
-def steps_chart(results: CriterionResults, curves: Sequence[Curve]) -> Chart | None:
+def steps_chart(results: CriterionResults, curves: Sequence[Curve], margin: Margin = USUAL) -> Chart | None:
     """None where no checkpoint has two step counts that can be compared yet."""
     drawn = [curve for curve in curves if any(level.against_most.value is not None for level in curve.levels[:-1])]
     if not drawn:
@@ -20,7 +21,7 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve]) -> Chart | N
     return Chart(
         name=f"steps-{results.criterion.key}",
         title=tuple(curve.finding for curve in drawn),
-        subtitle=evidence(results),
+        subtitle=f"{evidence(results)}\u00a0· shaded: worse by at most {margin.points} points",
         description=" ".join(
             described(
                 f"{curve.name}, probability of being preferred to its {curve.reference.steps} steps",
@@ -28,19 +29,31 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve]) -> Chart | N
             )
             for curve in drawn
         ),
-        draw=lambda theme, size: _draw(drawn, theme, size),
+        draw=lambda theme, size: _draw(drawn, margin.value, theme, size),
         data=[
-            ("curve", "steps", "preferred_to_most_steps", "low", "high", "evaluations", "seconds_an_image"),
+            (
+                *("curve", "steps", "preferred_to_most_steps", "low", "high", "evaluations", "seconds_an_image"),
+                *("most_steps_win_at_most", "margin", "fewest_steps_not_worse"),
+            ),
             *(
-                (curve.name, level.steps, *ends(level.against_most), level.evaluations, level.seconds)
+                (
+                    *(curve.name, level.steps, *ends(level.against_most), level.evaluations, level.seconds),
+                    *(level.loses_at_most, margin.value, _fewest(curve)),
+                )
                 for curve in drawn
                 for level in curve.levels
             ),
         ],
+        choice=margin.choice,
     )
 
 
-def _draw(curves: Sequence[Curve], theme: Theme, size: Size) -> Spec:
+def _fewest(curve: Curve) -> int | None:
+    """The most themselves where no fewer will do."""
+    return (curve.fewest.steps or curve.reference.steps) if curve.fewest else None
+
+
+def _draw(curves: Sequence[Curve], margin: float, theme: Theme, size: Size) -> Spec:
     values = [value for index, curve in enumerate(curves) for value in _points(curve, index - (len(curves) - 1) / 2)]
     steps = sorted({level.steps for curve in curves for level in curve.levels})
     x = {
@@ -52,6 +65,11 @@ def _draw(curves: Sequence[Curve], theme: Theme, size: Size) -> Spec:
     }
     preference = {
         "layer": [
+            {
+                "data": {"values": [{}]},
+                "mark": {"type": "rect", "color": theme.muted, "opacity": 0.14},
+                "encoding": {"y": {"datum": 0.5 - margin, "type": "quantitative"}, "y2": {"datum": 0.5}, "x": None},
+            },
             {
                 "data": {"values": [{}]},
                 "mark": {"type": "rule", "strokeDash": [4, 3], "color": theme.muted},

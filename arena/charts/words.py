@@ -28,6 +28,12 @@ def ends(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
     return estimate.value, estimate.low, estimate.high
 
 
+def rounded(count: float) -> str:
+    """To two figures, for what is foretold: "about 9,600" of 9,566, because the others mean nothing."""
+    figures = float(f"{count:.2g}")
+    return f"{figures:,.0f}"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 

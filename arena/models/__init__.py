@@ -3,6 +3,7 @@
 from arena.models.api_tokens import ApiToken
 from arena.models.audit import AuditEvent
 from arena.models.ballots import Ballot, Exclusion, RuleTie, Vote
+from arena.models.boards import Board, BoardFit
 from arena.models.fits import Fit
 from arena.models.front_sortings import FrontSorting
 from arena.models.images import ImageReport
@@ -28,6 +29,8 @@ __all__ = [
     "AuditEvent",
     "Ballot",
     "BallotCheck",
+    "Board",
+    "BoardFit",
     "Consent",
     "Contender",
     "Criterion",

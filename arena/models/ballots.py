@@ -70,6 +70,8 @@ class Ballot(models.Model):
             models.Index(fields=["study", "study_prompt", "stratum"], name="ballots_by_exposure"),
             models.Index(fields=["rater", "state", "position"], name="ballots_in_queue_order"),
             models.Index(fields=["lease_until"], condition=Q(state="open"), name="open_ballots_by_lease"),
+            # Few, and asked for whenever votes are counted: without it that reads every ballot of the study.
+            models.Index(fields=["study"], condition=Q(state="superseded"), name="undone_ballots"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["rater", "position"], name="one_ballot_per_rater_and_position"),
@@ -153,6 +155,8 @@ class Vote(models.Model):
         ordering = ["id"]
         indexes = [
             models.Index(fields=["study", "criterion", "id"], name="votes_of_a_criterion_in_order"),
+            # Holds all that counting answers by kind of rater needs, so that no row is read for it.
+            models.Index(fields=["study", "stratum", "choice"], name="votes_by_stratum_and_choice"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["ballot", "criterion"], name="one_vote_per_ballot_and_criterion"),

@@ -29,7 +29,7 @@ class PairExposure(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["study_prompt", "stratum"], name="exposure_of_a_prompt"),
+            models.Index(fields=["study_prompt", "stratum", "low_image", "high_image"], name="exposure_of_a_pair"),
             models.Index(fields=["study", "stratum"], name="exposure_of_a_study"),
             models.Index(fields=["study_prompt"], condition=Q(is_sum=False), name="exposure_not_folded_yet"),
             models.Index(

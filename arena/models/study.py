@@ -12,12 +12,24 @@ from generation.models import Prompt, Recipe, Run
 
 class StudyQuerySet(models.QuerySet["Study"]):
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Studies this person may look at as a researcher: all for superusers, else those owned or shared."""
+        """Studies this person may look at as a researcher: all for superusers, else those owned or shared.
+
+        Those that a bundle is still being taken into are nobody's yet.
+        """
+        if not user.is_authenticated:
+            return self.none()
+        if getattr(user, "is_superuser", False):
+            return self.filter(taking_in="")
+        return self.filter(taking_in="").filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
+
+    def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Studies whose raters this person invites and decides about, see `Study.is_managed_by`."""
         if not user.is_authenticated:
             return self.none()
         if getattr(user, "is_superuser", False):
             return self
-        return self.filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
+        roles = StudyMember.MANAGERS
+        return self.filter(Q(owner=user.pk) | Q(members__user=user.pk, members__role__in=roles)).distinct()
 
 
 class Study(models.Model):
@@ -44,6 +56,13 @@ class Study(models.Model):
     counts_simulated = models.BooleanField(default=True, help_text="Whether simulated raters' votes enter the fits.")
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies")
     frozen_digest = models.CharField(max_length=64, blank=True)
+    taking_in = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Which bundle is being taken in, and by whom: until it is there whole, nobody sees the study.",
+    )
     opened_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -60,6 +79,21 @@ class Study(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def is_owned_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Whether this person may do everything here: who made it, colleagues made owners, superusers."""
+        return self._has_role(user, StudyMember.Role.OWNER)
+
+    def is_managed_by(self, user: AbstractBaseUser | AnonymousUser) -> bool:
+        """Whether this person may invite raters and decide about them: owners and rater managers."""
+        return self._has_role(user, *StudyMember.MANAGERS)
+
+    def _has_role(self, user: AbstractBaseUser | AnonymousUser, *roles: str) -> bool:
+        if not user.is_authenticated:
+            return False
+        if getattr(user, "is_superuser", False) or self.owner_id == user.pk:
+            return True
+        return self.members.filter(user=user.pk, role__in=roles).exists()
+
 
 class StudyMember(models.Model):
     """A colleague's role in a study."""
@@ -68,6 +102,8 @@ class StudyMember(models.Model):
         OWNER = "owner"
         ANALYST = "analyst"
         RATER_MANAGER = "rater_manager", "rater manager"
+
+    MANAGERS = (Role.OWNER, Role.RATER_MANAGER)
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="members")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="study_roles")

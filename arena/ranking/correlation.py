@@ -4,6 +4,10 @@ Strengths come with errors, and errors pull a correlation towards zero (Spearman
 interval here is about the correlation of the true strengths: given the metric x, true strengths are a + b x + normal
 residuals, estimates add errors with the covariance of the fit, and the correlation's likelihood is averaged over the
 spread of true strengths, evenly on a log scale. Without errors it is close to Fisher's z.
+
+Rank correlations have intervals of their own, about the ranks of the estimates as they are: Fisher's z with the
+variances that Bonett & Wright (2000, Psychometrika 65:23) found to hold also where neither is normal, (1 + r^2/2) /
+(n - 3) for Spearman's and 0.437 / (n - 4) for Kendall's.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from scipy.stats import kendalltau, pearsonr, spearmanr
+from scipy.stats import kendalltau, norm, pearsonr, spearmanr
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +27,11 @@ _CORRELATIONS = 201
 _SPREADS = 80
 # The largest true spread considered, in multiples of the one seen; the smallest is the largest over a thousand.
 _WIDEST = 10.0
+# Bonett & Wright's constants: what is taken off the number of contenders.
+_OFF_SPEARMAN, _OFF_KENDALL = 3, 4
+_KENDALL_VARIANCE = 0.437
+
+Ends = tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +43,8 @@ class Correlation:
     low, high:          interval for Pearson's correlation of the true strengths; NaN below four contenders
     corrected:          the likeliest correlation of the true strengths
     reliability:        share of the variance of the estimates that is not error, 0 to 1
+    spearman_ends, kendall_ends: intervals of the two rank correlations; None where there are too few contenders for one
+                        (below four, below five) or the two orders are the same or opposite, where z has no end
     given_size:         Pearson's correlation once the size of the models is accounted for; None without sizes
     warnings:           what a reader must know, in sentences
     """
@@ -51,6 +62,8 @@ class Correlation:
     reliability: float
     given_size: float | None
     warnings: tuple[str, ...]
+    spearman_ends: Ends = None
+    kendall_ends: Ends = None
 
 
 def correlate(
@@ -83,7 +96,26 @@ def correlate(
     return Correlation(
         len(both), pearson, pearson_p, spearman, spearman_p, kendall, kendall_p,
         low, high, corrected, reliability, given_size, warnings,
+        spearman_interval(spearman, len(both), level=level), kendall_interval(kendall, len(both), level=level),
     )  # fmt: skip
+
+
+def spearman_interval(spearman: float, n: int, *, level: float = 0.95) -> Ends:
+    """Ends by Fisher's z and Bonett & Wright's variance; None below four contenders or for one order twice."""
+    return _by_fishers_z(spearman, 1 + spearman**2 / 2, n - _OFF_SPEARMAN, level)
+
+
+def kendall_interval(kendall: float, n: int, *, level: float = 0.95) -> Ends:
+    """Ends by Fisher's z and Fieller's variance (1957); None below five contenders or for one order twice."""
+    return _by_fishers_z(kendall, _KENDALL_VARIANCE, n - _OFF_KENDALL, level)
+
+
+def _by_fishers_z(value: float, variance: float, freedom: int, level: float) -> Ends:
+    if freedom < 1 or abs(value) > 1 - 1e-9:
+        return None
+    reach = float(norm.ppf((1 + level) / 2)) * (variance / freedom) ** 0.5
+    low, high = np.tanh(np.arctanh(value) + np.array([-reach, reach]))
+    return float(low), float(high)
 
 
 def _reliability(strengths: Floats, errors: Floats) -> float:

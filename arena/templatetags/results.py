@@ -1,12 +1,16 @@
 """What the results page needs beyond its values: the addresses of a chart in all its forms, and durations in words."""
 
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
 
 from arena.charts import Chart
 from arena.charts.rendering import CONTENT_TYPES, DARK, LIGHT, NARROW, WIDE, Size, Theme
@@ -23,11 +27,21 @@ _NIGHT = "(prefers-color-scheme: dark)"
 @register.simple_tag
 def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
     """The picture for each kind of screen, and the files to download. An address changes when its picture does."""
+    return links_of(chart, lambda suffix: reverse("arena:chart", args=[study.slug, chart.name, suffix]))
+
+
+def links_of(chart: Chart, address: Callable[[str], str], query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same for a chart whose files have these addresses, by suffix; a query of their own goes along."""
+
+    chosen = {**dict(chart.choice), **(query or {})}
 
     def picture(theme: Theme, size: Size) -> dict[str, Any]:
         width, height = chart.dimensions(size)
-        looks = urlencode({"theme": theme.name, "size": size.name, "v": chart.digest})
-        return {"url": f"{_address(study, chart, 'svg')}?{looks}", "width": width, "height": height}
+        looks = urlencode({**chosen, "theme": theme.name, "size": size.name, "v": chart.digest})
+        return {"url": f"{address('svg')}?{looks}", "width": width, "height": height}
+
+    def download(suffix: str) -> str:
+        return f"{address(suffix)}?{urlencode(chosen)}" if chosen else address(suffix)
 
     return {
         "title": ". ".join(chart.title),
@@ -37,7 +51,7 @@ def chart_links(study: Study, chart: Chart) -> dict[str, Any]:
             {"media": _PHONE, **picture(LIGHT, NARROW)},
             {"media": _NIGHT, **picture(DARK, WIDE)},
         ],
-        "downloads": [(suffix, _address(study, chart, suffix)) for suffix in (*CONTENT_TYPES, "csv")],
+        "downloads": [(suffix, download(suffix)) for suffix in (*CONTENT_TYPES, "csv")],
     }
 
 
@@ -72,10 +86,13 @@ register.filter("size_in_words", size_in_words)
 
 
 @register.filter
+def ago(moment: datetime) -> str:
+    """Such as "3 minutes ago"; within the last minute "just now"."""
+    is_now = timezone.now() - moment < timedelta(minutes=1)
+    return "just now" if is_now else f"{timesince(moment)} ago"
+
+
+@register.filter
 def share(value: float | None) -> str:
     """As a whole percentage: "62 %"; never 0 or 100 for a share that is neither."""
     return Estimate(value).whole_percent
-
-
-def _address(study: Study, chart: Chart, suffix: str) -> str:
-    return reverse("arena:chart", args=[study.slug, chart.name, suffix])

@@ -31,7 +31,7 @@ def contender_list(request: HttpRequest, slug: str) -> HttpResponse:
         "models": withdrawing.tried_models(entries),
         "withdrawn": sum(entry.withdrawn_at is not None for entry in entries),
         "changes": withdrawing.contender_changes(study),
-        "may_withdraw": is_opened and withdrawing.may_withdraw(request.user, study),
+        "may_withdraw": is_opened and study.is_owned_by(request.user),
     }
     return render(request, "arena/contenders.html", context)
 
@@ -53,7 +53,7 @@ def bring_back_contender(request: HttpRequest, slug: str, pk: int) -> HttpRespon
 
 def _act(request: HttpRequest, slug: str, pk: int, act: Callable[..., Amendment], told: str) -> HttpResponse:
     study = _visible(request, slug)
-    if not withdrawing.may_withdraw(request.user, study):
+    if not study.is_owned_by(request.user):
         raise PermissionDenied("Only the study's owners decide about its contenders.")
     contender = get_object_or_404(Contender, study=study, pk=pk)
     try:

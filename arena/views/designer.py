@@ -23,8 +23,8 @@ from arena.models import Study
 from arena.preregistration import plan_data, plan_text
 from arena.protocols import PROTOCOLS
 from arena.refusals import Refusal, StudyError
-from arena.run_control import may_steer_study
 from arena.views.prompt_sets import designers_only
+from arena.views.request_limits import USUAL_BYTES, takes_up_to
 from generation.errors import GenerationError
 from generation.models import Recipe
 
@@ -36,6 +36,7 @@ ACTS: dict[str, tuple[Callable[..., Study], str]] = {
 }
 
 
+@takes_up_to(MOST_BYTES + USUAL_BYTES)
 @never_cache
 @designers_only
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -69,9 +70,10 @@ def design_summary(request: HttpRequest) -> HttpResponse:
     slug = request.POST.get("draft", "")
     study = Study.objects.visible_to(user).filter(slug=slug, state=Study.State.DRAFT).first() if slug else None
     summary, problems = _summary(user, request.POST, study)
+    names = {"names": _tried(user, request.POST, study).contender_names(user)}
     if summary is None:
-        return JsonResponse({"problems": problems})
-    return JsonResponse({**summary.to_json(), "problems": [*problems, *summary.why]})
+        return JsonResponse({**names, "problems": problems})
+    return JsonResponse({**summary.to_json(), **names, "problems": [*problems, *summary.why]})
 
 
 @never_cache
@@ -80,7 +82,7 @@ def design_summary(request: HttpRequest) -> HttpResponse:
 def study_plan(request: HttpRequest, slug: str) -> HttpResponse:
     """The plan as people read it, with what may be done about it now."""
     study = _visible(request, slug)
-    may_steer = may_steer_study(study, request.user)
+    may_steer = study.is_owned_by(request.user)
     context = {
         "study": study,
         "plan": plan_text(study),
@@ -169,10 +171,13 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
             return redirect("arena:study_plan", saved.slug)
     summary: Summary | None = None
     problems: list[str] = []
+    names: list[str] = []
     if draft.form.is_bound:
         summary, problems = _summary(user, request.POST, draft.study)
+        names = _tried(user, request.POST, draft.study).contender_names(user)
     elif draft.study is not None:
         summary = summary_of_study(draft.study)
+        names = [contender.label for contender in draft.study.contenders.all()]
     context = {
         "draft": draft,
         "form": draft.form,
@@ -183,6 +188,7 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
         "protocols": PROTOCOLS.values(),
         "summary": summary,
         "problems": problems,
+        "names": names,
     }
     is_wrong = request.POST.get("act") == "save" and request.method == "POST"
     return render(request, "arena/designer.html", context, status=400 if is_wrong else 200)
@@ -190,9 +196,7 @@ def _answer(request: HttpRequest, draft: DesignDraft) -> HttpResponse:
 
 def _summary(user: User, sent: QueryDict, study: Study | None) -> tuple[Summary | None, list[str]]:
     """The summary of forms that may be half filled: what has no name yet has one for the moment."""
-    data = sent.copy()
-    data["name"], data["slug"] = data.get("name") or "A study without a name", "summary"
-    draft = draft_design(user, study, data) if study else new_design(user, data, data)
+    draft = _tried(user, sent, study)
     if not draft.is_valid():
         return None, _complaints(draft)
     try:
@@ -201,6 +205,12 @@ def _summary(user: User, sent: QueryDict, study: Study | None) -> tuple[Summary 
         return summary_of(planned, keeps=keeps), []
     except Refusal as refusal:
         return None, [refusal.sentence]
+
+
+def _tried(user: User, sent: QueryDict, study: Study | None) -> DesignDraft:
+    data = sent.copy()
+    data["name"], data["slug"] = data.get("name") or "A study without a name", "summary"
+    return draft_design(user, study, data) if study else new_design(user, data, data)
 
 
 def _complaints(draft: DesignDraft) -> list[str]:
@@ -259,7 +269,7 @@ def _visible(request: HttpRequest, slug: str) -> Study:
 def _steered(request: HttpRequest, slug: str) -> Study:
     """A study that this person may change; for others who may see it, it has no such page."""
     study = _visible(request, slug)
-    if not may_steer_study(study, request.user):
+    if not study.is_owned_by(request.user):
         raise Http404
     return study
 

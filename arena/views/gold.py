@@ -9,12 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from arena import display, gold, qualification
+from arena import display, gold, qualification, stored_pictures
 from arena.models import Contender, Criterion, Gold, StudyPrompt
 from arena.phase_rules import rules_of
 from arena.refusals import Refusal
 from arena.views.judging import decidable, visible
-from generation.errors import GenerationError
 
 _PREFIX = "answer."
 
@@ -95,11 +94,10 @@ def gold_image(request: HttpRequest, slug: str, pk: int, side: str) -> HttpRespo
     copy = display.copy_of(getattr(chosen, f"{side}_image"), study=study)
     if copy is None:
         raise Http404
-    try:
-        data = display.read_copy(copy)
-    except GenerationError as unreadable:
-        raise Http404 from unreadable
-    return HttpResponse(data, content_type=copy.content_type, headers={"Cache-Control": "private, max-age=3600"})
+    headers = {"Cache-Control": "private, max-age=3600"}
+    return stored_pictures.answer_with(
+        copy.file_sha256, suffix=".webp", content_type=copy.content_type, headers=headers
+    )
 
 
 def _number(request: HttpRequest, name: str) -> int:

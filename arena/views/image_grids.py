@@ -15,13 +15,12 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from arena import image_safety, run_control, thumbnails
+from arena import image_safety, run_control, stored_pictures, thumbnails
 from arena.display import DisplayError
 from arena.image_facts import facts_of, votes_on
 from arena.image_grid import GridFilter, GridSource, RunSource, StudySource, grid_page
 from arena.models import ImageReport, Study
 from arena.supply import is_image_of
-from generation import image_store
 from generation.errors import GenerationError
 from generation.models import Image
 
@@ -147,16 +146,15 @@ def _grid(request: HttpRequest, source: GridSource, *, back: dict[str, str], ima
 def _image(image: Image, *, suffix: str) -> HttpResponse:
     if suffix not in ("webp", "png"):
         raise Http404
-    try:
-        if suffix == "webp":
-            data, kind = thumbnails.thumbnail_of(image), "image/webp"
-        else:
-            data, kind = image_store.read(image.file_sha256, suffix=".png"), "image/png"
-    except (DisplayError, GenerationError) as unreadable:
-        raise Http404 from unreadable
     # A row's picture never changes, so its address never shows another one.
     headers = {"Cache-Control": _FOR_A_YEAR, "Content-Disposition": f'inline; filename="image-{image.pk}.{suffix}"'}
-    return HttpResponse(data, content_type=kind, headers=headers)
+    if suffix == "png":
+        return stored_pictures.answer_with(image.file_sha256, suffix=".png", content_type="image/png", headers=headers)
+    try:
+        data = thumbnails.thumbnail_of(image)
+    except (DisplayError, GenerationError) as unreadable:
+        raise Http404 from unreadable
+    return HttpResponse(data, content_type="image/webp", headers=headers)
 
 
 def _whole(said: str) -> int | None:

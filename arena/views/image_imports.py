@@ -16,6 +16,7 @@ from arena import external_contenders
 from arena.audit import note
 from arena.forms import DraftChoiceForm, ImportForm
 from arena.refusals import Refusal
+from arena.views.request_limits import takes_up_to
 from generation.image_imports import ImageImportError, Layout
 from generation.image_imports.requests import MOST_FILES_AT_ONCE
 from generation.image_imports.staging import (
@@ -44,6 +45,7 @@ def staff_only(view: View) -> View:
     return guarded
 
 
+@takes_up_to(MOST_REQUEST_BYTES)
 @staff_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_import(request: HttpRequest) -> HttpResponse:
@@ -79,6 +81,7 @@ def image_import(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, _own(request, pk))
 
 
+@takes_up_to(None)
 @csrf_exempt  # checked by the inner view: what is too much is told in a sentence before the form is read
 @staff_only
 @require_POST

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from arena import judging, leaving_out, raters
 from arena.counted_votes import ReadingError
 from arena.judge_table import FLAG_WORDS, as_csv, judge_table
-from arena.models import Exclusion, Flag, Rater, Study, StudyMember
+from arena.models import Exclusion, Flag, Rater, Study
 from arena.refusals import Refusal
 
 _COLUMNS = (
@@ -42,7 +42,7 @@ def rater_list(request: HttpRequest, slug: str) -> HttpResponse:
         "table": table,
         "columns": _heads(table.order),
         "flag_words": {kind: words for kind, words in FLAG_WORDS.items() if kind in table.kinds},
-        "may_exclude": _may_exclude(request, study),
+        "may_exclude": study.is_managed_by(request.user),
     }
     return render(request, "arena/raters.html", context)
 
@@ -153,16 +153,10 @@ def _heads(order: str) -> list[dict[str, str]]:
     return heads
 
 
-def _may_exclude(request: HttpRequest, study: Study) -> bool:
-    user = cast(User, request.user)
-    roles = (StudyMember.Role.OWNER, StudyMember.Role.RATER_MANAGER)
-    return user.is_superuser or study.owner_id == user.pk or study.members.filter(user=user, role__in=roles).exists()
-
-
 def decidable(request: HttpRequest, slug: str) -> Study:
     """The study, where this person decides about its raters."""
     study = visible(request, slug)
-    if not _may_exclude(request, study):
+    if not study.is_managed_by(request.user):
         raise PermissionDenied("Only the study's owners and rater managers decide about raters.")
     return study
 

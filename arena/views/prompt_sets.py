@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from arena.audit import note
 from arena.prompt_forms import FilterForm, ReadingForm, SampleForm, SaveForm
 from arena.researchers import may_design
+from arena.views.request_limits import takes_up_to
 from generation.models import Prompt, PromptSet, PromptUpload
 from generation.prompt_files import MOST_BYTES, PromptFileError
 from generation.prompt_sampling import SampleError, candidates_of, draw
@@ -54,6 +55,7 @@ def prompt_sets(request: HttpRequest) -> HttpResponse:
     return _list(request)
 
 
+@takes_up_to(None)
 @csrf_exempt  # checked by the inner view: what is too large is told in a sentence before the form is read
 @designers_only
 @require_POST

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from arena import panels, raters
-from arena.invitations import MOST_AT_ONCE, MadeLink, as_csv, invite_many, studies_recruited_by
+from arena.invitations import MOST_AT_ONCE, MadeLink, as_csv, invite_many
 from arena.models import Invitation, Provider, Study
 from arena.panel_settings import PanelError, settings_of
 
@@ -125,7 +125,7 @@ def _make(study: Study, form: InvitationsForm, *, user: User) -> list[MadeLink]:
 
 
 def _recruited(request: HttpRequest, slug: str) -> Study:
-    return get_object_or_404(studies_recruited_by(request.user), slug=slug)
+    return get_object_or_404(Study.objects.managed_by(request.user), slug=slug)
 
 
 def _panel_address(request: HttpRequest, provider: Provider) -> str:

@@ -18,6 +18,7 @@ from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE, da
 from arena.charts.rendering import render as render_chart
 from arena.counted_votes import ReadingError
 from arena.models import Study
+from arena.not_worse import Margin, margin_of
 from arena.page_cache import KeptPage
 from arena.study_page import chart_of, study_page
 
@@ -32,9 +33,10 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
     found = _visible(request, slug)
     is_refresh = request.headers.get("HX-Request") == "true"
     template = "arena/_results.html" if is_refresh else "arena/study.html"
-    key = _key(request, found, template)
+    margin = margin_of(found, request.GET.get("margin", ""))
+    key = _key(request, found, template, margin)
     if (shown := page_cache.kept(key)) is None:
-        page = study_page(found)
+        page = study_page(found, margin=margin)
         is_known = is_refresh and request.GET.get("seen") == page.stamp
         body = b"" if is_known else render_to_string(template, {"page": page}, request).encode()
         if not is_known:
@@ -51,7 +53,8 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def chart(request: HttpRequest, slug: str, name: str, suffix: str) -> HttpResponse:
     """One chart as SVG, PNG or PDF, or its data as CSV; `theme=dark` and `size=narrow` change its looks."""
-    found = chart_of(_visible(request, slug), name)
+    study = _visible(request, slug)
+    found = chart_of(study, name, margin=margin_of(study, request.GET.get("margin", "")))
     if found is None or suffix not in (*CONTENT_TYPES, "csv"):
         raise Http404("There is no such chart, or not enough votes for it yet.")
     if suffix == "csv":
@@ -84,13 +87,13 @@ def count_simulated(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("arena:study", slug)
 
 
-def _key(request: HttpRequest, study: Study, template: str) -> str | None:
+def _key(request: HttpRequest, study: Study, template: str, margin: Margin) -> str | None:
     """Forms carry the token of this browser's cookie, and messages are shown once: neither may reach anybody else."""
     if len(messages.get_messages(request)):
         return None
     get_token(request)
     viewer = (request.user.pk, request.user.is_superuser, getattr(request.user, "is_staff", False), get_language())
-    return page_cache.key_of(study, *viewer, request.META["CSRF_COOKIE"], template)
+    return page_cache.key_of(study, *viewer, request.META["CSRF_COOKIE"], template, margin)
 
 
 def _visible(request: HttpRequest, slug: str) -> Study:

@@ -80,7 +80,7 @@ def steer(request: HttpRequest, pk: int) -> HttpResponse:
 def study_images(request: HttpRequest, slug: str) -> HttpResponse:
     """What the images of a study would cost (GET), and asking for them (POST)."""
     study = get_object_or_404(Study.objects.visible_to(request.user).select_related("run"), slug=slug)
-    may_start = run_control.may_steer_study(study, request.user)
+    may_start = study.is_owned_by(request.user)
     problem, plan = "", None
     try:
         if request.method == "POST":

@@ -31,7 +31,7 @@ class ShareForm(forms.Form):
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """Who works on a study; owners give roles."""
     study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
-    may_share = sharing.may_share(study, request.user)
+    may_share = study.is_owned_by(request.user)
     form = ShareForm(request.POST or None)
     if request.method == "POST":
         _check(may_share)
@@ -53,7 +53,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Take a colleague's role away."""
     study = get_object_or_404(Study.objects.visible_to(request.user), slug=slug)
-    _check(sharing.may_share(study, request.user))
+    _check(study.is_owned_by(request.user))
     member = get_object_or_404(study.members.select_related("user"), pk=pk)
     sharing.stop_sharing(study, member, actor=cast(User, request.user))
     messages.success(request, f"{member.user} no longer works on this study.")

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.contrib import messages
 from django.db import transaction
@@ -26,24 +26,22 @@ from arena import (
     panels,
     privacy_rules,
     raters,
-    studies,
-    supply,
+    stored_pictures,
     undoing,
     voting,
 )
 from arena.admission import Phase, gate
-from arena.models import Ballot, ImageReport, Rater, Study
+from arena.models import Ballot, ImageReport, Rater
 from arena.refusals import Refusal
+from arena.remaining import Left, left_for
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
 from arena.views.languages import in_raters_language
 from arena.views.page_words import script_words, undone, waiting_words
-from arena.views.phases import PAGES, page_before_ballots
+from arena.views.phases import page_before_ballots
 from arena.views.rater_sessions import NO_SESSION, not_joined, public_ids_here, rater_at, unproven_visit
-from generation.errors import GenerationError
 
 SEEN_FOR = timedelta(hours=1)  # how long after the answer the images of a ballot can still be fetched
 MOST_DIGITS = 10
-COPIED_WITHIN = timedelta(minutes=10)  # a rater's copy that was not made by then needs somebody to look after it
 OUT_OF_TURN = {"study_paused", "study_closed", "ballot_expired", "ballot_undone", "network_full"}
 REPORTED = {"not_shown": ImageReport.Kind.BROKEN, "disturbing": ImageReport.Kind.DISTURBING}  # by reason of a skip
 LEAVING = ("skip", "report")  # buttons that close a ballot without answers
@@ -109,15 +107,17 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         return not_joined(request)
     votes = rater.votes.answers().standing().exclude(ballot__purpose=Ballot.Purpose.QUALIFICATION)
     progress = raters.progress_of(rater)
-    is_more_open = gate(rater) in PAGES or bool(voting.open_ballots(rater=rater, wanted=1))
-    outcome = panels.outcome_of(rater, is_finished=_is_finished(rater, is_more_open=is_more_open))
+    left = left_for(rater)
+    is_finished = left in (Left.NOTHING, Left.CLOSED) and progress.answered > 0
+    outcome = panels.outcome_of(rater, is_finished=is_finished)
     said = unproven_visit(request, rater)
     code, way_back = panels.way_back(rater, outcome, captured=said)
     context = {
         "study": rater.study,
         "progress": progress,
         "answers": votes.count(),
-        "is_more_open": is_more_open and outcome == "",
+        "compared": votes.values("ballot").distinct().count(),
+        "is_more_open": left in (Left.BALLOTS, Left.PAGE) and outcome == "",
         "prompts": votes.values("study_prompt").distinct().count(),
         "outcome": outcome,
         "is_at_end": gate(rater) == Phase.BALLOTS,
@@ -127,14 +127,6 @@ def done(request: HttpRequest, slug: str) -> HttpResponse:
         "undoable": undoing.undoable(rater),
     }
     return render(request, "arena/done.html", context)
-
-
-def _is_finished(rater: Rater, *, is_more_open: bool) -> bool:
-    """Whether the rater has done all there was for them. A pause is no end, nor is waiting for images."""
-    study = rater.study
-    if is_more_open or not raters.progress_of(rater).answered:
-        return False
-    return study.state == Study.State.CLOSED or (study.state == Study.State.OPEN and not _is_more_coming(rater))
 
 
 @require_safe
@@ -151,13 +143,11 @@ def ballot_image(request: HttpRequest, token: str, side: str) -> HttpResponseBas
     copy = display.copy_of(image, study=ballot.study) if ballot and image else None
     if copy is None:
         raise Http404
-    try:
-        data = display.read_copy(copy)
-    except GenerationError as unreadable:
-        raise Http404 from unreadable
     # Nothing here may differ between contenders: no validator, no date, no name but the same one for all.
     headers = {"Cache-Control": "private, max-age=3600", "Content-Disposition": 'inline; filename="image.webp"'}
-    return HttpResponse(data, content_type=copy.content_type, headers=headers)
+    return stored_pictures.answer_with(
+        copy.file_sha256, suffix=".webp", content_type=copy.content_type, headers=headers
+    )
 
 
 def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
@@ -268,9 +258,10 @@ def _ballot_or_why_not(request: HttpRequest, rater: Rater) -> HttpResponse:
         voting.mark_shown(ballots[0])
         return _ballot_page(request, rater, ballots[0])
     context = {"study": rater.study, "progress": progress_line(raters.progress_of(rater))}
-    if rater.study.state != Study.State.OPEN:
+    left = left_for(rater, ballots=ballots)
+    if left in (Left.PAUSED, Left.CLOSED):
         return render(request, "arena/vote_paused.html", context)
-    if _is_more_coming(rater):
+    if left == Left.COMING:
         return render(request, "arena/vote_waiting.html", {**context, "words": waiting_words()})
     return redirect("arena:done", slug=rater.study.slug)
 
@@ -308,7 +299,7 @@ def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = Fal
             {"token": ballot.token, "html": "" if ballot.token in known else _piece(request, rater, ballot)}
             for ballot in ballots
         ],
-        "waiting": not ballots and rater.study.state == Study.State.OPEN and _is_more_coming(rater),
+        "waiting": left_for(rater, ballots=ballots) == Left.COMING,
         "next": reverse("arena:vote", args=[rater.study.slug]),
     }
 
@@ -328,37 +319,3 @@ def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
     page = page_of(ballot, criteria=asked.criteria_of(rater.study))
     context = {"study": rater.study, "ballot": page}
     return render_to_string("arena/_ballot.html", context, request=request)
-
-
-def _is_more_coming(rater: Rater) -> bool:
-    """Whether a rater without an open ballot will get one by waiting: images are still being made or copied."""
-    stands = gate(rater)
-    if stands == Phase.QUALIFICATION:  # an attempt has begun and none of its pairs can be shown: its images are to come
-        return True
-    if stands != Phase.BALLOTS:
-        return False
-    quota = voting.quota_of(rater.study)
-    if quota is not None and raters.progress_of(rater).answered >= quota:
-        return False
-    readiness = studies.readiness(rater.study)
-    run = rater.study.run
-    is_drawing = _is_arriving(rater.study) if run is None else run.jobs.unfinished().exists()
-    return (readiness.made < readiness.wanted and is_drawing) or _is_copying(rater.study)
-
-
-def _is_arriving(study: Study) -> bool:
-    """Whether images made elsewhere are still to be expected. One that never comes keeps nobody from the end."""
-    since = timezone.now() - COPIED_WITHIN
-    return _is_new(study, since) or supply.images_of(study).filter(created_at__gte=since).exists()
-
-
-def _is_copying(study: Study) -> bool:
-    """Whether raters' copies are still to be expected. One original that cannot be read keeps nobody waiting."""
-    since = timezone.now() - COPIED_WITHIN
-    missing = display.without_copies(supply.images_of(study), study=study)
-    # A new study may show images made long before it.
-    return (missing if _is_new(study, since) else missing.filter(created_at__gte=since)).exists()
-
-
-def _is_new(study: Study, since: datetime) -> bool:
-    return study.opened_at is not None and study.opened_at >= since

@@ -190,8 +190,16 @@ def _from_csv(data: bytes, path: Path, wanted: Collection[str]) -> Sheet:
     except pa.ArrowInvalid as error:
         _refuse_encoding(data, name)
         raise VoteFileError(_csv_fault(data, name, delimiter) or f"{name}: {error}.") from error
+    _refuse_swallowed_lines(data, name, delimiter, rows=table.num_rows)
     columns = {wanted_name: _column(table.column(raw), plain=unescaped) for wanted_name, raw in named.items()}
     return Sheet(name, table.num_rows, columns, found, lambda row: f"line {_csv_line(data, row, delimiter)}", head)
+
+
+def _refuse_swallowed_lines(data: bytes, name: str, delimiter: str, *, rows: int) -> None:
+    """Arrow takes a quotation mark in the last column that is never closed, and with it all lines below, for a cell."""
+    has_longer_rows = rows + 1 < max(data.count(b"\n"), data.count(b"\r"))
+    if b'"' in data and (has_longer_rows or data.count(b'"') % 2) and (fault := _csv_fault(data, name, delimiter)):
+        raise VoteFileError(fault)
 
 
 def _records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:

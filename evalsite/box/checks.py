@@ -5,18 +5,13 @@ import fcntl
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from evalsite.box.errors import BoxError
 
-MOUNTS = Path("/proc/mounts")
 LEAST_FREE_BYTES = 200 * 1024 * 1024
-NETWORK_FILE_SYSTEMS = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "fuse.sshfs")
-)
 
 
 @contextmanager
@@ -39,30 +34,6 @@ def sole_use(data_folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-def file_system_of(path: Path, *, mounts: str) -> str:
-    """The type of the file system that holds a path, from the text of /proc/mounts; empty where it is not listed."""
-    best, kind = "", ""
-    for line in mounts.splitlines():
-        _, mounted_at, found, *_ = line.split()
-        point = mounted_at.encode().decode("unicode_escape")  # spaces are written \040
-        is_above = path == Path(point) or Path(point) in path.parents
-        if is_above and len(point) >= len(best):
-            best, kind = point, found
-    return kind
-
-
-def refuse_network_file_system(database: Path) -> None:
-    """SQLite's write-ahead log needs shared memory, which network file systems do not give: votes would be lost."""
-    if sys.platform != "linux":
-        return
-    kind = file_system_of(database.resolve(), mounts=MOUNTS.read_text())
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise BoxError(
-            f"{database} lies on a network file system ({kind}), where SQLite can lose votes: "
-            "set WINRATE_DATA_DIR to a local folder, or DATABASE_URL to a PostgreSQL server."
-        )
 
 
 def refuse_full_disk(folder: Path, *, least: int = LEAST_FREE_BYTES) -> None:

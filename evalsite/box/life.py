@@ -20,6 +20,7 @@ from evalsite.box.errors import BoxError
 from evalsite.box.redis import find_redis, start_redis
 from evalsite.celery import app as celery_app
 from evalsite.places import broker_options
+from evalsite.starting import dangerous_settings
 from generation.timetable import EXIT_HUNG
 
 FILESYSTEM_BROKER = "filesystem://"
@@ -137,9 +138,8 @@ def _pause(box: Box, signals: StopSignals, seconds: float = 0.2) -> None:
 
 def _check(options: Options) -> None:
     checks.refuse_full_disk(settings.DATA_DIR)
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        checks.refuse_network_file_system(Path(database["NAME"]))
+    for complaint in dangerous_settings():
+        raise BoxError(complaint)
     checks.refuse_taken_port(options.bind, options.port)
 
 
@@ -194,6 +194,7 @@ def _web(options: Options, environment: dict[str, str]) -> Child:
     command = [
         *(sys.executable, "-m", "gunicorn", "evalsite.wsgi", "--bind", f"{bind}:{options.port}"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--preload"),
+        *("--config", "python:evalsite.gunicorn_hooks"),
         # No access log: its lines would hold ballot and invitation tokens.
         *("--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
     ]
@@ -221,8 +222,10 @@ def _image_worker(environment: dict[str, str]) -> Child:
 
 
 def _worker_command(queue: str, *more: str) -> list[str]:
+    # Celery's picture of itself is no line that a program could read, and it names the broker's host.
+    quiet = ["--quiet"] if settings.LOG_FORMAT == "json" else []
     return [
-        *(sys.executable, "-m", "celery", "--app", "evalsite", "worker", "--queues", queue),
+        *(sys.executable, "-m", "celery", *quiet, "--app", "evalsite", "worker", "--queues", queue),
         *("--hostname", f"{queue}@%h", "--pool", "prefork", "--concurrency", "1"),
         *("--without-gossip", "--without-mingle", "--loglevel", settings.LOG_LEVEL, *more),
     ]

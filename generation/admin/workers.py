@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from generation.admin.reading import ReadOnlyAdmin
 from generation.heartbeats import ALIVE_WITHIN
-from generation.models import BatchLimit, WorkerHeartbeat
+from generation.models import BatchLimit, TaskRecord, WorkerHeartbeat
 
 
 @admin.register(WorkerHeartbeat)
@@ -48,3 +48,10 @@ class BatchLimitAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
+
+
+@admin.register(TaskRecord)
+class TaskRecordAdmin(ReadOnlyAdmin):
+    """How each kind of task went last."""
+
+    list_display = ("name", "succeeded_at", "seconds", "failures", "failed_at", "error")

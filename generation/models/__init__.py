@@ -8,7 +8,7 @@ from generation.models.imports import ImageImport, StagedImage
 from generation.models.metrics import Metric, MetricOrder
 from generation.models.prompts import Prompt, PromptSet, PromptUpload
 from generation.models.recipes import Checkpoint, Recipe, Schedule
-from generation.models.workers import BatchLimit, WorkerHeartbeat
+from generation.models.workers import BatchLimit, TaskRecord, WorkerHeartbeat
 
 __all__ = [
     "BatchLimit",
@@ -26,5 +26,6 @@ __all__ = [
     "RunItem",
     "Schedule",
     "StagedImage",
+    "TaskRecord",
     "WorkerHeartbeat",
 ]

@@ -1,4 +1,4 @@
-"""Workers: who lives, and what their devices hold."""
+"""Workers: who lives, what their devices hold, how their tasks went."""
 
 from django.db import models
 from django.db.models import Q
@@ -20,6 +20,14 @@ class WorkerHeartbeat(models.Model):
     device = models.CharField(max_length=100, blank=True)
     job_ids = models.JSONField(default=list, help_text="Jobs in work now.")
     images_made = models.PositiveBigIntegerField(default=0, help_text="Since the process began.")
+    started_at = models.DateTimeField(null=True, blank=True, help_text="When the process began.")
+    seconds_working = models.FloatField(default=0.0, help_text="On batches, since the process began.")
+    out_of_memory = models.PositiveBigIntegerField(default=0, help_text="How often memory ran out, since it began.")
+    memory_used = models.PositiveBigIntegerField(
+        default=0, help_text="Bytes of the graphics card that torch holds; where there is none, of the process."
+    )
+    memory_peak = models.PositiveBigIntegerField(default=0, help_text="The most of that, since the process began.")
+    memory_total = models.PositiveBigIntegerField(default=0, help_text="Bytes that the card or the machine has.")
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -27,6 +35,23 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+class TaskRecord(models.Model):
+    """How one kind of task went last: the only trace of a failed one that outlives the log."""
+
+    name = models.CharField(max_length=200, unique=True)
+    succeeded_at = models.DateTimeField(null=True, blank=True, help_text="To the half minute.")
+    seconds = models.FloatField(null=True, blank=True, help_text="How long that took.")
+    failed_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveBigIntegerField(default=0, help_text="Since the row was made.")
+    error = models.TextField(blank=True, help_text="What the last failure said.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class BatchLimit(models.Model):

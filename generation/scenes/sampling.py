@@ -66,10 +66,10 @@ def _any_scene(rng: np.random.Generator, kind: str) -> Scene:
     return Scene(background=background, sign=Sign(colour, _random_word(rng)))
 
 
-def random_scene(rng: np.random.Generator) -> Scene:
-    """A scene for training: never a held-out one."""
+def random_scene(rng: np.random.Generator, *, shares: tuple[float, ...] = SHARES) -> Scene:
+    """A scene for training: never a held-out one. `shares` of KINDS, in their order."""
     while True:
-        scene = _any_scene(rng, KINDS[int(rng.choice(len(KINDS), p=SHARES))])
+        scene = _any_scene(rng, KINDS[int(rng.choice(len(KINDS), p=shares))])
         if not is_held_out(scene):
             return scene
 

@@ -20,7 +20,7 @@ GUIDANCE = 3.0
 
 def assemble(shop: Workshop, member: Member, *, checkpoint: str) -> DiffusionPipeline:
     """The pipeline of one checkpoint of a member, in single precision."""
-    encoders, denoiser = shop.text_encoders(), shop.denoiser(member, checkpoint=checkpoint)
+    encoders, denoiser = shop.text_encoders(checkpoint), shop.denoiser(member, checkpoint=checkpoint)
     scheduler = scheduler_for(formulation(member.formulation))
     pipeline: DiffusionPipeline
     if isinstance(denoiser, MMDiT):

@@ -60,9 +60,9 @@ def model_card(member: Member, facts: dict[str, Any], measured: Measured, *, exa
 - **Formulation**: {facts["loss_family"]} (SD3, arXiv 2403.03206, section 3){_offset(member)}.
 - **Data**: {SCENES:,} scenes drawn by `generation/scenes`, captions of its grammar. 5 % of all captions (chosen by hash)
   and all signs with the held-out words were never seen in training.
-- **Budget**: {facts["training_step"]:,} steps of {BATCH} scenes on one CPU core; Muon and AdamW, constant learning rate
+- **Budget**: {facts["training_step"] - facts.get("spelling", {}).get("steps", 0):,} steps of {BATCH} scenes on one CPU core; Muon and AdamW, constant learning rate
   {"with a cool-down over the last fifth" if member.cool_down and facts["name"] == member.name else "without a cool-down"},
-  weights averaged over about the last tenth, 10 % caption dropout; `python manage.py train_demo_models {member.name}`.{_break(facts)}
+  weights averaged over about the last tenth, 10 % caption dropout; `python manage.py train_demo_models {member.name}`.{_break(facts)}{_spelling(facts)}
 - **Parameters**: {facts["parameters"] / 1e6:.1f} million in all parts.
 - **Validation loss**: {facts["validation_loss"]} ({facts["loss_family"]}; eight noise levels equidistant in t without
   t = 1, averaged, on 256 held-out scenes; section 5.3). Comparable within this formulation only.
@@ -111,6 +111,16 @@ def _break(facts: dict[str, Any]) -> str:
     )
 
 
+def _spelling(facts: dict[str, Any]) -> str:
+    told = facts.get("spelling")
+    if not told:
+        return ""
+    return f"""
+- **Spelling**: then, on one {told["device"]} (`train_demo_models spelling`), {told["t5_steps"]:,} steps of {told["batch"]:,} captions for a copy of
+  the T5 encoder, which is this checkpoint's own, and {told["steps"]:,} steps of {told["batch"]:,} scenes for the transformer, of {told["scenes"]:,}
+  fresh ones, 60 % of them signs. The autoencoder and the CLIP encoders stayed as they are."""
+
+
 def adapter_card(member: Member, facts: dict[str, Any]) -> str:
     """The card of a LoRA adapter as Markdown."""
     return f"""{_HEAD.format(name=facts["name"])}A LoRA adapter (rank {RANK}, attention only) on `{facts["adapter_of"]}`: {member.what}. Register it by itself
@@ -118,7 +128,7 @@ def adapter_card(member: Member, facts: dict[str, Any]) -> str:
 
 - **Formulation**: {facts["loss_family"]}, as its base.
 - **Data**: scenes drawn by `generation/scenes`, every shade moved {PASTEL:.0%} of the way to white.
-- **Budget**: {facts["training_step"]:,} steps of {ADAPTER_BATCH} scenes on one CPU core;
+- **Budget**: {facts["training_step"] - facts.get("spelling", {}).get("steps", 0):,} steps of {ADAPTER_BATCH} scenes on one CPU core;
   `python manage.py train_demo_models {member.name}`.
 - **Parameters**: {facts["adapter_parameters"]:,}, beside those of the base.
 - **Sampling**: as its base: guidance 3, explicit sigmas `linspace(1, 1/N, N)`, `max_sequence_length=18`.

@@ -20,6 +20,7 @@ from generation.training.family import MEMBERS, Member
 from generation.training.formulations.formulation import formulation
 from generation.training.publishing import PARTS, STAGING, publish, share_parts
 from generation.training.stages import Workshop
+from generation.training.text_encoders import TextEncoders
 
 STEP_COUNTS = (1, 4, 28)
 OTHER_SAMPLERS_AT = (4, 28)
@@ -59,12 +60,12 @@ def _export(shop: Workshop, members: list[Member], *, out: Path, examples: int) 
 
 def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: int, *, out: Path, examples: int) -> str:
     pipeline = assemble(shop, member, checkpoint=checkpoint)
-    folder = out / checkpoint
+    folder, spelling = out / checkpoint, shop.spelling_of(checkpoint)
     # Only what is measured is shipped, and what is shipped is measured: the weights rounded to half precision.
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
     pipeline.to(torch.float32)
-    share_parts(folder, out / PARTS)
-    loss = _loss_of(shop, member, pipeline)
+    share_parts(folder, out / PARTS, own=["text_encoder_3"] if spelling else [])
+    loss = _loss_of(shop, member, pipeline, encoders=shop.text_encoders(checkpoint))
     measured = _measure(pipeline, member, examples=examples)
     facts: dict[str, Any] = {
         "name": checkpoint,
@@ -73,6 +74,7 @@ def _export_checkpoint(shop: Workshop, member: Member, checkpoint: str, step: in
         "validation_loss": round(loss, 5),
         "training_step": step,
         **_break_in(shop, member, step),
+        **({"spelling": spelling} if spelling else {}),
         "parameters": _parameters_of(pipeline),
         "call_options": {"max_sequence_length": T5_TOKENS} if isinstance(pipeline, StableDiffusion3Pipeline) else {},
     }
@@ -138,11 +140,11 @@ def _break_in(shop: Workshop, member: Member, step: int) -> dict[str, int]:
     return {"optimiser_fresh_from": warm_from} if 0 < warm_from < step else {}
 
 
-def _loss_of(shop: Workshop, member: Member, pipeline: DiffusionPipeline) -> float:
+def _loss_of(shop: Workshop, member: Member, pipeline: DiffusionPipeline, *, encoders: TextEncoders) -> float:
     denoiser = shop.denoiser(member, checkpoint=member.name)
     part = "transformer" if isinstance(denoiser, MMDiT) else "unet"
     setattr(denoiser, part, getattr(pipeline, part))
-    held_out = held_out_dataset(vae=shop.vae(), encoders=shop.text_encoders(), scenes=HELD_OUT_SCENES)
+    held_out = held_out_dataset(vae=shop.vae(), encoders=encoders, scenes=HELD_OUT_SCENES)
     return held_out_loss(denoiser, formulation=formulation(member.formulation), held_out=held_out)
 
 

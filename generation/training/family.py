@@ -14,6 +14,18 @@ LORA_STEPS = 800
 
 
 @dataclass(frozen=True)
+class Spelling:
+    """How a member goes on to learn words on a graphics card: minutes there, weeks on a CPU."""
+
+    t5_steps: int
+    steps: int
+    batch: int
+    shards: int
+    """Files of fresh scenes, each of `scenes`."""
+    scenes: int = 2_048
+
+
+@dataclass(frozen=True)
 class Member:
     """One training run: what is trained under which formulation, for how many steps, and what is kept of it."""
 
@@ -29,6 +41,7 @@ class Member:
     LDM's schedule ends before pure noise; without it the mean colour is read off the noise instead of the caption."""
     base: str = ""
     """The member that a LoRA adapter is trained on."""
+    spelling: Spelling | None = None
     what: str = ""
 
 
@@ -42,6 +55,7 @@ MEMBERS: Final[dict[str, Member]] = {
             steps=6_000,
             cool_down=COOL_DOWN,
             earlier={"tiny-sd3-early": FORMULATION_STEPS, "tiny-sd3-mid": 2_500},
+            spelling=Spelling(t5_steps=4_000, steps=11_000, batch=1_024, shards=320),
             what="the best of the family, and two earlier checkpoints of the same run",
         ),
         Member("tiny-sd3-rf", "mmdit", "rf", FORMULATION_STEPS, what="uniform timesteps instead of logit-normal ones"),

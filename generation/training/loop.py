@@ -49,8 +49,8 @@ class Trainer:
         self.seed = seed
         self.step = 0
         self.warm_from = 0
-        matrices = [p for name, p in module.named_parameters() if _is_matrix(name, p)]
-        others = [p for name, p in module.named_parameters() if not _is_matrix(name, p)]
+        matrices = [p for name, p in module.named_parameters() if is_matrix(name, p)]
+        others = [p for name, p in module.named_parameters() if not is_matrix(name, p)]
         self.optimizers: list[torch.optim.Optimizer] = []
         if others:
             self.optimizers.append(torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0))
@@ -135,5 +135,6 @@ class Trainer:
             optimizer.load_state_dict(saved)
 
 
-def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+def is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    """Whether Muon moves it: matrices and kernels, but no tables."""
     return parameter.ndim in (2, 4) and "embed" not in name and min(parameter.flatten(1).shape) >= 8

@@ -19,7 +19,9 @@ class Muon(torch.optim.Optimizer):
     Raises ValueError for vectors.
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], *, lr: float | torch.Tensor, momentum: float = 0.95
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
         if any(p.ndim < 2 for group in self.param_groups for p in group["params"]):
             raise ValueError("Muon updates matrices and kernels only; give vectors to AdamW.")
@@ -34,9 +36,10 @@ class Muon(torch.optim.Optimizer):
                     by_shape[parameter.flatten(1).shape].append(parameter)
             for shape, parameters in by_shape.items():
                 directions = [self._direction(parameter, group["momentum"]).flatten(1) for parameter in parameters]
-                rate = group["lr"] * 0.2 * math.sqrt(max(shape))
-                for parameter, update in zip(parameters, orthogonalise(torch.stack(directions)), strict=True):
-                    parameter.add_(update.view_as(parameter), alpha=-rate)
+                # As a product: the rate is a tensor where the step is recorded as a CUDA graph.
+                updates = orthogonalise(torch.stack(directions)) * (group["lr"] * 0.2 * math.sqrt(max(shape)))
+                for parameter, update in zip(parameters, updates, strict=True):
+                    parameter.sub_(update.view_as(parameter))
 
     def _direction(self, parameter: torch.nn.Parameter, momentum: float) -> torch.Tensor:
         gradient = parameter.grad

@@ -5,6 +5,7 @@ A checkpoint's folder looks complete to every reader: the parts it shares with t
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 PARTS = "parts"
@@ -16,13 +17,15 @@ class ExportError(ValueError):
     """An export that would leave other checkpoints with the wrong parts; nothing was changed."""
 
 
-def share_parts(folder: Path, parts: Path) -> None:
+def share_parts(folder: Path, parts: Path, *, own: Sequence[str] = ()) -> None:
     """Move the files of every part that other checkpoints have as well to `parts`, and link to them.
+
+    `own` names parts that only this checkpoint has, beside its denoiser and scheduler.
 
     Raises ExportError where a part of that name is there with other content: the family would no longer share it.
     """
     for part in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if part.name in _OWN:
+        if part.name in (*_OWN, *own):
             continue
         # Latent diffusion's CLIP class has no projection, so its file is another one.
         is_plain = 'CLIPTextModel"' in (folder / "model_index.json").read_text() and part.name == "text_encoder"

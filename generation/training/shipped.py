@@ -13,6 +13,7 @@ from generation.model_folders import read_json
 from generation.training.autoencoder import fresh_vae
 from generation.training.denoisers import MMDiT, fresh_denoiser
 from generation.training.family import AUTOENCODER_STEPS, MEMBERS, TEXT_STEPS
+from generation.training.publishing import PARTS
 from generation.training.stages import Workshop
 from generation.training.text_encoders import fresh_text_encoders
 
@@ -32,7 +33,7 @@ def recover_states(shop: Workshop, models: Path) -> Iterator[str]:
     if not (shop.folder / "autoencoder.pt").exists():
         yield _recover_autoencoder(shop, shared)
     if not (shop.folder / "text_encoders.pt").exists():
-        yield _recover_text_encoders(shop, shared)
+        yield _recover_text_encoders(shop, models)
     for member in MEMBERS.values():
         for checkpoint in (*member.earlier, member.name):
             folder, state_file = models / checkpoint, shop.folder / f"{checkpoint}.pt"
@@ -60,19 +61,28 @@ def _recover_autoencoder(shop: Workshop, shared: Path) -> str:
     return f"autoencoder: recovered, scaling factor {shipped.config.scaling_factor}"
 
 
-def _recover_text_encoders(shop: Workshop, shared: Path) -> str:
+def _recover_text_encoders(shop: Workshop, models: Path) -> str:
     """The encoders; the questions that trained them are not shipped and stay untrained."""
     model = fresh_text_encoders()
-    encoders = model.encoders
+    encoders, shared = model.encoders, models / PARTS
     for encoder, folder in (
-        (encoders.clip, "text_encoder"),
-        (encoders.small_clip, "text_encoder_2"),
-        (encoders.t5, "text_encoder_3"),
+        (encoders.clip, shared / "text_encoder"),
+        (encoders.small_clip, shared / "text_encoder_2"),
+        (encoders.t5, shared / "text_encoder_3"),
     ):
-        shipped = type(encoder).from_pretrained(shared / folder, dtype=torch.float32)
-        encoder.load_state_dict(shipped.state_dict())
+        encoder.load_state_dict(_shipped_weights(encoder, folder))
     _save(model, shop.folder / "text_encoders.pt", step=TEXT_STEPS)
+    for name in MEMBERS:
+        facts = models / name / "checkpoint.json"
+        if facts.exists() and (told := read_json(facts).get("spelling")):
+            weights = _shipped_weights(encoders.t5, models / name / "text_encoder_3")
+            torch.save({"weights": weights, "told": told}, shop.own_t5(name))
     return "text encoders: recovered"
+
+
+def _shipped_weights(encoder: Any, folder: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = type(encoder).from_pretrained(folder, dtype=torch.float32).state_dict()
+    return weights
 
 
 def _single_precision(file: Path) -> dict[str, torch.Tensor]:

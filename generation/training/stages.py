@@ -1,12 +1,15 @@
 """The stages of a training run in a work folder; each goes on where it was stopped, or ends at once."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 
+from generation.pipelines.environment import device_name
 from generation.training import family
 from generation.training.adapter import train_adapter, with_adapter
 from generation.training.autoencoder import fresh_vae, train_autoencoder, train_decoder
@@ -16,6 +19,7 @@ from generation.training.denoisers import Denoiser, MMDiT, fresh_denoiser, train
 from generation.training.family import Member
 from generation.training.formulations.formulation import formulation
 from generation.training.loop import Progress
+from generation.training.spelling import train_spelling
 from generation.training.text_encoders import TextEncoders, fresh_text_encoders, train_text_encoders
 
 
@@ -39,10 +43,22 @@ class Workshop:
             scaled.decoder.load_state_dict(_average(self.folder / "decoder.pt"))
         return scaled.to(self.device).eval().requires_grad_(False)
 
-    def text_encoders(self) -> TextEncoders:
-        """The encoders as they were fixed."""
+    def own_t5(self, checkpoint: str) -> Path:
+        """The file of a T5 encoder that only this checkpoint has; most have none."""
+        return self.folder / f"{checkpoint}-t5.pt"
+
+    def spelling_of(self, checkpoint: str) -> dict[str, Any]:
+        """How a checkpoint learnt to spell, for its card; {} for one that did not."""
+        file = self.own_t5(checkpoint)
+        told: dict[str, Any] = torch.load(file, weights_only=True)["told"] if file.exists() else {}
+        return told
+
+    def text_encoders(self, checkpoint: str = "") -> TextEncoders:
+        """The encoders as they were fixed; for a checkpoint that has a T5 encoder of its own, with that one."""
         model = fresh_text_encoders()
         model.load_state_dict(_average(self.folder / "text_encoders.pt"))
+        if checkpoint and self.own_t5(checkpoint).exists():
+            model.encoders.t5.load_state_dict(torch.load(self.own_t5(checkpoint), weights_only=True)["weights"])
         return model.encoders.to(self.device).eval().requires_grad_(False)
 
     def dataset(self) -> LatentDataset:
@@ -162,6 +178,38 @@ def member_stage(shop: Workshop, member: Member, *, steps: int | None = None) ->
     return Stage(member.name, member.steps, run)
 
 
+def spelling_stage(shop: Workshop, member: Member) -> Stage:
+    """A finished member goes on to learn words; it then has a T5 encoder of its own."""
+    plan = member.spelling
+    if plan is None:
+        raise ValueError(f"{member.name} has no plan for spelling.")
+
+    def run() -> Iterator[Progress]:
+        done = shop.steps_done(member.name)
+        if done >= member.steps + plan.steps:
+            return
+        denoiser = shop.denoiser(member, checkpoint=member.name)
+        if not isinstance(denoiser, MMDiT):
+            raise TypeError(f"{member.name} has no T5 encoder to spell with.")
+        spelled = yield from train_spelling(
+            shop.folder / "scenes",
+            plan=plan,
+            denoiser=denoiser,
+            encoders=shop.text_encoders(),
+            vae=shop.vae(),
+            formulation=formulation(member.formulation),
+            processes=os.cpu_count() or 1,
+        )
+        told = {"t5_steps": plan.t5_steps, "steps": plan.steps, "batch": plan.batch, "device": device_name(shop.device)}
+        told["scenes"] = plan.shards * plan.scenes
+        torch.save({"weights": spelled.t5, "told": told}, shop.own_t5(member.name))
+        weights = spelled.denoiser
+        state = {"step": done + plan.steps, "warm_from": done, "weights": weights, "average": weights, "optimizers": []}
+        torch.save(state, shop.folder / f"{member.name}.pt")
+
+    return Stage(f"{member.name}'s spelling", plan.shards + plan.t5_steps + plan.steps, run)
+
+
 def _train_adapter(shop: Workshop, member: Member) -> Iterator[Progress]:
     base = shop.denoiser(family.MEMBERS[member.base], checkpoint=member.base)
     if not isinstance(base, MMDiT):
@@ -171,6 +219,6 @@ def _train_adapter(shop: Workshop, member: Member) -> Iterator[Progress]:
         denoiser=with_adapter(base),
         formulation=formulation(member.formulation),
         vae=shop.vae(),
-        encoders=shop.text_encoders(),
+        encoders=shop.text_encoders(member.base),
         steps=member.steps,
     )

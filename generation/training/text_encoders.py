@@ -33,7 +33,7 @@ LEARNING_RATE = 2e-3
 SEED = 20_26
 
 _NOTHING = "none"
-_SEEN: dict[str, tuple[str, ...]] = {
+SEEN: dict[str, tuple[str, ...]] = {
     "background": tuple(COLOURS),
     "first colour": tuple(COLOURS),
     "first shape": (*SHAPES, "sign"),
@@ -41,7 +41,7 @@ _SEEN: dict[str, tuple[str, ...]] = {
     "second shape": (_NOTHING, *SHAPES),
     "place": ("", *POSITIONS, *RELATIONS, *COUNTS),
 }
-_SPELLED = {f"letter {k + 1}": (_NOTHING, *LETTERS) for k in range(LONGEST_WORD)}
+SPELLED = {f"letter {k + 1}": (_NOTHING, *LETTERS) for k in range(LONGEST_WORD)}
 
 
 def answers_about(scene: Scene) -> dict[str, str]:
@@ -74,14 +74,24 @@ class Questions(nn.Module):
 
     def loss(self, tokens: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
         """Mean cross-entropy over the questions, a scalar."""
+        return self.loss_of(tokens, self.numbered(scenes).to(tokens.device))
+
+    def numbered(self, scenes: list[Scene]) -> torch.Tensor:
+        """The right answers by their numbers, (n, questions)."""
+        given = [answers_about(scene) for scene in scenes]
+        asked = self.questions.items()
+        return torch.tensor([[options.index(answers[question]) for question, options in asked] for answers in given])
+
+    def loss_of(self, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """The same for answers (n, questions) by their numbers."""
+        losses = [nn.functional.cross_entropy(heard, wanted[:, k]) for k, heard in enumerate(self(tokens))]
+        return torch.stack(losses).mean()
+
+    def forward(self, tokens: torch.Tensor) -> list[torch.Tensor]:
+        """For each question the logits of its options, (n, options)."""
         normed = self.norm(tokens)
         heard = torch.einsum("qw,ntw->nqt", self.queries, normed).softmax(dim=-1) @ normed
-        given = [answers_about(scene) for scene in scenes]
-        losses = []
-        for k, (question, options) in enumerate(self.questions.items()):
-            wanted = torch.tensor([options.index(answers[question]) for answers in given], device=tokens.device)
-            losses.append(nn.functional.cross_entropy(self.answers[k](heard[:, k]), wanted))
-        return torch.stack(losses).mean()
+        return [answer(heard[:, k]) for k, answer in enumerate(self.answers)]
 
 
 @dataclass(frozen=True)
@@ -130,9 +140,11 @@ class TextEncoders(nn.Module):
 
     def forward(self, captions: list[str]) -> TextFeatures:
         """Features of these captions."""
-        device = self.t5.device
-        clip_ids = self._ids(self.clip_tokenizer, captions, CLIP_TOKENS).to(device)
-        t5_ids = self._ids(self.t5_tokenizer, captions, T5_TOKENS).to(device)
+        return self.of_ids(*token_ids(self.clip_tokenizer, self.t5_tokenizer, captions))
+
+    def of_ids(self, clip_ids: torch.Tensor, t5_ids: torch.Tensor) -> TextFeatures:
+        """Features of captions that are tokens already."""
+        clip_ids, t5_ids = clip_ids.to(self.t5.device), t5_ids.to(self.t5.device)
         one = self.clip(clip_ids, output_hidden_states=True)
         two = self.small_clip(clip_ids, output_hidden_states=True)
         return TextFeatures(
@@ -142,11 +154,19 @@ class TextEncoders(nn.Module):
             last_clip_tokens=one.last_hidden_state,
         )
 
-    def _ids(self, tokenizer: CLIPTokenizer | T5TokenizerFast, captions: list[str], length: int) -> torch.Tensor:
+
+def token_ids(
+    clip_tokenizer: CLIPTokenizer, t5_tokenizer: T5TokenizerFast, captions: list[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens (n, 16) for both CLIP encoders and (n, 18) for the T5 encoder."""
+
+    def ids_by(tokenizer: CLIPTokenizer | T5TokenizerFast, length: int) -> torch.Tensor:
         ids: torch.Tensor = tokenizer(
             captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
         ).input_ids
         return ids
+
+    return ids_by(clip_tokenizer, CLIP_TOKENS), ids_by(t5_tokenizer, T5_TOKENS)
 
 
 class EncodersAndQuestions(nn.Module):
@@ -156,10 +176,10 @@ class EncodersAndQuestions(nn.Module):
         super().__init__()
         self.encoders = TextEncoders()
         clip_width = CLIP_WIDTH + SMALL_CLIP_WIDTH
-        self.of_clip = Questions(_SEEN, clip_width)
-        self.of_pooled = Questions(_SEEN, clip_width)
-        self.of_last_clip = Questions(_SEEN, CLIP_WIDTH)
-        self.of_t5 = Questions({**_SEEN, **_SPELLED}, T5_WIDTH)
+        self.of_clip = Questions(SEEN, clip_width)
+        self.of_pooled = Questions(SEEN, clip_width)
+        self.of_last_clip = Questions(SEEN, CLIP_WIDTH)
+        self.of_t5 = Questions({**SEEN, **SPELLED}, T5_WIDTH)
 
     def loss(self, scenes: list[Scene]) -> torch.Tensor:
         """Sum of the mean cross-entropies of the four sets of features, a scalar."""

@@ -133,13 +133,15 @@ def test_titles_count_what_can_be_told_apart() -> None:
     forest, matrix, _ = charts_of(voted_study())
     assert forest.title == ("3 of 3 contenders are preferred to colours-0, 1 steps",)
     apart = sum(abs(cell.side or 0) for line in results(Study.objects.get()).matrix for cell in line) // 2
-    assert matrix.title == (f"{apart} of 6 pairs can be told apart, each looked at by itself",)
+    together = results(Study.objects.get()).pairs_apart
+    assert together is not None and together[0] <= apart
+    assert matrix.title == (f"{together[0]} of 6 pairs can be told apart all at once, {apart} each by itself",)
 
 
 def test_a_title_says_so_where_nothing_can_be_told_apart() -> None:
     forest, matrix, _ = charts_of(voted_study(raters=3, ballots_per_rater=5, strengths=[0, 0, 0, 0]))
     assert forest.title == ("No contender can be told apart from colours-0, 1 steps yet",)
-    assert matrix.title == ("0 of 6 pairs can be told apart, each looked at by itself",)
+    assert matrix.title == ("0 of 6 pairs can be told apart all at once, 0 each by itself",)
 
 
 def test_titles_claim_nothing_without_intervals() -> None:

@@ -88,6 +88,16 @@ def test_a_different_guidance_makes_a_curve_of_its_own_and_says_so() -> None:
 
 
 @pytest.mark.django_db
+def test_a_curve_has_the_name_that_its_contenders_share() -> None:
+    study, _ = voted(contenders=4)
+    for contender, label in zip(study.contenders.all(), ("mine · 1", "mine · 2", "mine · 4", "mine · 8"), strict=True):
+        Contender.objects.filter(pk=contender.pk).update(label=label)
+    assert [curve.name for curve in step_curves(results_of(study)[0], seconds={})] == ["mine"]
+    Contender.objects.filter(study=study, position=3).update(label="another · 8")
+    assert [curve.name for curve in step_curves(results_of(study)[0], seconds={})] == ["colours-0"]
+
+
+@pytest.mark.django_db
 def test_explicit_sigmas_of_the_same_rule_belong_together() -> None:
     study, results = voted(contenders=3)
     for schedule in Schedule.objects.all():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from arena.curves import step_curves
+from arena.curves import Fewest, step_curves
 from arena.fit_sweeps import MARGINS
 from arena.leaderboard import results_of
 from arena.models import Study
+from arena.not_worse import Margin, fewest_steps, margin_of
 from arena.ranking.models import fit_model
 from arena.ranking.precision import estimate_precision
 from arena.ranking.tallies import tally
@@ -60,13 +61,41 @@ def test_the_bound_is_that_of_the_joint_errors_and_the_fewest_steps_follow_from_
     assert told["fewest"][-1]["steps"] == 4  # ten points: four steps are as good, two are not
 
 
-def test_the_curve_says_it_in_one_sentence() -> None:
+def test_any_margin_can_be_asked_for_and_answers_as_the_worker_did() -> None:
     study = swept_study()
-    fit_of(study)
-    (curve,) = step_curves(results_of(study)[0], seconds={})
-    assert [each.margin for each in curve.fewest] == list(MARGINS)
-    assert curve.not_worse.startswith("Fewest steps that surely lose to 8 steps by no more than 2 points: ")
-    assert curve.not_worse.endswith("10 points: 4")
+    (told,) = fit_of(study).results["findings"]["sweeps"]
+    results = results_of(study)[0]
+    for each in told["fewest"]:
+        (curve,) = step_curves(results, seconds={}, margin=each["margin"])
+        assert curve.fewest == Fewest(each["margin"], each["steps"] and int(each["steps"]))
+    assert step_curves(results, seconds={}, margin=0.1)[0].not_worse == (
+        "4 steps are the fewest surely not worse than 8 by more than 10 points"
+    )
+    bound = told["reference_wins_at_most"][1]
+    (just, below) = (step_curves(results, seconds={}, margin=bound - 0.5 + by)[0] for by in (1e-9, -1e-9))
+    assert just.fewest is not None and just.fewest.steps == 4
+    assert below.not_worse.startswith("no number below 8 steps is surely not worse by more than ")
+    assert [level.loses_at_most for level in just.levels] == [*told["reference_wins_at_most"][:0:-1], None]
+
+
+def test_steps_beyond_the_first_that_fails_do_not_count() -> None:
+    assert fewest_steps([8, 4, 2, 1], [None, 0.52, 0.6, 0.51], 0.05) == 4
+    assert fewest_steps([8, 4, 2], [None, None, 0.51], 0.05) is None
+    assert fewest_steps([8, 4, 2], [None, 0.52, 0.51], 0.05) == 2
+
+
+@pytest.mark.parametrize("said", ["0", "nan", "inf", "-3", "41", "five", "1e400", "5" * 400])
+def test_a_margin_that_cannot_be_read_shows_the_planned_one_and_says_so(said: str) -> None:
+    study = bare_study(contenders=2)
+    study.design = study.design | {"planning": {"margin": 0.03}}
+    found = margin_of(study, said)
+    assert (found.value, found.choice) == (0.03, ())
+    assert found.problem.startswith(
+        "Shown for the planned 3 points: a margin is a number of points from 0.5 to 40, not"
+    )
+    assert margin_of(study, "7.5") == Margin(0.075, 0.03)
+    assert margin_of(study, "7.5").choice == (("margin", "7.5"),)
+    assert margin_of(study) == Margin(0.03, 0.03)
 
 
 def test_shifts_of_one_checkpoint_and_step_count_are_a_sweep_of_their_own() -> None:

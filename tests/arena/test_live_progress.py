@@ -1,7 +1,9 @@
 """How a study is doing now, against counts made by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -10,9 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena import fitting
+from arena.charts.coverage import coverage_chart
 from arena.charts.hours import hours_chart
-from arena.live_progress import coverage_of, live_progress, pace_of
+from arena.charts.rendering import WIDE, render
+from arena.charts.words import rounded
+from arena.live_progress import Coverage, CoverageRow, Forecast, Pace, _in_time, coverage_of, live_progress, pace_of
 from arena.models import Ballot, Rater, Study, Vote
+from arena.trust_panel import StopRule
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import cast, make_rater, make_study, make_user
 from tests.arena.fit_cases import add_vote, bare_study, first_criterion
@@ -105,11 +111,11 @@ def test_the_end_is_foretold_from_target_and_pace() -> None:
     study = make_study(contenders=2, prompts=4, with_text=0, design={"target_votes": 2})
     cast(make_rater(study), ballots=4)
     live = live_progress(study)
-    assert live.target is not None and live.pace.an_hour is not None and live.finish is not None
+    assert live.target is not None and live.pace.an_hour is not None and live.finish is not None and live.finish.at
     # Four ballots of two questions are half of the target, all within the last hour.
     assert (live.target.wanted, live.target.still_needed, live.target.done) == (16, 8, 8)
     assert live.pace.an_hour == pytest.approx(8)
-    assert live.finish - timezone.now() == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
+    assert live.finish.at - timezone.now() == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
 
 
 def test_sides_are_those_of_the_counted_votes() -> None:
@@ -137,3 +143,26 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
         page = client.get(reverse("arena:progress", args=[study.slug]))
     assert page.status_code == 200
     assert "Votes still needed" in page.content.decode()
+
+
+def test_what_lies_beyond_a_year_has_no_date_and_votes_are_foretold_to_two_figures() -> None:
+    pace = Pace((), an_hour=2.0, raters_last_hour=1, last_vote=NOON)
+    assert _in_time(pace, 48, now=NOON) == Forecast(NOON + timedelta(days=1))
+    assert _in_time(pace, 2 * 24 * 366, now=NOON) == Forecast(None)
+    assert _in_time(replace(pace, an_hour=None), 1) is None
+    assert rounded(853_557) == "850,000" and rounded(94) == "94" and rounded(1) == "1"
+    stop = StopRule(None, 9.0, 1, 3, 853_557)
+    assert "about 850,000 more votes make it so" in stop.sentence
+    assert stop.is_within_reach and not replace(stop, votes_needed=16_387_523_909).is_within_reach
+    assert "even 1,000,000 more votes do not make it so" in replace(stop, votes_needed=16_387_523_909).sentence
+
+
+def test_many_pairs_are_drawn_by_contender() -> None:
+    study = bare_study(contenders=10)
+    coverage = Coverage(
+        tuple(CoverageRow(one, other, (1, 0, 2)) for one, other in combinations(study.contenders.all(), 2)), 3, True
+    )
+    chart = coverage_chart(coverage)
+    assert chart is not None and len(chart.data) == 1 + 45 * 3
+    assert chart.dimensions(WIDE)[1] < 400
+    assert b"<svg" in render(chart)

@@ -9,7 +9,6 @@ from arena.designs import StudyError, design_digest
 from arena.intake import take_in_images
 from arena.models import AuditEvent, Ballot, Contender, Study, Vote
 from arena.pair_designs import ONE_FACTOR, allowed_pairs
-from arena.pairing import NEWCOMERS_FIRST
 from arena.stock import read_stock
 from tests.arena import factories
 
@@ -87,7 +86,7 @@ def test_the_ballot_says_that_newcomers_went_first_and_with_which_chance() -> No
     factories.cast(factories.make_rater(study), "left", ballots=6)
     join(study)
     ballot = voting.open_ballots(rater=factories.make_rater(study), wanted=1)[0]
-    assert ballot.rule == f"uniform, {NEWCOMERS_FIRST}"
+    assert ballot.rule == "uniform, newcomers first"
     assert ballot.probability == pytest.approx(1 / 6)
 
 

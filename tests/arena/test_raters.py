@@ -177,6 +177,28 @@ def test_without_a_quota_there_is_no_time_left() -> None:
     assert raters.progress_of(rater) == RaterProgress(answered=1, quota=None, median_seconds=1.5, minutes_left=None)
 
 
+@pytest.mark.parametrize(("share", "promised"), [(0, 6), (0.25, 8), (0.4, 9)])
+def test_nobody_is_promised_more_pairs_than_there_are(share: float, promised: int) -> None:
+    study = factories.make_study(slug="small", contenders=3, prompts=2, with_text=0, ballots_per_rater=9)
+    Study.objects.filter(pk=study.pk).update(rater_rules=study.rater_rules | {"repeat_share": share})
+    assert raters.progress_of(factories.make_rater(study)).quota == promised
+
+
+def test_while_images_lack_the_planned_pairs_are_promised() -> None:
+    study = factories.make_study(slug="small", contenders=3, prompts=2, with_text=0, ballots_per_rater=40)
+    Image.objects.filter(recipe=study.contenders.all()[0].recipe).update(is_quarantined=True)
+    assert raters.progress_of(factories.make_rater(study)).quota == 6
+
+
+def test_a_rater_who_answers_all_there_is_is_at_the_end_of_the_line() -> None:
+    study = factories.make_study(slug="small", contenders=3, prompts=2, with_text=0, ballots_per_rater=40)
+    rater = factories.make_rater(study)
+    factories.cast(rater, ballots=6)
+    assert voting.open_ballots(rater=rater) == []
+    progress = raters.progress_of(rater)
+    assert (progress.answered, progress.quota, progress.minutes_left) == (6, 6, 0)
+
+
 # --- exclusions -------------------------------------------------------------------------------------------------------
 def _the_rater(rater: Rater) -> tuple[str, raters.ExclusionTarget, int]:
     return "rater", rater, 4

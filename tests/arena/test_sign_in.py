@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -82,3 +84,23 @@ def test_neither_names_nor_addresses_are_kept_and_counts_go_after_an_hour(
     later = timezone.now() + timedelta(hours=2)
     monkeypatch.setattr(timezone, "now", lambda: later)
     assert minute_counts.forget_old() == 2
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody", "disabled"])
+def test_an_account_that_is_not_there_takes_the_same_work_and_gets_the_same_answer(
+    ada: None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work is counted, not timed: one password is hashed, whoever is named."""
+    User.objects.create_user("disabled", password=RIGHT, is_active=False)
+    hashed: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def counted(self: MD5PasswordHasher, password: str, salt: str) -> str:
+        hashed.append(password)
+        return encode(self, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    password = RIGHT if name == "disabled" else "wrong"  # the right one does not tell that an account is disabled
+    page = Client().post(LOGIN, {"username": name, "password": password})
+    assert hashed == [password]
+    assert page.status_code == 200 and "Name and password do not match." in page.content.decode()

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import tracemalloc
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from arena import fitting, rank_report, raters
+from arena import fitting, rank_report, raters, vote_exports
 from arena.models import Contender, Exclusion, Study
 from arena.vote_exports import VoteExportError, export_votes
 from arena.vote_files.cells import escaped, unescaped
@@ -147,6 +148,27 @@ def test_the_number_of_queries_does_not_grow_with_the_votes(tmp_path: Path, each
     ) as queries:
         export_votes(study, tmp_path / "votes.csv", is_public=True)
     assert len(queries) == 5  # the last is the audit log's
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_memory_does_not_grow_with_the_votes(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vote_exports, "_BATCH", 100)
+
+    def peak(study: Study) -> int:
+        tracemalloc.start()
+        try:
+            export_votes(study, tmp_path / f"votes{suffix}", is_public=True)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = (bare_study(contenders=4, prompts=5, slug=slug) for slug in ("few", "many"))
+    bulk_votes(few, raters=3, ballots_per_rater=100)
+    bulk_votes(many, raters=3, ballots_per_rater=600)
+    peak(few)  # modules and caches that stay
+    more = peak(many) - peak(few)
+    assert more < 1_500 * 100, f"{more:,} bytes more for 1,500 more votes"
 
 
 def test_the_command_says_what_it_wrote_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

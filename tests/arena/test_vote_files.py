@@ -194,6 +194,14 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a short row": (f"{HEADER}\nA,B,left\nA,B\n", "votes.csv, line 3: has 2 values where the header has 3."),
     "a long row": (f'{HEADER}\n"A\nA",B,left\nA,B,tie,4\n', "votes.csv, line 4: has 4 values where the header has 3."),
     "an open quote": (f'{HEADER}\nA,B,left\n"A,B,left\n', "votes.csv, after line 2: unexpected end of data."),
+    "an open quote in the last column": (
+        f'{HEADER},rater\nA,B,left,"r\nA,B,tie,s\n',
+        "votes.csv, after line 1: unexpected end of data.",
+    ),
+    "a quote closed by that of another line": (
+        f'{HEADER},rater\nA,B,left,"r\nA,B,tie,"s\n',
+        "votes.csv, after line 1: ',' expected after '\"'.",
+    ),
     "a line after a quoted break": (f'{HEADER}\n"A\nA",B,left\nB,B,tie\n', "votes.csv, line 4: 'B' is compared with"),
     "a NUL byte": (f"{HEADER}\nA,B,left\nA\0,B,left\n", "votes.csv, line 3: holds a NUL byte"),
     "UTF-16": (f"{HEADER}\nA,B,left\n".encode("utf-16"), "votes.csv, line 1: holds a NUL byte; save the file as UTF-8"),

@@ -53,10 +53,11 @@ def test_prompts_come_in_and_a_study_is_designed_and_opened(
     page.get_by_label("Name", exact=True).first.fill("How many steps?")
     for steps in (1, 4, 28):
         page.get_by_label(f"final, {steps} steps").check()
-    page.get_by_label("Baseline").fill("final, 28 steps")
+    page.get_by_label("Baseline").select_option("final, 28 steps")
     expect(page.locator("#summary")).to_contain_text("images to make")
     expect(page.locator("#summary .power tbody tr")).to_have_count(3)
-    expect(page.locator("#contender-names option")).to_have_count(3)
+    expect(page.locator("#id_baseline option")).to_have_count(4)
+    expect(page.get_by_label("Baseline")).to_have_value("final, 28 steps")
     expect(page.locator("#summary .summary-problems")).to_have_count(0)
     page.evaluate("scrollTo(0, 620)")
     page.screenshot(path=pictures / "designer.png")

@@ -7,46 +7,12 @@ from pathlib import Path
 import pytest
 
 from evalsite.box.checks import (
-    file_system_of,
     refuse_full_disk,
-    refuse_network_file_system,
     refuse_taken_port,
     sole_use,
 )
 from evalsite.box.errors import BoxError
 from evalsite.places import LONGEST_SOCKET_PATH, private_redis_url, redis_socket
-
-MOUNTS = r"""/dev/sda1 / ext4 rw 0 0
-server:/export /home nfs4 rw,vers=4.2 0 0
-/dev/sdb1 /home/ada/local xfs rw 0 0
-//server/share /mnt/my\040share cifs rw 0 0
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/srv/winrate/db.sqlite3", "ext4"),
-        ("/home/ada/winrate/db.sqlite3", "nfs4"),
-        ("/home/ada/local/db.sqlite3", "xfs"),
-        ("/homes/db.sqlite3", "ext4"),
-        ("/mnt/my share/db.sqlite3", "cifs"),
-    ],
-)
-def test_the_file_system_of_a_path_is_that_of_its_nearest_mount(path: str, kind: str) -> None:
-    assert file_system_of(Path(path), mounts=MOUNTS) == kind
-
-
-def test_a_local_file_system_is_accepted(tmp_path: Path) -> None:
-    refuse_network_file_system(tmp_path / "winrate.sqlite3")
-
-
-def test_sqlite_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(f"server:/export {tmp_path} nfs rw 0 0\n")
-    monkeypatch.setattr("evalsite.box.checks.MOUNTS", mounts)
-    with pytest.raises(BoxError, match=r"lies on a network file system \(nfs\), where SQLite can lose votes: set"):
-        refuse_network_file_system(tmp_path / "winrate.sqlite3")
 
 
 def test_a_full_disk_is_refused(tmp_path: Path) -> None:

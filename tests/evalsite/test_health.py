@@ -124,3 +124,8 @@ def test_a_lost_database_is_unavailable(client: Client, broker: RedisServer, tra
 def test_only_reading_is_allowed_and_nothing_is_cached(client: Client) -> None:
     assert client.post("/healthz").status_code == 405
     assert "no-store" in client.get("/healthz").headers["Cache-Control"]
+
+
+def test_a_browser_that_asks_for_an_icon_by_itself_is_led_to_ours(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 302 and answer["Location"].startswith("/static/arena/mark")

@@ -139,6 +139,8 @@ def test_everything_starts_and_ctrl_c_leaves_nothing_behind(start_box: StartBox)
     box.wait_until_well()
     lines = [" ".join(process.cmdline()) for process in box.family()]
     assert [part for part in PARTS if not any(part in line for line in lines)] == []
+    ports = {each.laddr for process in box.family() for each in process.net_connections() if each.status == "LISTEN"}
+    assert {(each.ip, each.port) for each in ports} == {("127.0.0.1", box.port)}  # Redis listens on a file of ours
     code, output = box.end(signal.SIGINT)
     assert (code, box.family()) == (0, [])
     password = re.search(r"name admin, password (\S+)", output)

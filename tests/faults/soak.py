@@ -17,7 +17,7 @@ from django.utils import timezone
 from arena.models import Ballot
 from generation.models import ImageJob
 from tests.faults.crew import Crew
-from tests.servers.web_server import WebServer
+from tests.servers.mortal_web import WebServer
 
 MINUTES: Final = float(os.environ.get("SOAK_MINUTES", "0"))
 IS_LONG: Final = MINUTES > 0

@@ -22,8 +22,8 @@ from tests.arena import factories
 from tests.faults.scale import SCALE
 from tests.faults.voters import Crowd, assert_nothing_lost_or_doubled
 from tests.servers import celery_worker
+from tests.servers.mortal_web import WebServer
 from tests.servers.postgres import PostgresServer
-from tests.servers.web_server import WebServer
 
 Measured = Callable[[str], None]
 MOST_DIFFERENCE = 1e-9

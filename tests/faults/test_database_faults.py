@@ -19,8 +19,8 @@ from tests.faults.voters import Crowd, Told, assert_nothing_lost_or_doubled, mak
 from tests.servers import celery_worker
 from tests.servers.addresses import wait_until
 from tests.servers.missing import say_missing
+from tests.servers.mortal_web import WebServer
 from tests.servers.postgres import PostgresServer
-from tests.servers.web_server import WebServer
 
 Measured = Callable[[str], None]
 SECONDS_TO_NORMAL = 5.0 if IS_FULL else 60.0

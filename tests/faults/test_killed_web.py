@@ -9,7 +9,7 @@ import pytest
 from tests.faults.scale import SCALE
 from tests.faults.voters import Crowd, assert_nothing_lost_or_doubled, make_study_of_rows
 from tests.servers import celery_worker
-from tests.servers.web_server import WebServer
+from tests.servers.mortal_web import WebServer
 
 Measured = Callable[[str], None]
 

@@ -20,7 +20,7 @@ from tests.faults.conftest import Want
 from tests.faults.crew import Crew, wait_for, wait_until_all_are_made
 from tests.faults.voters import Crowd, assert_nothing_lost_or_doubled
 from tests.servers import celery_worker
-from tests.servers.web_server import WebServer
+from tests.servers.mortal_web import WebServer
 
 pytestmark = pytest.mark.once
 RATERS, RATE = 20, 4.0

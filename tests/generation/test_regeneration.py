@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 from generation import image_store, worker
 from generation.checkpoints import register_checkpoint, resolve_checkpoint
 from generation.models import Checkpoint, Image, Recipe
+from generation.pipelines import sampling
 from generation.planning import start_run
 from generation.provenance import bytes_digest, digest_of
 from generation.recipes import get_recipe, resolve_recipe
@@ -77,6 +78,23 @@ def test_every_image_of_a_batch_comes_out_byte_for_byte(root: Path, source: str,
     assert [(one.verdict, one.batch_size, one.differences) for one in found] == [("byte-equal", 3, ())] * 3
     assert [one.png for one in found] == stored
     assert (Image.objects.count(), sorted(root.parent.joinpath("images").rglob("*"))) == before
+
+
+def test_an_image_is_made_again_in_its_row_of_the_batch(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = drawn()
+    rows = [image.provenance["made"]["row"] for image in images]
+    assert sorted(rows) == [0, 1, 2]
+    asked: list[tuple[int, ...]] = []
+    sample = sampling.sample
+
+    def watched(loaded: Any, request: sampling.BatchRequest) -> sampling.Sampled:
+        asked.append(request.seeds)
+        return sample(loaded, request)
+
+    monkeypatch.setattr(sampling, "sample", watched)
+    assert [one.verdict for one in again(*images)] == ["byte-equal"] * 3
+    assert [seeds[row] for seeds, row in zip(asked, rows, strict=True)] == [image.seed for image in images]
+    assert all(len(set(seeds)) == 3 for seeds in asked)
 
 
 def test_the_weight_of_an_adapter_is_that_of_the_record(root: Path) -> None:

@@ -134,6 +134,7 @@ def test_the_provenance_says_everything_needed_to_make_the_image_again(checkpoin
         "timesteps": [1000.0, 500.0],
         "evaluations": 2,
         "batch_size": 1,
+        "row": 0,
         "device": environment.device_name("cpu"),
         "versions": environment.versions(),
         "threads": environment.threads(),

@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from arena import fitting, raters, studies
+from arena import board_fitting, boards, fitting, raters, studies
 from arena.models import Ballot, Study
 from generation.models import Image
 from tests.arena.factories import cast, make_rater, make_study, make_user
@@ -42,6 +42,8 @@ def set_scene(**options: Any) -> Scene:
     first = _let_vote(browsers["rater"], study)
     cast(make_rater(study), "left", ballots=9)  # every pair, so that every contender has its place in the charts
     fitting.refit(study)
+    board = boards.create_board(owner=ada, name="Hers", studies=[study], criteria=["prompt-following"])
+    board_fitting.refit_board(board)
     study.members.create(user=make_user("ana"), role="analyst")
     for name, user in (
         ("owner", ada),

@@ -44,6 +44,9 @@ STAFF_TO_POST = STAFF | {"staff": 405, "superuser": 405}
 # What a GET answers. Researchers' pages of a study that is not theirs are "not found", which confirms nothing.
 MATRIX: Final[dict[str, Row]] = {
     "healthz": EVERYBODY,
+    "readyz": EVERYBODY,
+    "metrics": everybody(404),  # there is no token in the settings
+    "favicon": everybody(302),
     "arena:home": EVERYBODY,
     "arena:login": EVERYBODY | dict.fromkeys(SIGNED_IN, 302),
     "arena:logout": everybody(405),
@@ -55,6 +58,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:password_link": TO_POST,
     "arena:switch_account": TO_POST,
     "arena:site_log": ADMINISTRATORS,
+    "arena:operation": ADMINISTRATORS,
     "arena:members": THE_STUDYS,
     "arena:remove_member": TO_POST,
     "arena:study_log": THE_STUDYS,
@@ -103,6 +107,16 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:ballots": THE_STUDYS,
     "arena:paper": THE_STUDYS,
     "arena:progress": THE_STUDYS,
+    "arena:all_raters": STAFF,
+    "arena:boards": RESEARCHERS,
+    "arena:new_board": RESEARCHERS,
+    "arena:board": THE_STUDYS,
+    "arena:edit_board": THE_STUDYS | {"analyst": 403},
+    "arena:refit_board": TO_POST,
+    "arena:publish_board": TO_POST,
+    "arena:board_chart": THE_STUDYS,
+    "arena:public_board": everybody(404),  # no administrator has published it
+    "arena:public_board_chart": everybody(404),
     "arena:runs": RESEARCHERS,
     "arena:run": THE_STUDYS,
     "arena:steer_run": TO_POST,
@@ -143,6 +157,7 @@ MATRIX: Final[dict[str, Row]] = {
             ),
             *("api:list_studies", "api:create_study", "api:get_study", "api:get_results", "api:download_votes"),
             *("api:download_bundle", "api:get_consent", "api:get_ballot_image"),
+            *("api:list_boards", "api:create_board", "api:get_board"),
         ),
         BY_TOKEN_ONLY,
     ),
@@ -162,7 +177,7 @@ LEADING_ON: Final = ("arena:set_language", "arena:screening", "arena:qualificati
 # What a rater of the study does for themselves alone.
 OWN_ACTS: Final = ("arena:consent", "arena:instructions", "arena:screening", "arena:qualification", "arena:undo")
 # No cookie gives a right here: a signature does, or the address itself.
-WITHOUT_COOKIES: Final = ("arena:join_from_turk", "arena:panel_messages")
+WITHOUT_COOKIES: Final = ("arena:join_from_turk", "arena:panel_messages", "api:api-root")
 
 
 def address(name: str, scene: Scene) -> str:
@@ -175,8 +190,8 @@ def address(name: str, scene: Scene) -> str:
         "side": "first" if "gold" in name else "left",
         "pk": scene.image.pk if "image" in name else run.pk,
         "run_pk": run.pk,
-        "suffix": {"arena:chart": "svg", "arena:plan_file": "json"}.get(name, "webp"),
-        "name": "forest-prompt-following",
+        "suffix": {"arena:chart": "svg", "arena:plan_file": "json", "arena:board_chart": "svg"}.get(name, "webp"),
+        "name": "standing-prompt-following" if "board" in name else "forest-prompt-following",
         "rest": "somewhere",
         "uidb64": "MQ",
         "prompt_set_id": 1,

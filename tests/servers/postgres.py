@@ -87,6 +87,12 @@ class PostgresServer:
         """Of the process that starts all others."""
         return self._process.pid
 
+    def new_database(self, name: str) -> str:
+        """One more, empty database; what DATABASE_URL takes."""
+        with psycopg.connect(self._first_database, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
     def _is_answering(self) -> bool:
         try:
             psycopg.connect(self._first_database, connect_timeout=2).close()

@@ -1,4 +1,4 @@
-"""`manage.py import_study FILE.zip`: a study's bundle, whole or not at all, and whether it fits to the same numbers."""
+"""`manage.py import_study FILE.zip`: a study's bundle, seen once whole, and whether it fits to the same numbers."""
 
 import json
 from pathlib import Path
@@ -39,6 +39,9 @@ class Command(BaseCommand):
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
+        except KeyboardInterrupt as stop:
+            sentence = "Stopped. Nobody sees what came in so far; import the same bundle again to go on."
+            raise CommandError(sentence) from stop
         if options["json"]:
             fits = [
                 {"criterion": each.criterion, "numbers": each.numbers, "largest_difference": each.largest}
@@ -46,10 +49,14 @@ class Command(BaseCommand):
                 for each in done.comparisons
             ]
             told = {"study": done.study.slug, "votes": done.votes, "chain": done.chain.to_json(), "fits": fits}
+            told["left_out"] = done.left
             self.stdout.write(json.dumps(told))
             return
-        self.stdout.write(f"{done.votes:,} votes imported as the study {done.study.slug}.")
+        self.stdout.write(f"{done.votes:,} votes imported as the study {done.study.slug}, {done.study.name!r}.")
         self.stdout.write(chain_sentence(done.chain))
+        if any(done.left.values()):
+            left = " and ".join(f"{number:,} {what}" for what, number in done.left.items() if number)
+            self.stdout.write(f"Left out, for their images are not in the bundle: {left}.")
         for each in done.comparisons:
             self.stdout.write(each.sentence)
 

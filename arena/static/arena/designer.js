@@ -7,7 +7,7 @@ if (form) start(form);
 function start(form) {
   const aside = form.querySelector(".design-summary");
   const place = form.querySelector("#summary");
-  const names = form.querySelector("#contender-names");
+  const baseline = form.querySelector("#id_baseline");
   form.querySelector("#update-summary").hidden = true;
   let timer;
   let asked = 0;
@@ -30,8 +30,16 @@ function start(form) {
     const said = await response.json();
     show(place, said);
     aside.classList.remove("is-stale");
-    if (said.contenders) names.replaceChildren(...said.contenders.map((name) => element("option", { value: name })));
+    if (said.names) offer(baseline, said.names);
   }
+}
+
+// What was chosen stays chosen, also where no contender is called so any more: the summary says that.
+function offer(select, names) {
+  const chosen = select.value;
+  const offered = [["", names.length ? "none" : "choose contenders first"], ...names.map((name) => [name, name])];
+  if (chosen && !names.includes(chosen)) offered.push([chosen, `${chosen} (no contender now)`]);
+  select.replaceChildren(...offered.map(([value, text]) => element("option", { value, selected: value === chosen }, text)));
 }
 
 function show(place, said) {

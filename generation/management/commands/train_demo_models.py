@@ -14,7 +14,7 @@ from generation.errors import GenerationError
 from generation.model_folders import read_json
 from generation.training import family
 
-SHARED, DECODER = "shared", "decoder"
+SHARED, DECODER, SPELLING = "shared", "decoder", "spelling"
 
 
 class Command(BaseCommand):
@@ -25,7 +25,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("names", nargs="*", metavar="NAME", help=f"members: {', '.join(family.MEMBERS)}")
+        parser.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help=f"members: {', '.join(family.MEMBERS)}; spelling: tiny-sd3 learns words, on a GPU",
+        )
         parser.add_argument("--list", action="store_true", help="show budgets and what is shipped; trains nothing")
         parser.add_argument(
             "--contact-sheet",
@@ -53,7 +58,7 @@ class Command(BaseCommand):
         if options["contact_sheet"]:
             self._draw_contact_sheet(Path(out), options)
             return
-        if unknown := [name for name in options["names"] if name not in (*family.MEMBERS, SHARED, DECODER)]:
+        if unknown := [name for name in options["names"] if name not in (*family.MEMBERS, SHARED, DECODER, SPELLING)]:
             raise CommandError(f"There is no member {unknown[0]!r}; choose from {', '.join(family.MEMBERS)}.")
         ends = None if options["minutes"] is None else time.monotonic() + 60 * options["minutes"]
         shop = self._workshop(options)
@@ -98,6 +103,8 @@ class Command(BaseCommand):
         for member in family.MEMBERS.values():
             if not names or member.name in names:
                 yield stages.member_stage(shop, member)
+            if member.spelling and (SPELLING in names or (not names and shop.device != "cpu")):
+                yield stages.spelling_stage(shop, member)
         if not names or DECODER in names:
             yield stages.decoder_stage(shop)
 
@@ -118,7 +125,9 @@ class Command(BaseCommand):
         from generation.training.export import export_family
         from generation.training.publishing import ExportError
 
-        names = [name for name in options["names"] if name in family.MEMBERS] or list(family.MEMBERS)
+        wanted = options["names"]
+        spelled = [member.name for member in family.MEMBERS.values() if member.spelling and SPELLING in wanted]
+        names = [name for name in family.MEMBERS if name in (*wanted, *spelled)] or list(family.MEMBERS)
         members = [family.MEMBERS[name] for name in names]
         try:
             for said in export_family(shop, members, out=out, examples=options["examples"]):
@@ -145,6 +154,8 @@ class Command(BaseCommand):
         for member in family.MEMBERS.values():
             self.stdout.write(f"{member.name}: {member.what}")
             self.stdout.write(f"  {member.formulation}, {member.steps:,} steps of {family.BATCH} scenes")
+            if plan := member.spelling:
+                self.stdout.write(f"  then, on a GPU (spelling): {plan.steps:,} steps of {plan.batch:,} scenes")
             for name in (*member.earlier, member.name):
                 self.stdout.write(f"  {name}: {self._shipped(out / name)}")
 

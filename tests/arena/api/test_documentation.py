@@ -19,10 +19,12 @@ PAGE = (settings.BASE_DIR / "docs" / "api.md").read_text()
 
 @pytest.mark.django_db
 def test_every_address_is_documented() -> None:
+    rooms = "prompt-sets|checkpoints|recipes|runs|contenders|studies|imports|boards"
     documented = {
         re.sub(r"\{\w+\}", "{}", path)
         for path in re.findall(
-            r"(?:GET |POST |`)(/(?:prompt-sets|checkpoints|recipes|runs|contenders|studies)[^`?, ]*)", PAGE
+            rf"(?:GET |POST |`)(/(?:{rooms})[^`?, ]*)",
+            PAGE,
         )
     }
     described = body_of(caller().get("/openapi.json"))["paths"]

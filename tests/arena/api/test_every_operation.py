@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
-from arena import consent, front_ends, studies, voting
-from arena.models import Study
-from generation.image_imports import get_external_recipe
+from arena import api_tokens
+from arena.models import ApiToken, Study
 from generation.models import Checkpoint, PromptSet
 from tests.arena import factories
-from tests.arena.api.callers import Answer, Caller, body_of, caller, problem
+from tests.arena.api.callers import Answer, Caller, body_of, caller, problem, things_of
 from tests.arena.dumps import dump
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +23,9 @@ Operation = tuple[str, str]
 BODIES: dict[str, Any] = {
     "/studies/{slug}/raters": {"consent_version": "x"},
     "/runs/{run_id}/steer": {"act": "cancel"},
+    "/studies/{slug}/exclusions": {"scope": "vote", "target": "1", "reason": "x"},
+    "/studies/{slug}/exclusions/{exclusion_id}/readmit": {"reason": "x"},
+    "/studies/{slug}/gold": {"prompt": 0, "first": 0, "second": 1, "answers": {}},
 }
 
 
@@ -32,24 +36,12 @@ def _fresh_counts() -> None:
 
 @pytest.fixture
 def known() -> dict[str, Any]:
-    """What addresses are made of: ada's study, open, with a run and a rater of her own front end, and what it needs."""
+    """What addresses are made of: ada's, and what it needs is hers too."""
     ada = factories.make_user("ada")
-    study = factories.make_study(owner=ada, contenders=2, prompts=2, slug="hers")
-    run = studies.ask_for_images(study)
-    rater = front_ends.enrol(study, consent_version=consent.consent_version(study), actor=ada)
+    found = things_of(ada)
     PromptSet.objects.update(owner=ada)
     Checkpoint.objects.update(owner=ada)
-    return {
-        "slug": study.slug,
-        "prompt_set_id": PromptSet.objects.get().pk,
-        "contender_id": get_external_recipe(name="SDXL", owner=ada)[0].pk,
-        "checkpoint_id": Checkpoint.objects.get().pk,
-        "recipe_id": study.contenders.all()[0].recipe_id,
-        "run_id": run.pk,
-        "rater_id": rater.public_id,
-        "token": voting.open_ballots(rater=rater, wanted=1)[0].token,
-        "side": "left",
-    }
+    return found
 
 
 def operations() -> Iterator[Operation]:
@@ -99,7 +91,7 @@ def test_somebody_elses_things_are_not_there(known: dict[str, Any]) -> None:
     before = dump(without=("arena_minutecount",))
     for operation in found:
         assert problem(ask(call, operation, known), 404)["code"] == "not_found", operation
-    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes"):
+    for path in ("/studies", "/runs", "/contenders", "/prompt-sets", "/checkpoints", "/recipes", "/boards"):
         assert body_of(call.get(path)) == {"count": 0, "items": []}
     assert dump(without=("arena_minutecount",)) == before
 
@@ -151,4 +143,52 @@ def test_bodies_that_no_program_should_send_are_refused_with_the_field_or_the_re
         assert answer.status_code in (404, 405), path
     raw = Client().get("/api/v1/studies?limit=%ff", headers={"Cookie": "a=" + "b" * 65_000})
     assert raw.status_code in (400, 401, 431)
+    assert Study.objects.values().get() == before
+
+
+# What each kind of person's token finds of ada's study and of a run: reading, and writing.
+KINDS = {
+    "superuser": (200, 200),
+    "analyst": (200, 404),
+    "rater manager": (200, 404),
+    "other researcher": (404, 404),
+    "staff": (404, 404),
+    "disabled": (401, 401),
+    "revoked": (401, 401),
+    "expired": (401, 401),
+}
+
+
+def call_of(kind: str) -> Caller:
+    user = factories.make_user(kind.replace(" ", "-"), is_superuser=kind == "superuser")
+    token, text = api_tokens.create_token(user=user, label="tests", scope="write")
+    if kind in ("analyst", "rater manager"):
+        Study.objects.get().members.create(user=user, role=kind.replace(" ", "_"))
+    if kind == "staff":
+        User.objects.filter(pk=user.pk).update(is_staff=True)
+    if kind == "disabled":
+        User.objects.filter(pk=user.pk).update(is_active=False)
+    if kind == "revoked":
+        api_tokens.revoke_token(token, actor=None)
+    if kind == "expired":
+        ApiToken.objects.filter(pk=token.pk).update(expires_at=timezone.now())
+    return Caller(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_person_gets_what_is_theirs(kind: str, known: dict[str, Any]) -> None:
+    call, (reads, writes) = call_of(kind), KINDS[kind]
+    before = Study.objects.values().get()
+    for operation in operations():
+        method, path = operation
+        if not path.startswith(("/studies/{slug}", "/runs/{run_id}")) or (writes == 200 and method != "get"):
+            continue
+        is_of_front_ends = any(word in path for word in ("/consent", "/raters", "/ballots"))
+        if is_of_front_ends and kind == "rater manager":
+            continue  # whose work this is
+        if kind == "rater manager" and any(word in path for word in ("/exclusions", "/gold")) and method != "get":
+            continue  # as on the pages; what they change is in test_judging_and_imports.py
+        found = ask(call, operation, known).status_code
+        wanted = (404,) if is_of_front_ends and kind == "analyst" else (reads,) if method == "get" else (writes, 403)
+        assert found in wanted, (kind, operation, found)
     assert Study.objects.values().get() == before

@@ -5,6 +5,7 @@ import json
 import zipfile
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 
@@ -126,6 +127,16 @@ def test_prompt_files_are_saved_once_and_bad_ones_named() -> None:
     assert problem(bad, 422)["errors"][0]["field"] == "file"
     other = caller("bob").form("/prompt-sets", file=SimpleUploadedFile("a.txt", b"a fox\na cat\n"), name="Animals")
     assert problem(other, 409)["code"] == "name_taken" and PromptSet.objects.count() == 1
+
+
+def test_whoever_designs_studies_makes_recipes_as_the_designer_does() -> None:
+    ready = factories.make_recipe("four", steps=4).checkpoint
+    assert ready is not None
+    wish = {"name": "eight", "checkpoint": ready.pk, "steps": 8, "width": 64, "height": 64}
+    assert problem(caller("rita").post("/recipes", wish), 403)["code"] == "no_right"
+    ana = caller("ana")
+    factories.make_study(contenders=2, prompts=1).members.create(user=User.objects.get(username="ana"), role="owner")
+    assert body_of(ana.post("/recipes", wish), 201)["steps"] == 8
 
 
 def test_checkpoints_recipes_and_runs_need_the_rights_of_the_admin() -> None:

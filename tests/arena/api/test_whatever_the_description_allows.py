@@ -17,10 +17,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from arena import api_tokens, consent, front_ends, studies, voting
-from generation.image_imports import get_external_recipe
-from generation.models import Checkpoint, PromptSet
+from arena import api_tokens
 from tests.arena import factories
+from tests.arena.api.callers import things_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "3"))
@@ -36,29 +35,10 @@ def _one_connection() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
-def known_ids() -> dict[str, Any]:
-    """Things that exist, so that requests get past the address."""
-    root = factories.make_user("root", is_superuser=True)
-    study = factories.make_study(owner=root, contenders=2, prompts=1, slug="hers")
-    run = studies.ask_for_images(study)
-    rater = front_ends.enrol(study, consent_version=consent.consent_version(study), actor=root)
-    return {
-        "slug": study.slug,
-        "prompt_set_id": PromptSet.objects.get().pk,
-        "contender_id": get_external_recipe(name="SDXL", owner=root)[0].pk,
-        "checkpoint_id": Checkpoint.objects.get().pk,
-        "recipe_id": study.contenders.all()[0].recipe_id,
-        "run_id": run.pk,
-        "rater_id": rater.public_id,
-        "token": voting.open_ballots(rater=rater, wanted=1)[0].token,
-        "side": "left",
-    }
-
-
 def test_every_operation_answers_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
     monkeypatch.setattr(api_tokens, "REQUESTS_A_MINUTE", 10**9)
-    known = known_ids()
+    known = things_of(factories.make_user("root", is_superuser=True))
     _, text = api_tokens.create_token(user=factories.make_user("root"), label="tests", scope="write")
     headers = {"Authorization": f"Bearer {text}"}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", get_wsgi_application(), headers=headers)

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from arena.bundles import archive as archives
+from arena.bundles import layout
 from arena.bundles.layout import BundleError
 from arena.bundles.reading import import_study
 from arena.bundles.writing import export_study
-from arena.models import Study
 from arena.refusals import Refusal
 from tests.arena.bundles.worlds import busy_study
 from tests.arena.dumps import dump
@@ -96,6 +96,12 @@ def refused(path: Path, pattern: str, *, slug: str = "new") -> None:
     assert dump() == before
 
 
+GOLD = b'{"prompt":0,"first_image":0,"second_image":1,"answers":{%s},"reviewed_at":null,"retired_at":null}\n'
+FLAG = (
+    b'{"rater":null,"cohort":"","criterion":null,"kind":"gold","p":0.1,"statistic":{},"sentence":"",'
+    b'"found_at":"2026-01-01T00:00:00Z","faded_at":null,"dismissed_at":null}\n'
+)
+
 ROWS: dict[str, tuple[Change, str]] = {
     "an unknown choice": (
         line("votes.jsonl", 1, choice="up"),
@@ -117,6 +123,32 @@ ROWS: dict[str, tuple[Change, str]] = {
     "not JSON": (raw("raters.jsonl", b"{\n"), r"raters.jsonl, line 1: Invalid JSON"),
     "very deep JSON": (raw("raters.jsonl", b"[" * 100_000 + b"\n"), r"raters.jsonl, line 1: "),
     "bad UTF-8": (raw("raters.jsonl", b'{"rater": "\xff"}\n'), r"raters.jsonl, line 1: "),
+    "a place taken twice": (line("ballots.jsonl", 1, position=1), r"ballots.jsonl, line 2: is at a place of its rater"),
+    "no computer's year": (
+        line("ballots.jsonl", 0, shown_at="0001-01-01T00:00:00+23:00"),
+        r"ballots.jsonl, line 1: shown_at: Input should be greater",
+    ),
+    "an image of another study": (
+        line("images.jsonl", 0, prompt_text="?"),
+        r"images.jsonl, line 1: is of a prompt that",
+    ),
+    "a known answer to nothing": (
+        raw("gold.jsonl", GOLD % b'"taste":"first"'),
+        r"gold.jsonl, line 1: answers 'taste', which nobody is asked",
+    ),
+    "a check of an ordinary ballot": (
+        raw("checks.jsonl", b'{"ballot":0,"repeats":1}\n'),
+        r"checks.jsonl, line 1: checks an ordinary ballot",
+    ),
+    "a suspicion of nobody": (raw("flags.jsonl", FLAG), r"flags.jsonl, line 1: is about neither a rater nor a cohort"),
+    "a number of nothing": (
+        raw("metrics.jsonl", b'{"name":"x","source":"y","value":1.0}\n'),
+        r"metrics.jsonl, line 1: is of neither an image nor a contender",
+    ),
+    "an endless number": (
+        raw("metrics.jsonl", b'{"contender":0,"name":"x","source":"y","value":1e301}\n'),
+        r"metrics.jsonl, line 1: value: is no number that can be kept",
+    ),
     "a long line": (raw("raters.jsonl", b" " * (2**20 + 5) + b"\n"), r"raters.jsonl: line 1 is longer than 1 MB"),
     "an unknown entry of the design": (
         replaced("design.json", b'"samples":1', b'"samples":1,"evil":1'),
@@ -138,13 +170,6 @@ def test_a_wrong_row_is_named_and_nothing_is_stored(bundle: Path) -> None:
         refused(changed(bundle, change), pattern)
 
 
-def test_what_only_the_database_finds_is_taken_back_from_the_middle_of_writing(bundle: Path) -> None:
-    studies = Study.objects.count()
-    with pytest.raises(BundleError, match="contradict each other"):
-        import_study(changed(bundle, line("ballots.jsonl", 1, position=1)), slug="new", accepts_broken_chain=True)
-    assert Study.objects.count() == studies
-
-
 ARCHIVES: list[tuple[Change, str]] = [
     (raw("../../evil.py", b"x"), r"'../../evil.py': is nothing that a bundle holds"),
     (raw("/etc/cron.d/evil", b"x"), r"is nothing that a bundle holds"),
@@ -152,7 +177,7 @@ ARCHIVES: list[tuple[Change, str]] = [
     (raw(f"images/{'a' * 64}.png", b"x"), r"images/a{64}.png: (belongs to no image|is not the file)"),
     (dropped("manifest.json"), r"bad.zip: has no manifest.json, so it is no bundle"),
     (dropped("votes.jsonl"), r"does not list votes.jsonl"),
-    (replaced("manifest.json", b'"version":1', b'"version":2'), r"is of version 2; this site reads version 1"),
+    (replaced("manifest.json", b'"version":2', b'"version":3'), r"is of version 3; this site reads versions 1 and 2"),
     (replaced("manifest.json", b"study bundle", b"cake"), r"does not say that this is a winrate study bundle"),
     (raw("manifest.json", b"[" * 100_000), r"manifest.json: is not one JSON object"),
     (raw("manifest.json", b'{"format": 1, "format": 2}'), r"manifest.json: is not one JSON object"),
@@ -232,6 +257,33 @@ def test_a_missing_file_and_a_full_list_are_refused(tmp_path: Path, monkeypatch:
         archive.writestr("manifest.json", b"{}")
     monkeypatch.setattr(archives, "MOST_DIRECTORY", 10)
     refused(tmp_path / "bad.zip", r"lists more entries than a bundle has")
+
+
+def test_absurd_counts_are_refused_before_anything_is_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def many(files: Files) -> None:
+        manifest = json.loads(files["manifest.json"])
+        manifest["files"]["votes.jsonl"]["rows"] = 10**9
+        files["manifest.json"] = json.dumps(manifest).encode()
+
+    refused(changed(bundle, many, tells=False), r"votes.jsonl: has 1,000,000,000 rows, and 50,000,000 is the most that")
+    monkeypatch.setattr(archives, "MOST_VALUES", 500)
+    nested = line("ballots.jsonl", 0, rule=[[]] * 600)
+    refused(changed(bundle, nested), r"ballots.jsonl, line 1: holds more than 500 values")
+    refused(
+        changed(bundle, raw("manifest.json", b"[" + b"[]," * 600 + b"0]"), tells=False), r"holds more than 500 values"
+    )
+    root = {"root": "0" * 64, "heads": {str(pk): 1 for pk in range(1, 9)}, "votes": 1, "at": "2026-01-01T00:00:00Z"}
+    monkeypatch.setattr(layout, "MOST_HEADS", 7)
+    refused(
+        changed(bundle, raw("roots.jsonl", json.dumps(root).encode() + b"\n")), r"roots name more than 7 ends of chains"
+    )
+
+
+def test_what_a_hostile_bundle_can_hold_in_memory_is_bounded_by_design() -> None:
+    """Of the rows that leave something behind, the most there may be, at what Python takes for each."""
+    each = {layout.RATERS: 120, layout.IMAGES: 110, layout.BALLOTS: 60, layout.VOTES: 8, layout.CHECKS: 1}
+    kept = sum(layout.MOST_ROWS[name] * size for name, size in each.items()) + 300 * layout.MOST_HEADS
+    assert kept < 2.5 * 2**30 and archives.MOST_BYTES[layout.DESIGN] + 100 * archives.MOST_VALUES < 2**29
 
 
 def test_a_picture_that_is_none_or_another_one_is_refused(bundle: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, norm, pearsonr, spearmanr
 
-from arena.ranking.correlation import correlate
+from arena.ranking.correlation import correlate, kendall_interval, spearman_interval
 
 Floats = NDArray[np.float64]
 
@@ -102,3 +102,28 @@ def test_strengths_that_may_be_all_error_are_warned_of_and_left_open() -> None:
     assert found.reliability == 0
     assert "may be error" in found.warnings[0]
     assert found.high - found.low > 1.5
+
+
+def test_intervals_of_rank_correlations_hold_what_they_promise() -> None:
+    """At the fewest contenders from which the page does not warn; true rank correlations of a normal pair are known."""
+    true, covered = 0.5, np.zeros(2)
+    spearman, kendall = 6 / np.pi * np.arcsin(true / 2), 2 / np.pi * np.arcsin(true)
+    for seed in range(400):
+        strengths, covariance, metric = contenders(np.random.default_rng(seed), n=10, true=true, error=0.0)
+        found = correlate(strengths, covariance, metric)
+        for place, (ends, wanted) in enumerate(((found.spearman_ends, spearman), (found.kendall_ends, kendall))):
+            assert ends is not None
+            covered[place] += ends[0] <= wanted <= ends[1]
+    assert ((covered / 400 > 0.93) & (covered / 400 < 0.985)).all()
+
+
+def test_rank_correlations_worked_out_by_hand() -> None:
+    # z = atanh(0.6) = 0.6931, half-width 1.96 * sqrt(1.18 / 17) = 0.5164; and 1.96 * sqrt(0.437 / 16) = 0.3239.
+    assert spearman_interval(0.6, 20) == pytest.approx((np.tanh(0.1768), np.tanh(1.2095)), abs=2e-4)
+    assert kendall_interval(0.6, 20) == pytest.approx((np.tanh(0.3692), np.tanh(1.0171)), abs=2e-4)
+
+
+def test_too_few_contenders_or_the_same_order_twice_have_no_interval_of_ranks() -> None:
+    assert spearman_interval(0.5, 3) is None and spearman_interval(0.5, 4) is not None
+    assert kendall_interval(0.5, 4) is None and kendall_interval(0.5, 5) is not None
+    assert spearman_interval(1.0, 30) is None and kendall_interval(-1.0, 30) is None

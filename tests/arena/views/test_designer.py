@@ -11,9 +11,10 @@ from django.urls import reverse
 
 from arena.design_files import design_file_of, planned_study
 from arena.designs import design_digest
-from arena.models import Study
+from arena.models import Study, StudyMember
+from arena.not_worse import planned_margin
 from arena.protocols import PROTOCOLS
-from generation.models import Checkpoint, PromptSet
+from generation.models import Checkpoint, PromptSet, Recipe
 from generation.prompt_files import PromptRow
 from generation.prompt_sets import save_prompt_set
 from generation.provenance import digest_of
@@ -282,3 +283,49 @@ def test_a_private_checkpoint_is_its_owners_alone(ada: Client, prompts: PromptSe
     eve.force_login(User.objects.get(username="eve"))
     assert "secret, 4 steps" in eve.get(reverse("arena:new_study")).content.decode()
     assert save(eve, form | {"recipes": [*form["recipes"], secret.pk]}).status_code == 302
+
+
+def test_a_colleague_keeps_the_contenders_of_a_private_checkpoint_in_a_shared_draft(
+    ada: Client, prompts: PromptSet
+) -> None:
+    form = filled(prompts)
+    save(ada, form)
+    study = Study.objects.get()
+    owner = User.objects.get(username="ada")
+    Checkpoint.objects.update(owner=owner)
+    Recipe.objects.update(owner=owner)
+    bea = User.objects.create_user("bea", password="x")
+    study.members.create(user=bea, role=StudyMember.Role.OWNER)
+    browser = Client()
+    browser.force_login(bea)
+    page = browser.get(reverse("arena:edit_design", args=[study.slug])).content.decode()
+    assert page.count('name="recipes"') == 3
+    form |= {"prompt_set": "", "recipes": list(study.contenders.values_list("recipe", flat=True))}
+    assert save(browser, form | {"name": "Another name"}, slug=study.slug).status_code == 302
+    study.refresh_from_db()
+    assert (study.name, study.contenders.count()) == ("Another name", 3)
+    # It opens no door to what is not in the draft.
+    other = make_recipe("final, 16 steps", steps=16)
+    Recipe.objects.filter(pk=other.pk).update(owner=owner)
+    form |= {"recipes": [*form["recipes"], other.pk]}
+    assert save(browser, form, slug=study.slug).status_code == 400
+
+
+def test_the_baseline_is_chosen_among_the_contenders(ada: Client, prompts: PromptSet) -> None:
+    form = filled(prompts)
+    said = summary(ada, form | {"baseline": "gone"})
+    assert said["names"] == ["final, 2 steps", "final, 4 steps", "final, 8 steps"]
+    assert "gone" in said["problems"][0]
+    save(ada, form)
+    page = ada.get(reverse("arena:edit_design", args=[Study.objects.get().slug])).content.decode()
+    assert "<option selected>final, 8 steps</option>" in page and "<option>final, 2 steps</option>" in page
+
+
+def test_the_margin_is_planned_frozen_and_told(ada: Client, prompts: PromptSet) -> None:
+    save(ada, filled(prompts, margin=3))
+    study = Study.objects.get()
+    assert planned_margin(study) == 0.03
+    ada.post(reverse("arena:steer_study", args=[study.slug]), {"act": "open"})
+    study.refresh_from_db()
+    assert "by no more than 3 points" in study.design["analysis"]["not_worse"]
+    assert "by no more than 3 points" in ada.get(reverse("arena:study_plan", args=[study.slug])).content.decode()

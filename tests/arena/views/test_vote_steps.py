@@ -41,7 +41,7 @@ def test_without_a_script_undo_is_a_button_that_brings_the_pair_back() -> None:
     answer = browser.post(undo_address(study), form, follow=True)
     assert answer.redirect_chain == [(vote_address(study), 302)]
     page = answer.content.decode()
-    assert "Undone: here is the pair again." in page and "0 of 40" in page
+    assert "Undone: here is the pair again." in page and "0 of 12" in page
     again = open_ballot(browser, study)
     assert (again.supersedes, again.left_image_id) == (first, first.left_image_id)
     assert undone_token(page) == ""

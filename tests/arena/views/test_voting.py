@@ -81,7 +81,7 @@ def test_without_a_script_answers_are_a_form_that_leads_to_the_next_ballot() -> 
     assert rater.votes.count() == first.study_prompt.criteria.count()
     page = browser.get(vote_address(study)).content.decode()
     assert "✓ Saved" in page
-    assert "1 of 40" in page
+    assert "1 of 12" in page
     assert open_ballot(browser, study) != first
 
 
@@ -93,7 +93,7 @@ def test_a_script_gets_the_receipt_with_progress_and_the_next_ballots() -> None:
     said = reply.json()
     assert reply.status_code == 200
     assert (said["saved"], said["already"], said["next"]) == (True, False, vote_address(study))
-    assert said["progress"]["text"].startswith("1 of 40 · about ")
+    assert said["progress"]["text"].startswith("1 of 12 · about ")
     assert [each["token"] for each in said["ballots"]] == [
         each["token"]
         for each in queue_of(browser, study)["ballots"]  # type: ignore[attr-defined]

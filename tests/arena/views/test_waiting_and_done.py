@@ -76,6 +76,16 @@ def test_the_quota_ends_on_a_page_that_says_what_was_contributed() -> None:
     assert "Thank you!" in page
 
 
+def test_a_pair_that_was_reported_is_not_one_that_was_compared() -> None:
+    study = make_study(contenders=2, prompts=2, with_text=0)
+    browser, _ = joined_browser(study)
+    browser.post(vote_address(study), answers_to(open_ballot(browser, study)))
+    reported = {"ballot": open_ballot(browser, study).token, "report": "1", "report_reason": "not_shown"}
+    browser.post(vote_address(study), {**reported, "bad_side": "left"})
+    page = browser.get(reverse("arena:done", args=[study.slug])).content.decode()
+    assert "<dt>pair compared</dt><dd>1</dd>" in page
+
+
 def test_every_pair_seen_is_the_end_too() -> None:
     study = make_study(contenders=2, prompts=1)
     browser, _ = joined_browser(study)

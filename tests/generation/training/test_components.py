@@ -25,7 +25,7 @@ class UntrainedWorkshop(Workshop):
     def vae(self):  # type: ignore[no-untyped-def]
         return fresh_vae().eval()
 
-    def text_encoders(self) -> TextEncoders:
+    def text_encoders(self, checkpoint: str = "") -> TextEncoders:
         return fresh_text_encoders().encoders.eval()
 
     def denoiser(self, member: Member, *, checkpoint: str) -> Denoiser:

@@ -51,6 +51,17 @@ def test_recovered_shared_parts_are_the_shipped_ones(shop: Workshop) -> None:
         assert torch.equal(decoder[name], value.float()), name
 
 
+def test_a_t5_encoder_of_its_own_is_recovered_beside_the_shared_one(shop: Workshop) -> None:
+    shared, own = (shop.text_encoders(name).t5.state_dict() for name in ("tiny-sd3-mid", "tiny-sd3"))
+    assert not torch.equal(own["shared.weight"], shared["shared.weight"])
+    for folder, weights in (("tiny-sd3-mid", shared), ("tiny-sd3", own)):
+        for name, value in shipped(f"{folder}/text_encoder_3/model.safetensors").items():
+            assert torch.equal(weights[name], value.float()), (folder, name)
+    assert (
+        shop.spelling_of("tiny-sd3") == read_json(Path(settings.MODELS_ROOT) / "tiny-sd3/checkpoint.json")["spelling"]
+    )
+
+
 def test_training_that_goes_on_from_them_warms_up_again_and_says_so(shop: Workshop) -> None:
     trainer = Trainer(fresh_vae(), state_file=shop.folder / "autoencoder.pt", learning_rate=1e-3, seed=1)
     begun_at = trainer.step

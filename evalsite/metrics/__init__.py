@@ -1,0 +1,1 @@
+"""What Prometheus is told: one catalogue, counted in web processes and read from the database."""
