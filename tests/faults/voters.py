@@ -43,6 +43,8 @@ class Voter(Client):
 
     def __init__(self, site: str, token: str, *, told: Told, questions: list[str], looks: bool) -> None:
         super().__init__(site, token)
+        # A connection that the server closes, idle, in the moment of the next request would look like a fault of ours.
+        self._session.headers["Connection"] = "close"
         self.told, self.questions, self._looks = told, questions, looks
 
     def answer_until_told(self, is_over: Callable[[], bool]) -> None:
