@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -143,8 +144,9 @@ def test_f15_a_full_disk_under_postgres_refuses_calmly_and_goes_on_when_there_is
 ) -> None:
     name, place = str(connection.settings_dict["NAME"]), small_disk / "tables"
     place.mkdir()
-    for folder in (tmp_path.parent, tmp_path, small_disk):
-        folder.chmod(0o711)
+    for folder in (small_disk, *small_disk.parents):  # PostgreSQL's own user must pass through all of them
+        if not (mode := folder.stat().st_mode) & 0o001:
+            folder.chmod(stat.S_IMODE(mode) | 0o011)
     durable_postgres.own_folder(place)
     durable_postgres.administer(
         f"CREATE TABLESPACE small LOCATION '{place}'", f"ALTER DATABASE {name} SET TABLESPACE small"
