@@ -68,7 +68,7 @@ def demo_pictures() -> list[Pictures.Image]:
     import torch
     from diffusers import StableDiffusion3Pipeline
 
-    pipeline = StableDiffusion3Pipeline.from_pretrained(DEMO)
+    pipeline = StableDiffusion3Pipeline.from_pretrained(DEMO, dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     prompts = [f'a {colour} sign that says "{word}"' for colour in COLOURS for word in WORDS]
     drawn = pipeline(
