@@ -37,7 +37,7 @@ def main() -> None:
     RESULT.write_text(
         "# Bytes of an image's files\n\n"
         "`python -m benchmarks.image_bytes`. The PNG as workers write it, and the WebP copy that raters get.\n"
-        f"The synthetic pictures: {' '.join(__doc__.split('The large ones are made here, ')[1].split())}\n\n"
+        f"The synthetic pictures are made {' '.join(__doc__.split('The large ones are made here, ')[1].split())}\n\n"
         "| pictures | PNG, mean (least to most) | raters' copy, mean (least to most) |\n|---|---|---|\n" + "".join(rows)
     )
     print(RESULT.read_text())
