@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from django.conf import settings
+from django.urls import resolve
 
 from arena.timetable import PERIODS
 from evalsite.metrics.catalogue import CATALOGUE, as_markdown
@@ -53,6 +54,14 @@ def test_every_alarm_says_how_urgent_it_is_and_stands_on_the_page() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("page", "ticket", "info") and rule["annotations"]["summary"], rule
         assert rule["expr"].count("(") == rule["expr"].count(")"), rule["alert"]
+
+
+def test_probes_are_no_requests_of_people() -> None:
+    """A load balancer's probes answer 503 by design, and on a quiet site they outnumber everybody."""
+    (expression,) = [rule["expr"] for rule in rules() if rule["alert"] == "RequestsFail"]
+    left_out = re.findall(r'route!~"([^"]*)"', expression)
+    assert len(left_out) == expression.count("winrate_requests_total") == 2 and len(set(left_out)) == 1
+    assert {resolve(f"/{name}").view_name for name in ("healthz", "readyz", "metrics")} == set(left_out[0].split("|"))
 
 
 def test_tasks_that_alarms_name_are_sent() -> None:

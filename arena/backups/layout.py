@@ -3,10 +3,14 @@
 The manifest names the dump that belongs to it, so a backup that is cut off leaves the one before whole.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +22,9 @@ IMAGES: Final = "images"
 SECRET_KEY: Final = "secret_key"  # noqa: S105 - a file's name
 DUMPS: Final = {"sqlite": "database-{}.sqlite3", "postgresql": "database-{}.dump"}
 FORMAT: Final = 1
-_OURS: Final = (MANIFEST, IMAGES, SECRET_KEY)
+IMAGE_NAME: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
+_LOCK: Final = "backup.lock"
+_OURS: Final = (MANIFEST, IMAGES, SECRET_KEY, _LOCK)
 _CHUNK: Final = 2**20
 
 
@@ -62,8 +68,33 @@ def read_manifest(folder: Path) -> Manifest:
     return found
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, readable by its owner alone. Raises BackupError where something else lies in it."""
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """The folder, made and readable by its owner alone, held against other backups until the block ends.
+
+    Raises BackupError where something else lies in it, or another backup is being written to it.
+    """
+    _make(folder)
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(
+                f"Another backup is being written to {folder}: wait until it has ended, or name another folder."
+            ) from error
+        except OSError as error:
+            raise BackupError(f"{folder} cannot be locked: {error.strerror or error}.") from error
+        for draft in (folder / IMAGES).glob("??/.*.part"):  # of a backup that was cut off
+            draft.unlink()
+        yield
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images that a backup's folder holds, by name."""
+    return sorted(path for path in (folder / IMAGES).glob("??/*") if IMAGE_NAME.fullmatch(path.name))
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if others := [path.name for path in folder.iterdir() if not _is_ours(path.name)]:

@@ -25,11 +25,15 @@ _OTHER = {"sqlite": "SQLite: unset DATABASE_URL", "postgresql": "PostgreSQL: set
 
 @dataclass(frozen=True)
 class Restored:
-    """What was done: rows that are there now, images that the store took, files that rows name and nobody has."""
+    """What was done: rows that are there now, and images that the store took.
+
+    `damaged` are files of the backup that no longer have their hash, `missing` those that rows name and nobody has.
+    """
 
     manifest: Manifest
     rows: dict[str, int]
     images: int
+    damaged: list[str]
     missing: list[str]
     needs_migration: bool
     has_key: bool
@@ -40,7 +44,7 @@ def restore(folder: Path) -> Restored:
     manifest = read_manifest(folder)
     _refuse(manifest, folder)
     dumps.refuse_filled_database()
-    images = _take_images(folder / layout.IMAGES)
+    images, damaged = _take_images(folder)
     has_key = _take_secret_key(folder)
     dumps.fill(folder / manifest.dump)
     rows = {label: apps.get_model(label)._base_manager.count() for label in manifest.rows}
@@ -49,6 +53,7 @@ def restore(folder: Path) -> Restored:
         manifest=manifest,
         rows=rows,
         images=images,
+        damaged=damaged,
         missing=_missing(),
         needs_migration=bool(executor.migration_plan(executor.loader.graph.leaf_nodes())),
         has_key=has_key,
@@ -70,18 +75,23 @@ def _refuse(manifest: Manifest, folder: Path) -> None:
         raise BackupError(f"{dump} is not what was written ({layout.MANIFEST} knows its hash): restore an earlier one.")
 
 
-def _take_images(folder: Path) -> int:
-    taken = 0
-    for path in sorted(folder.glob("??/*")):
-        data = path.read_bytes()
+def _take_images(folder: Path) -> tuple[int, list[str]]:
+    """How many the store took, and which it did not: no damaged image keeps all votes from coming back."""
+    taken, damaged = 0, list[str]()
+    for path in layout.images_in(folder):
+        try:
+            data = path.read_bytes()
+        except OSError:  # a rotten place on the disk is told by the disk itself
+            data = b""
         if bytes_digest(data) != path.stem:
-            raise BackupError(f"{path} is damaged: its bytes no longer have that hash. Take it from an earlier backup.")
+            damaged.append(str(path))
+            continue
         try:
             image_store.put(data, suffix=path.suffix)
         except GenerationError as error:
             raise BackupError(str(error)) from error
         taken += 1
-    return taken
+    return taken, damaged
 
 
 def _take_secret_key(folder: Path) -> bool:

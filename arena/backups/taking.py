@@ -24,7 +24,6 @@ from generation import image_store
 from generation.provenance import bytes_digest
 
 _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
-_IMAGE: Final = re.compile(r"(?P<sha256>[0-9a-f]{64})\.[a-z0-9]{1,8}")
 # Of these, none is ever deleted.
 KEPT: Final = (Vote, AuditEvent)
 
@@ -40,7 +39,11 @@ class Taken:
 
 def take(folder: Path) -> Taken:
     """A backup in a folder; one that holds an earlier backup keeps the images that it has. Raises BackupError."""
-    layout.prepare(folder)
+    with layout.sole_use(folder):
+        return _take(folder)
+
+
+def _take(folder: Path) -> Taken:
     now = timezone.now()
     rows = {model._meta.label: model._base_manager.count() for model in KEPT}
     migrations = sorted(".".join(key) for key in MigrationRecorder(connection).applied_migrations())
@@ -59,7 +62,7 @@ def take(folder: Path) -> Taken:
 
 
 def _manifest(folder: Path, *, now: datetime, dump: Path, rows: dict[str, int], migrations: list[str]) -> Manifest:
-    sizes = [path.stat().st_size for path in (folder / layout.IMAGES).glob("*/*") if _IMAGE.fullmatch(path.name)]
+    sizes = [path.stat().st_size for path in layout.images_in(folder)]
     return Manifest(
         format=layout.FORMAT,
         taken_at=now.isoformat(timespec="seconds"),
@@ -101,7 +104,7 @@ def _names_in(storage: Storage) -> Iterator[str]:
         return
     for folder in sorted(filter(_FOLDER.fullmatch, folders)):
         _, names = storage.listdir(folder)
-        yield from (f"{folder}/{name}" for name in sorted(filter(_IMAGE.fullmatch, names)))
+        yield from (f"{folder}/{name}" for name in sorted(filter(layout.IMAGE_NAME.fullmatch, names)))
 
 
 def _keep_secret_key(folder: Path) -> None:

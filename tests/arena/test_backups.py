@@ -1,11 +1,15 @@
 """Backups are refused with a sentence where they would be wrong; the round trip under load is fault test F20."""
 
+import fcntl
 import json
 import os
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from arena.backups import layout
@@ -59,6 +63,48 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     assert refusal("backup", tmp_path).startswith(f"{tmp_path} holds other things (thesis.tex): name an empty folder")
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_second_backup_into_the_same_folder_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    backup(place := tmp_path / "backup")
+    with layout.sole_use(place):
+        (dump,) = place.glob("database-*")
+        assert refusal("backup", place).startswith(f"Another backup is being written to {place}: wait until")
+        assert list(place.glob("database-*")) == [dump]
+    backup(place)
+    with (place / "backup.lock").open() as lock:  # let go
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_what_a_killed_backup_left_is_forgotten(tmp_path: Path) -> None:
+    factories.make_study(contenders=2, prompts=2)
+    backup(place := tmp_path / "backup")
+    (image, *_) = place.glob("images/??/*.png")
+    draft = image.with_name(f".{image.name}-0a1b2c3d.part")
+    draft.write_bytes(b"half of it")
+    backup(place)
+    assert not draft.exists() and image.exists()
+
+
+@pytest.mark.once
+def test_votes_come_back_whatever_befell_single_images(tmp_path: Path) -> None:
+    study = factories.make_study(contenders=2, prompts=2)
+    factories.cast(factories.make_rater(study), ballots=1)
+    backup(place := tmp_path / "backup")
+    image, *others = sorted(place.glob("images/??/*.png"))
+    image.write_bytes(b"not what it was")
+    others[0].with_name(f".{others[0].name}-0a1b2c3d.part").write_bytes(b"half of it")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "restore", str(place)],
+        cwd=settings.BASE_DIR,
+        env={name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "STORAGE_URL")}
+        | {"WINRATE_DATA_DIR": str(tmp_path / "elsewhere"), "DJANGO_SETTINGS_MODULE": "evalsite.settings"},
+        capture_output=True,
+        text=True,
+    )
+    assert f"{study.votes.count()} votes, {layout.read_manifest(place).images - 1} images." in done.stdout, done.stderr
+    assert f"Not restored, because its bytes no longer have their hash: {image}" in done.stderr
+    assert done.returncode == 1 and "1 files that rows name are not in the backup" in done.stderr
 
 
 def test_what_cannot_be_restored_is_refused_and_says_why(tmp_path: Path) -> None:

@@ -30,8 +30,12 @@ class Command(BaseCommand):
             )
         if short := [label for label, rows in done.manifest.rows.items() if done.rows[label] < rows]:
             raise CommandError(f"Fewer rows than were there when the backup began: {', '.join(short)}.")
+        for path in done.damaged:
+            self.stderr.write(f"Not restored, because its bytes no longer have their hash: {path}")
         if done.missing:
             raise CommandError(
                 f"{len(done.missing):,} files that rows name are not in the backup, {done.missing[0]} among them: "
                 "run `python manage.py sweep_images --remake`."
             )
+        if done.damaged:
+            raise CommandError("Everything is restored but for damaged files that no row needs.")
