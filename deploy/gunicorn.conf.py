@@ -10,6 +10,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or (os.cpu_count() or 1) + 1)
 worker_class = "gthread"
 threads = 4
 # One import for all processes, and one check for all: a process that is replaced while Redis is away must still serve.
+# So a reload would load no new code, and the unit offers none.
 preload_app = True
 timeout = 60
 graceful_timeout = 30

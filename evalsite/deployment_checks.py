@@ -31,11 +31,14 @@ def _is_loopback(host: str) -> bool:
 def refuse_dangerous_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """What no start may go on with."""
     found: list[CheckMessage] = []
+    kept = Path(settings.DATA_DIR) / "secret_key"
     if settings.HTTPS and not settings.HAS_GIVEN_SECRET_KEY:
         found.append(
             Error(
                 "WINRATE_HTTPS is on, but SECRET_KEY is not set, so each host would sign with a key of its own: set "
-                "one for all of them, made with: python -c 'import secrets; print(secrets.token_urlsafe(50))'.",
+                "one for all of them. Where people have taken part already, it must be the one that is kept on this "
+                f'machine, or their links and cookies end: SECRET_KEY="$(cat {kept})". A new site makes one with: '
+                "python -c 'import secrets; print(secrets.token_urlsafe(50))'.",
                 id="winrate.E001",
             )
         )

@@ -155,7 +155,7 @@ def settings_file() -> dict[str, str]:
     text = (ROOT / "deploy" / "winrate.env.sample").read_text()
     text = text.replace("<50 random characters>", secrets.token_urlsafe(50))
     lines = re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)
-    return {name: value.strip("<>") for name, value in lines}
+    return {name: value.strip("'").strip("<>") for name, value in lines}
 
 
 class Services:

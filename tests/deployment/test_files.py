@@ -79,6 +79,33 @@ def test_the_sample_sets_what_the_site_reads() -> None:
     assert named - set(settings.SETTINGS_TABLE) - NOT_OURS == set()
 
 
+def test_shell_systemd_and_compose_read_the_same_values_from_the_sample(tmp_path: Path) -> None:
+    """Values in single quotes are literal to all three; a bare & would end STORAGE_URL in a shell."""
+    text = (DEPLOY / "winrate.env.sample").read_text()
+    lines = re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", text, re.MULTILINE)
+    assert [line for line in lines if not re.fullmatch(r"'[^']*'", line[1])] == []
+    file = tmp_path / "winrate.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in lines))
+    said = subprocess.run(
+        ["/bin/sh", "-euc", f"set -a; . {file}; set +a; env -0"], capture_output=True, text=True, env={}, check=True
+    )
+    read = dict(line.split("=", 1) for line in said.stdout.split("\0") if line)
+    assert {name: value.strip("'") for name, value in lines}.items() <= read.items()
+    assert "&addressing_style=path" in read["STORAGE_URL"]
+
+
+def test_a_file_of_secrets_gets_into_no_image_and_no_commit() -> None:
+    """A pattern of .dockerignore without a folder holds at the root alone; one of .gitignore holds everywhere."""
+    assert "**/*.env" in (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*.env" in (ROOT / ".gitignore").read_text().splitlines()
+    assert COMPOSE["services"]["web"]["env_file"].endswith(".env")
+
+
+def test_what_is_loaded_once_is_not_reloaded() -> None:
+    assert "\npreload_app = True\n" in (DEPLOY / "gunicorn.conf.py").read_text()
+    assert [unit.name for unit in UNITS if "ExecReload" in unit.read_text()] == []
+
+
 def test_nginx_gets_every_name_that_its_file_holds() -> None:
     template = (DEPLOY / "nginx" / "winrate.conf.template").read_text().partition("\n\n")[2]
     assert set(re.findall(r"\$\{([A-Z_]+)\}", template)) == set(COMPOSE["services"]["nginx"]["environment"])

@@ -47,6 +47,8 @@ def test_https_without_a_given_key_is_refused(settings: Any) -> None:
     settings.HTTPS, settings.HAS_GIVEN_SECRET_KEY = True, False
     (sentence,) = dangerous_settings()
     assert sentence.startswith("WINRATE_HTTPS is on, but SECRET_KEY is not set")
+    # Nobody who has taken part may lose their link by doing what the sentence says.
+    assert f'SECRET_KEY="$(cat {Path(settings.DATA_DIR) / "secret_key"})"' in sentence
     settings.HAS_GIVEN_SECRET_KEY = True
     assert dangerous_settings() == []
 
