@@ -10,7 +10,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, Final
 
-REQUIREMENTS: Final = ("requirements.txt", "requirements-worker.txt", "requirements-dev.txt")
+REQUIREMENTS: Final = ("requirements.txt", "requirements-worker.txt", "requirements-test.txt", "requirements-dev.txt")
 CONSTRAINTS: Final = "constraints.txt"
 # Tools of the environment itself, and what comes with a build of torch, which differs by platform.
 UNPINNED: Final = re.compile(r"pip|setuptools|wheel|triton|torch|nvidia-.*|cuda-.*|intel-.*|mkl|tbb")
@@ -39,6 +39,8 @@ def normalised(name: str) -> str:
 def read_pins(root: Path) -> tuple[dict[str, str], list[str]]:
     """All pins of a checkout, and what is wrong with them."""
     pins, problems = pins_of((root / CONSTRAINTS).read_text(), CONSTRAINTS)
+    for unread in sorted({path.name for path in root.glob("requirements*.txt")} - set(REQUIREMENTS)):
+        problems.append(f"{unread} is not read: name it in evalsite/pins.py.")
     for name in REQUIREMENTS:
         asked, wrong = pins_of((root / name).read_text(), name)
         problems += wrong

@@ -103,7 +103,7 @@ def _program(name: str) -> str:
     if newest := max(installed, key=lambda path: int(path.parts[-3]), default=None):
         return str(newest)
     raise BackupError(
-        f"{name} is not on this machine: install PostgreSQL's client programs, at least as new as the server "
+        f"{name} is not on this machine: install PostgreSQL's client programs, of the server's own version "
         "(Debian and Ubuntu: apt install postgresql-client)."
     )
 

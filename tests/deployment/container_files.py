@@ -31,8 +31,8 @@ from tests.servers.postgres import PostgresServer, find_postgres
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "deploy" / "compose"
 HOST = "arena.example.org"
-# Done by the image's root alone, with users that exist only there.
-NEEDS_A_CONTAINER = ("useradd ",)
+# Done by the image's root alone, with users and packages that exist only there.
+NEEDS_A_CONTAINER = ("useradd ", "apt-get ")
 SAID_ONLY = ("USER", "EXPOSE")
 DONE = ("FROM", "ENV", "RUN", "WORKDIR", "COPY", "CMD")
 SECONDS = 300

@@ -115,7 +115,42 @@ def test_only_nginx_is_published_and_nothing_starts_before_the_tables() -> None:
     services = COMPOSE["services"]
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
     waiting = {name for name, service in services.items() if "prepare" in service.get("depends_on", {})}
-    assert waiting == {"web", "worker", "beat", "images"}
+    assert waiting == {"web", "worker", "beat", "images", "images-gpu"}
+
+
+def test_a_gpu_worker_of_the_containers_is_the_images_worker_with_a_gpu() -> None:
+    images, gpu = COMPOSE["services"]["images"], COMPOSE["services"]["images-gpu"]
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert "gpu" in device["capabilities"] and "devices" not in str(images)
+    assert gpu["environment"]["WINRATE_DEVICE"] == "cuda:0" and gpu["profiles"] == ["gpu"]
+    assert gpu["image"] == images["image"] and "command" not in gpu and "command" not in images
+
+
+def test_containers_can_back_up_and_restore() -> None:
+    """pg_dump refuses a newer server, and a newer pg_restore sets what an older server does not know."""
+    backup = COMPOSE["services"]["backup"]
+    assert backup["command"][:3] == ["python", "manage.py", "backup"]
+    assert "prepare" not in backup["depends_on"], "tables would be there, and restore wants an empty database"
+    assert {volume.rpartition(":")[2] for volume in backup["volumes"]} == {"/var/lib/winrate", "/backups"}
+    web, _ = (DEPLOY / "compose" / "Dockerfile").read_text().split("FROM web AS worker")
+    assert re.search(r"^RUN apt-get .* postgresql-client ", web, re.MULTILINE)
+    client_of = {"bookworm": "15"}
+    (release,) = re.findall(r"^FROM python:3\.11-slim-(\w+) AS web$", web, re.MULTILINE)
+    assert COMPOSE["services"]["postgres"]["image"] == f"postgres:{client_of[release]}"
+
+
+def test_a_gpu_host_is_back_after_a_reboot() -> None:
+    """A unit starts by itself only where what wants it is there, too, and is wanted by the machine."""
+    page = (ROOT / "docs" / "production.md").read_text().partition("## A GPU host more")[2].partition("\n## ")[0]
+    (enabled,) = re.findall(r"^# systemctl enable --now (.+)$", page, re.MULTILINE)
+    units = [re.sub(r"@.*", "@.service", name) for name in enabled.split()]
+    assert any("images@" in unit for unit in units)
+    (copied,) = re.findall(r"^# cp (.+) /etc/systemd/system/$", page, re.MULTILINE)
+    assert {Path(file).name for file in copied.split()} == set(units)
+    for unit in units:
+        (wants,) = re.findall(r"^WantedBy=(.+)$", (DEPLOY / "systemd" / unit).read_text(), re.MULTILINE)
+        assert wants == "multi-user.target" or wants in units, unit
+    assert "useradd --system" in page and "/var/lib/winrate" in page
 
 
 def test_the_web_image_has_no_torch_and_copies_what_exists() -> None:

@@ -73,16 +73,14 @@ def hosts(
 
 
 def add_gpu_host(host: Host) -> None:
-    """The three commands of docs/production.md, with the processor in place of the GPU that tests have not."""
+    """The last commands of docs/production.md, with the processor in place of the GPU that tests have not."""
     page = (ROOT / "docs" / "production.md").read_text().partition("## A GPU host more")[2]
-    commands = [
-        line[2:] for line in page.partition("```console")[2].partition("```")[0].splitlines() if line[:1] == "#"
-    ]
-    assert len(commands) == 3
+    commands = [line[2:] for line in ("# printf" + page.partition("# printf")[2].partition("```")[0]).splitlines()]
+    assert len(commands) == 4 and commands[2] == "systemctl daemon-reload"
     assert "WINRATE_DEVICE=cuda:0" in commands[0]
     for command in commands[:2]:
         subprocess.run(["/bin/sh", "-euc", host.place(command.replace("cuda:0", "cpu"))], check=True)
-    started = re.fullmatch(r"systemctl enable --now (\S+)", commands[2])
+    started = re.fullmatch(r"systemctl enable --now winrate\.target (\S+)", commands[3])
     assert started
     host.start(started[1])
 

@@ -39,5 +39,11 @@ def test_files_that_disagree_are_named(tmp_path: Path) -> None:
     assert pins.read_pins(tmp_path)[1] == ["requirements.txt: attrs is 2.0, in constraints.txt it is 1.0."]
 
 
+def test_a_file_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    for name in (*pins.REQUIREMENTS, pins.CONSTRAINTS, "requirements-gpu.txt"):
+        (tmp_path / name).write_text("attrs==1.0\n")
+    assert pins.read_pins(tmp_path)[1] == ["requirements-gpu.txt is not read: name it in evalsite/pins.py."]
+
+
 def test_a_licence_is_told_in_words() -> None:
     assert pins.licence_of(distribution("Django")) == "BSD-3-Clause"
