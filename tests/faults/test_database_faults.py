@@ -1,9 +1,7 @@
 """The database restarted, locked, or without room under votes: calm refusals, nothing lost, and then all goes on."""
 
-import shutil
 import sqlite3
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,9 +17,9 @@ from tests.faults.scale import IS_FULL, SCALE
 from tests.faults.voters import Crowd, Told, assert_nothing_lost_or_doubled, make_study_of_rows
 from tests.servers import celery_worker
 from tests.servers.addresses import wait_until
-from tests.servers.missing import say_missing
 from tests.servers.mortal_web import WebServer
 from tests.servers.postgres import PostgresServer
+from tests.servers.small_disk import small_file_system
 
 Measured = Callable[[str], None]
 SECONDS_TO_NORMAL = 5.0 if IS_FULL else 60.0
@@ -57,14 +55,8 @@ def durable_postgres(postgres_server: PostgresServer) -> Iterator[PostgresServer
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with little room."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = shutil.which("mount") or "mount"
-    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], capture_output=True)  # noqa: S603
-    if made.returncode:
-        say_missing("a small file system (mounting one needs root)")
-    yield place
-    subprocess.run([shutil.which("umount") or "umount", "--lazy", place], check=True)  # noqa: S603
+    with small_file_system(tmp_path / "disk") as place:
+        yield place
 
 
 @pytest.mark.postgres

@@ -1,4 +1,4 @@
-"""The site as production runs it: gunicorn with two processes of four threads, which tests may kill and start again."""
+"""The site as production runs it: gunicorn as in deploy/, two processes, which tests may kill and start again."""
 
 import os
 import signal
@@ -37,8 +37,7 @@ class WebServer:
         """Start (again), as a supervisor would, and not wait."""
         command = [
             *(sys.executable, "-m", "gunicorn", "evalsite.wsgi", "--bind", f"127.0.0.1:{self._port}"),
-            *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--preload"),
-            *("--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
+            *("--config", "deploy/gunicorn.conf.py", "--workers", "2", "--graceful-timeout", "5"),
         ]
         self._child = Child(
             "web server", command, log=self._log, environment=self._environment, folder=settings.BASE_DIR
