@@ -5,13 +5,15 @@ PY := $(VENV)/bin/python
 PYTHON ?=
 PIP_AUDIT = 2.10.1
 
-.PHONY: help up test test-312 faults attacks audit lint venv install install-dev
+.PHONY: help up test test-312 try-containers faults soak attacks audit lint venv install install-dev
 
 help:
 	@echo "make up         run Winrate here (PORT=8123 make up: on another port)"
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
 	@echo "make test-312   run the tests of pages, votes and ranking on Python 3.12, where torch is not installed"
+	@echo "make try-containers  do in a folder what Dockerfile and Compose file say, without containers (needs PostgreSQL, Redis)"
 	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
+	@echo "make soak       let everything run at a steady pace for MINUTES (20) and write what grew (benchmarks/results/soak.md)"
 	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
 	@echo "make audit      check that everything is installed as pinned, and ask for published advisories on it (needs network)"
 	@echo "make lint       check style and types"
@@ -40,8 +42,19 @@ test-312:
 		--requirement requirements-test.txt --constraint constraints.txt
 	.venv-312/bin/python -m pytest --without-torch -n logical --maxprocesses 4 $(TEST)
 
+# STAGE=worker: with torch, as for a GPU host; several gigabytes.
+try-containers: install-dev
+	$(PY) -m tests.deployment.container_files --stage $(or $(STAGE),web)
+
 faults: install-dev
-	FAULTS=full $(PY) -m pytest tests/faults
+	FAULTS=full $(PY) -m pytest tests/faults --ignore tests/faults/test_soak.py
+	FAULTS=full $(PY) -m pytest --postgres $(addprefix tests/faults/test_,killed_web.py database_faults.py backup_under_votes.py)
+	FAULTS=full $(PY) -m pytest --postgres tests/deployment/test_upgrade.py
+
+MINUTES ?= 20
+
+soak: install-dev
+	FAULTS=full SOAK_MINUTES=$(MINUTES) $(PY) -m pytest -s tests/faults/test_soak.py
 
 attacks: install-dev
 	ATTACKS=1000 $(PY) -m pytest -s tests/security

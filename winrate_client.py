@@ -275,6 +275,19 @@ class Winrate:
         """Show this pair to nobody any more."""
         return self._json("POST", f"/studies/{_part(slug)}/gold/{gold}/retire")
 
+    # --- standing leaderboards -------------------------------------------------------------------------------------
+    def boards(self) -> Iterator[Json]:
+        """The boards all of whose studies you may see."""
+        return self._pages("/boards")
+
+    def board(self, slug: str) -> Json:
+        """A board with the newest fit of each question."""
+        return self._json("GET", f"/boards/{_part(slug)}")
+
+    def create_board(self, *, name: str, studies: Sequence[str], criteria: Sequence[str], **more: Any) -> Json:
+        """A board over studies by their short names; `more` is slug, description, reference."""
+        return self._json("POST", "/boards", {"name": name, "studies": [*studies], "criteria": [*criteria], **more})
+
     # --- studies from elsewhere ------------------------------------------------------------------------------------
     def import_votes(
         self, file: str | Path, *, slug: str, name: str = "", baseline: str = "", source: str = ""

@@ -1,5 +1,7 @@
 """The Celery application. Tasks live in `generation.tasks` and `arena.tasks`."""
 
+import inspect
+import logging
 import os
 import time
 from contextlib import AbstractContextManager
@@ -14,6 +16,7 @@ from celery.signals import (
     task_postrun,
     task_prerun,
     task_received,
+    task_unknown,
     worker_process_init,
     worker_ready,
     worker_shutting_down,
@@ -25,6 +28,12 @@ from kombu.exceptions import OperationalError
 from evalsite.box.children import ask_to_die_with_parent
 from generation import log_context, stopping
 from generation.listening import Listening
+
+logger = logging.getLogger(__name__)
+_UPGRADE = (
+    "It comes from a newer one: upgrade this machine. Nothing is lost: the database knows what is due, and it is sent"
+    " again."
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
@@ -70,6 +79,24 @@ def _listen(sender: Any, **_: Any) -> None:
 def _hear(**_: Any) -> None:
     for listening in _listening:
         listening.heard()
+
+
+@task_unknown.connect
+def _refuse_unknown(name: str = "", **_: Any) -> None:
+    """Celery drops the message. Nothing is lost by that, but whoever reads the log must not have to know it."""
+    logger.error("A message asks for %s, which this version does not know. %s", name, _UPGRADE)
+
+
+@task_failure.connect
+def _refuse_unknown_arguments(
+    sender: Any = None, exception: Any = None, args: Any = (), kwargs: Any = None, **_: Any
+) -> None:
+    if not isinstance(exception, TypeError):
+        return
+    try:
+        inspect.signature(sender.run).bind(*args, **(kwargs or {}))
+    except TypeError:
+        logger.error("A message calls %s in a way that this version does not know. %s", sender.name, _UPGRADE)
 
 
 @worker_shutting_down.connect

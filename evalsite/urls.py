@@ -31,4 +31,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler400, handler403, handler404 = (
     inspect.unwrap(page) for page in (defaults.bad_request, defaults.permission_denied, defaults.page_not_found)
 )
-handler500 = "evalsite.faults.fault"
+handler500 = "evalsite.unavailable.server_error"

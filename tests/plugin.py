@@ -15,6 +15,8 @@ from tests.servers.missing import is_ci
 
 DATABASE_FIXTURES = frozenset(("db", "transactional_db"))
 TORCH = ("torch", "diffusers", "transformers", "safetensors", "peft")
+PIPELINES = frozenset(("tiny_model", "family_folders"))
+"""Fixtures that make small pipelines."""
 # Whole boxes and crews, image workers included.
 DRAWING = ("tests/faults/", "tests/evalsite/test_single_box.py", "tests/test_whole_path.py")
 ROOM_FOR_TESTS = 512 * 1024 * 1024
@@ -111,7 +113,8 @@ def pytest_collection_finish() -> None:
 
 
 def _draws(item: pytest.Item) -> bool:
-    return bool(item.get_closest_marker("torch")) or item.nodeid.startswith(DRAWING)
+    asked = PIPELINES.intersection(getattr(item, "fixturenames", ()))
+    return bool(asked or item.get_closest_marker("torch")) or item.nodeid.startswith(DRAWING)
 
 
 def _uses_database(item: pytest.Item) -> bool:

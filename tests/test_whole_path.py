@@ -49,7 +49,7 @@ def models_root(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def open_study(owner: User) -> Study:
+def open_study(owner: User, **rules: Any) -> Study:
     """Three contenders that differ in the number of steps, on the imported prompts; nothing is made or checked yet."""
     checkpoint = register_checkpoint(name="tiny", source="tiny")
     contenders = []
@@ -71,7 +71,7 @@ def open_study(owner: User) -> Study:
         prompts=list(Prompt.objects.filter(prompt_set__name="Three").order_by("position")),
         contenders=contenders,
         criteria=PRESETS["sd3"],
-        rater_rules={"ballots_per_rater": PAIRS},
+        rater_rules={"ballots_per_rater": PAIRS, **rules},
     )
     study = studies.open_study(study, actor=owner)
     studies.ask_for_images(study)

@@ -1,7 +1,7 @@
 """Standing leaderboards: made of studies that one may see, and read with their newest fits."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
@@ -17,14 +17,17 @@ from arena.models import Board, Study
 router = Router(tags=["boards"])
 
 
+Key = Annotated[str, Field(min_length=1, max_length=100)]
+
+
 class BoardIn(Schema):
     """Which studies, and the keys of the questions that they share. `reference` is a contender's id on the board."""
 
     slug: str = Field("", pattern=r"^[-a-zA-Z0-9_]{0,100}$", description="Made of the name if left out.")
     name: str = Field(min_length=1, max_length=200)
     description: str = Field("", max_length=10_000)
-    studies: list[str] = Field(min_length=1, max_length=boards.MOST_STUDIES, description="Short names.")
-    criteria: list[str] = Field(min_length=1, max_length=20)
+    studies: list[Key] = Field(min_length=1, max_length=boards.MOST_STUDIES, description="Short names.")
+    criteria: list[Key] = Field(min_length=1, max_length=20)
     reference: str = Field("", max_length=64)
 
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFilesSent
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern
@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 
+from arena.away import SECONDS_TO_WAIT, WAIT, is_away
 from arena.refusals import Refusal
 from arena.views.request_limits import takes_up_to
 from generation import log_context
@@ -23,7 +24,7 @@ from generation.image_imports import ConflictError, ImageImportError
 from generation.prompt_files import PromptFileError
 from generation.prompt_sets import PromptSetError
 
-REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422, 429})
+REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422, 429, 503})
 """The statuses that any operation may answer with a problem."""
 CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def answer_with_problems(api: NinjaAPI) -> None:
     on(RequestDataTooBig, lambda e: problem_response(413, "The form's fields are too large.", code="too_large"))
     on(DataError, lambda e: problem_response(422, "A value is too large to be stored.", code="too_large_a_value"))
     on(Exception, _of_a_fault)
+    on(OperationalError, _of_a_database_away)
+    on(InterfaceError, _of_a_database_away)
     on(SuspiciousOperation, lambda e: problem_response(400, "The request cannot be read.", code="bad_request"))
 
 
@@ -133,6 +136,15 @@ def _of_a_fault(error: Exception) -> HttpResponse:
     logger.error("the API failed", exc_info=error)
     number = log_context.noted().get("request", "none")
     return problem_response(500, f"This is a fault of ours: it is in the server's log under {number}.", code="fault")
+
+
+def _of_a_database_away(error: Exception) -> HttpResponse:
+    if not is_away(error):
+        return _of_a_fault(error)
+    logger.error("Answered 503, because the database is away: %s", str(error).strip().partition("\n")[0])
+    response = problem_response(503, str(WAIT), code="unavailable")
+    response.headers["Retry-After"] = str(SECONDS_TO_WAIT)
+    return response
 
 
 def _with_field(status: int, detail: str, code: str, field: str) -> HttpResponse:

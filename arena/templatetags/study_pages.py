@@ -42,7 +42,7 @@ def study_pages(context: Context, study: Study) -> dict[str, Any]:
 
 def _further(study: Study, user: Any) -> Iterator[tuple[str, str]]:
     yield ("Run", "run") if study.run_id else ("Plan the images", "study_images")
-    if not isinstance(user, AnonymousUser) and study.is_managed_by(user):
+    if study.state != Study.State.CLOSED and not isinstance(user, AnonymousUser) and study.is_managed_by(user):
         yield "Invite raters", "invitations"
     yield "Colleagues", "members"
 

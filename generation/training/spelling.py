@@ -127,7 +127,7 @@ def load_shards(folder: Path, *, shards: int, device: str) -> ManyScenes:
     """All scenes of the shards, as they were drawn."""
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in ("pictures", "clip_ids", "t5_ids", "answers")}
     for shard in range(shards):
-        with np.load(_file(folder, shard)) as kept:
+        with np.load(_file(folder, shard), allow_pickle=False) as kept:
             for name, tensors in parts.items():
                 tensors.append(torch.from_numpy(kept[name]).to(device))
     scenes = {name: torch.cat(tensors) for name, tensors in parts.items()}

@@ -61,6 +61,10 @@ def test_units_and_containers_run_the_same_commands() -> None:
         **{name: " ".join(COMPOSE["services"][name]["command"]) for name in ("worker", "beat")},
     }
     assert containers == units
+    # Celery's banner is no line that a program could read where logs are JSON.
+    assert [name for name, command in units.items() if command.startswith("celery --quiet ")] == [
+        name for name in units if name != "web"
+    ]
 
 
 @pytest.mark.parametrize("service", sorted(set(COMPOSE["services"]) - {"postgres", "redis", "nginx"}))

@@ -16,6 +16,7 @@ from tests.generation.test_image_store import use_s3
 from tests.servers.s3_server import CREDENTIALS, S3Server
 
 pytestmark = pytest.mark.once
+METRICS_TOKEN = "x1y2z3w4" * 6
 ALLOWED = {
     *("Server", "Date", "Content-Type", "Content-Length", "Connection", "Cache-Control", "Content-Disposition"),
     *("X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "X-Frame-Options"),
@@ -96,7 +97,7 @@ def test_images_come_from_nginx_and_rules_from_the_site(start_site: StartSite) -
 
 def test_a_request_is_bounded_and_nobody_chooses_an_address(start_site: StartSite) -> None:
     study = make_study(rules={"new_raters_per_network_and_hour": 50})
-    site = start_site()
+    site = start_site(WINRATE_METRICS_TOKEN=METRICS_TOKEN)
     _, token = raters.invite(study=study)
     for told in ("198.51.100.7", "203.0.113.9, 198.51.100.7"):
         browser = site.browser()
@@ -104,6 +105,11 @@ def test_a_request_is_bounded_and_nobody_chooses_an_address(start_site: StartSit
         reply = browser.submit(f"/join/{token}/", page, {"X-Forwarded-For": told})
         assert reply.status == 302, told
     assert list(NetworkCount.objects.values_list("number", flat=True)) == [2]
+
+    # No address is let in for itself: behind nginx everybody seems to be this machine.
+    counted = site.request("GET", "/metrics", {"Authorization": f"Bearer {METRICS_TOKEN}"})
+    assert (site.request("GET", "/metrics").status, counted.status) == (401, 200)
+    assert "winrate_votes_total" in counted.text
 
     assert site.request("POST", "/accounts/login/", body=bytes(5 * 2**20)).status == 413
     stylesheet = site.nginx.static / "site.0123456789ab.css"

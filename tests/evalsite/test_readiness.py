@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.test import Client
 
 from evalsite import readiness
@@ -49,15 +50,16 @@ def test_without_the_broker_the_site_is_still_ready(client: Client, mortal_redis
 
 
 def test_a_missing_migration_is_not_ready_until_it_is_applied(client: Client, broker: RedisServer) -> None:
-    row = "DELETE FROM django_migrations WHERE app = 'arena' AND name = '0012_minute_counts'"
-    again = "INSERT INTO django_migrations (app, name, applied) VALUES ('arena', '0012_minute_counts', '2026-01-01')"
+    newest = MigrationLoader(connection).graph.leaf_nodes("arena")[0][1]
+    row = "DELETE FROM django_migrations WHERE app = 'arena' AND name = %s"
+    again = "INSERT INTO django_migrations (app, name, applied) VALUES ('arena', %s, '2026-01-01')"
     with connection.cursor() as cursor:
-        cursor.execute(row)
+        cursor.execute(row, [newest])
     try:
         without = ask(client)
     finally:
         with connection.cursor() as cursor:
-            cursor.execute(again)
+            cursor.execute(again, [newest])
     assert without == (503, WELL | {"migrations": "failing"})
     assert ask(client) == (200, WELL)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes and seconds; the worker processes get the last four from the environment, as production would."""
+    """Sizes and seconds; the worker processes get lease, beat, reconcile and step from the environment."""
 
     images: int
     kills: int
@@ -18,6 +18,11 @@ class Scale:
     beat: float
     reconcile: float
     step: float
+    raters: int
+    vote_rate: float
+    web_kills: int
+    seconds_locked: float
+    database_restarts: int
 
     @property
     def environment(self) -> dict[str, str]:
@@ -32,9 +37,35 @@ class Scale:
 
 IS_FULL: Final = os.environ.get("FAULTS") == "full"
 SMALL: Final = Scale(
-    images=12, kills=2, redis_restarts=2, seconds_down=2, seconds_hung=3, lease=4.5, beat=1.5, reconcile=1, step=6
+    images=12,
+    kills=2,
+    redis_restarts=2,
+    seconds_down=2,
+    seconds_hung=3,
+    lease=4.5,
+    beat=1.5,
+    reconcile=1,
+    step=6,
+    raters=6,
+    vote_rate=10,
+    web_kills=3,
+    seconds_locked=3,
+    database_restarts=1,
 )
 FULL: Final = Scale(
-    images=200, kills=5, redis_restarts=5, seconds_down=30, seconds_hung=60, lease=60, beat=10, reconcile=15, step=60
+    images=200,
+    kills=5,
+    redis_restarts=5,
+    seconds_down=30,
+    seconds_hung=60,
+    lease=60,
+    beat=10,
+    reconcile=15,
+    step=60,
+    raters=20,
+    vote_rate=20,
+    web_kills=20,
+    seconds_locked=10,
+    database_restarts=5,
 )
 SCALE: Final = FULL if IS_FULL else SMALL

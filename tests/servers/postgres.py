@@ -33,13 +33,13 @@ class PostgresServer:
         data, port = folder / "data", free_port()
         server = f"postgres://{NAME}@127.0.0.1:{port}"
         self.url, self._first_database = f"{server}/{NAME}", f"{server}/postgres"
-        person = _unprivileged(folder)
+        self._person, self._folder = _unprivileged(folder), folder
         subprocess.run(  # noqa: S603 - the binary was found by us
             [binaries / "initdb", "-D", data, "-U", NAME, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            **person,
+            **self._person,
         )
         # Nothing here has to outlive a power cut, and fsync is most of a test's time.
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -47,21 +47,40 @@ class PostgresServer:
         options["dynamic_shared_memory_type"] = "mmap"  # files in our folder, not segments that outlive a kill
         options |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder)}
         self._log = folder / "postgres.log"
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - as above
-                [
-                    *(binaries / "postgres", "-D", data, "-p", str(port)),
-                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
-                ],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                preexec_fn=dies_with(os.getpid()),
-                **person,
-            )
-        wait_until(self._is_answering, seconds=120, what=f"PostgreSQL answers (its log: {self._log})")
+        self._command = [
+            *(str(binaries / "postgres"), "-D", str(data), "-p", str(port)),
+            *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+        ]
+        self.start()
         with psycopg.connect(self._first_database, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {NAME}")
+
+    def start(self) -> None:
+        """Start (again) and wait until it answers."""
+        self._launch()
+
+        def is_answering() -> bool:
+            if self._process.poll() is not None:  # a killed one's children hold its memory for some moments
+                self._launch()
+            return self._is_answering()
+
+        wait_until(is_answering, seconds=120, what=f"PostgreSQL answers (its log: {self._log})")
+
+    def _launch(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                self._command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                preexec_fn=dies_with(os.getpid()),
+                **self._person,
+            )
+
+    def kill(self) -> None:
+        """kill -9 of the process that starts all others, which end with it."""
+        self._process.kill()
+        self._process.wait()
 
     @property
     def pid(self) -> int:
@@ -80,6 +99,18 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+    def administer(self, *statements: str) -> None:
+        """Run statements that need another database than the one they are about."""
+        with psycopg.connect(self._first_database, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def own_folder(self, folder: Path) -> None:
+        """Let it keep data in a folder."""
+        if self._person:
+            os.chown(folder, self._person["user"], self._person["group"])
+        folder.chmod(0o700)
 
     def stop(self) -> None:
         """End it, not waiting for its clients."""

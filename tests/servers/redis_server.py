@@ -34,6 +34,11 @@ class RedisServer:
         )
         wait_until(self.is_answering, seconds=60, what="Redis answers")
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._child.pid
+
     def is_answering(self) -> bool:
         """Whether it answers a PING."""
         with self.client() as client:

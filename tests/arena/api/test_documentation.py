@@ -33,7 +33,7 @@ def test_every_address_is_documented() -> None:
 
 def test_every_status_and_limit_is_documented() -> None:
     table = PAGE.split("| status | when |")[1]
-    assert {int(status) for status in re.findall(r"\b4\d\d\b", table)} == REFUSALS | {405}
+    assert {int(status) for status in re.findall(r"\b(?:4\d\d|503)\b", table)} == REFUSALS | {405}
     assert f"{REQUESTS_A_MINUTE} requests a minute" in PAGE and f"({USUAL_DAYS} days if nothing is said)" in PAGE
     assert f"up to {access.MOST_REQUEST_BYTES >> 20} MB" in PAGE
 

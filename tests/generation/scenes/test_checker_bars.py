@@ -140,6 +140,7 @@ def one_step(captions: list[str], *, guidance: float, model: str = "tiny-sd3") -
     return list((pictures * 255).round().astype(np.uint8))
 
 
+@pytest.mark.torch
 def test_one_step_samples_show_no_held_out_words_and_nothing_of_another_caption() -> None:
     """What such a sample shows of its own caption may truly be there: with guidance, colours and often shapes are.
 
@@ -159,6 +160,7 @@ def test_one_step_samples_show_no_held_out_words_and_nothing_of_another_caption(
     assert max(seen.values()) <= MOST_WRONGLY_SEEN
 
 
+@pytest.mark.torch
 def test_one_step_samples_of_no_caption_show_no_shapes_counts_or_letters() -> None:
     """Without caption and guidance one step gives the mean of all of training: a blur with nothing in it to name."""
     pictures, rng = one_step([""] * 24, guidance=1.0), np.random.default_rng(2)
