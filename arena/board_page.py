@@ -13,6 +13,7 @@ from arena.board_contenders import BoardContender, Cast, cast_of
 from arena.board_fitting import current_fits
 from arena.leaderboard import NOTHING, Estimate
 from arena.models import Board, BoardFit, Study
+from generation.schedules import steps_in_words
 
 NEW_FOR: Final = timedelta(days=14)
 """A contender is called new so long after its first fit."""
@@ -321,7 +322,7 @@ def _choices(
     found = {
         "category": [(entry["name"], entry["name"]) for entry in results["categories"]],
         "family": [(family, family) for family in families],
-        "steps": [(str(number), f"{number} steps" if number != 1 else "1 step") for number in steps],
+        "steps": [(str(number), steps_in_words(number)) for number in steps],
         "study": [(slug, name) for name, slug in slugs],
     }
     return {name: values for name, values in found.items() if len(values) > 1}

@@ -12,6 +12,7 @@ from arena.not_worse import fewest_steps
 from arena.planning_assumptions import Assumptions
 from arena.sweeps import Sweep, schedule_of, sweeps_of
 from generation.models import Image
+from generation.schedules import steps_in_words
 
 # "Cannot tell" is only said where the interval also rules out a lag of more than this; else votes are merely missing.
 MARGIN = 0.1
@@ -65,7 +66,8 @@ class Curve:
         most, points = self.reference.steps, f"{100 * self.fewest.margin:g} points"
         if self.fewest.steps is None:
             return f"no number below {most} steps is surely not worse by more than {points}"
-        return f"{self.fewest.steps} steps are the fewest surely not worse than {most} by more than {points}"
+        fewest = "1 step is" if self.fewest.steps == 1 else f"{self.fewest.steps} steps are"
+        return f"{fewest} the fewest surely not worse than {most} by more than {points}"
 
     @property
     def finding(self) -> str:
@@ -76,11 +78,13 @@ class Curve:
             return f"Too few votes yet to compare step counts of {self.name}"
         better = [level for level in judged if level.against_most.side == 1]
         if better:
-            return f"Raters prefer {self.name} at {_listed(level.steps for level in better)} steps to its {most} steps"
+            fewer = f"{_listed(level.steps for level in better)} step{'s' if better[-1].steps > 1 else ''}"
+            return f"Raters prefer {self.name} at {fewer} to its {most} steps"
         settled = list(takewhile(lambda level: level.against_most.side == 0, reversed(judged)))
         if not settled:
             return f"Raters prefer {most} steps of {self.name} to {_fewer(judged, self.levels)}"
-        since = "At any number of steps" if len(settled) == len(judged) else f"From {settled[-1].steps} steps on"
+        first = steps_in_words(settled[-1].steps)
+        since = "At any number of steps" if len(settled) == len(judged) else f"From {first} on"
         edges = [(level.against_most.low or 0.0, level.against_most.high or 1.0) for level in settled]
         if all(low >= 0.5 - MARGIN and high <= 0.5 + MARGIN for low, high in edges):
             return f"{since}, raters cannot tell images of {self.name} from those at {most} steps"

@@ -20,7 +20,7 @@ LAYOUTS = (
 class ImportForm(forms.Form):
     """What the images of an import are of."""
 
-    prompt_set = forms.ModelChoiceField(PromptSet.objects.none(), label="Prompts")
+    prompt_set = forms.ModelChoiceField(PromptSet.objects.none(), label="Prompts", empty_label="choose one")
     contender = forms.CharField(
         max_length=200,
         required=False,
@@ -54,7 +54,9 @@ class ImportForm(forms.Form):
 class DraftChoiceForm(forms.Form):
     """The draft that imported contenders are added to, or none."""
 
-    study = forms.ModelChoiceField(Study.objects.none(), required=False, label="Add to the draft", to_field_name="slug")
+    study = forms.ModelChoiceField(
+        Study.objects.none(), required=False, label="Add to the draft", empty_label="none", to_field_name="slug"
+    )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

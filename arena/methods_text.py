@@ -126,8 +126,20 @@ def _task(study: Study) -> str:
             f"{plural(withdrawn, 'contender')} {'was' if withdrawn == 1 else 'were'} withdrawn on the way."
         )
     if sampling := study.design.get("sampling"):
-        sentences.append(f"How prompts were drawn from a larger set: {sampling}.")
+        sentences.append(_sampling(sampling))
     return " ".join(sentences)
+
+
+def _sampling(said: Any) -> str:
+    """Which set the prompts are of, and by what rule they were drawn from it."""
+    if not isinstance(said, dict) or "set" not in said:
+        return f"How prompts were drawn from a larger set: {said}."
+    rule = said.get("sample") or {}
+    told = (
+        ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in rule.items()) if isinstance(rule, dict) else ""
+    )
+    how = f"drawn by {told}" if told else "all of them"
+    return f"The prompts are of the set “{said['set']}”, version {said.get('version')}: {how}."
 
 
 def _pairs(study: Study) -> list[str]:

@@ -3,16 +3,20 @@
 import base64
 import errno
 import json
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
+from arena.audit import note
 from arena.charts import Chart, render
 from arena.charts.rendering import CONTENT_TYPES, data_of
 from arena.curves import Curve
@@ -65,6 +69,17 @@ def write_report(study: Study, folder: Path) -> Written:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     return Written(folder, tuple(sorted(files)), summary)
+
+
+def write_report_zip(study: Study, path: Path, *, actor: User | None = None) -> Written:
+    """The same as one zip with a folder in it. It is noted down who took it."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_report(study, Path(folder))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in written.files:
+                archive.write(written.folder / name, f"{study.slug}-report/{name}")
+    note(study, actor, "report taken", files=len(written.files))
+    return written
 
 
 def charts_of(page: StudyPage) -> Iterator[Chart]:

@@ -18,6 +18,7 @@ from generation.prompt_files import PromptRow
 from generation.prompt_sets import save_prompt_set
 from generation.scenes import Scene, caption_of, demo_scenes
 from generation.scenes.vocabulary import COUNTS
+from generation.schedules import steps_in_words
 
 CHECKPOINTS = {"tiny-sd3": "final", "tiny-sd3-mid": "halfway", "tiny-sd3-early": "early"}
 STEP_COUNTS = (1, 2, 4, 8, 28)
@@ -56,7 +57,7 @@ class Part:
     @property
     def recipe_name(self) -> str:
         """What the recipe is called; the label says the same to researchers."""
-        named = [self.checkpoint, _steps_in_words(self.steps), *(f"without {part}" for part in self.without)]
+        named = [self.checkpoint, steps_in_words(self.steps), *(f"without {part}" for part in self.without)]
         return ", ".join(named)
 
 
@@ -82,7 +83,7 @@ def _steps() -> Iterator[Part]:
     for checkpoint, word in CHECKPOINTS.items():
         for steps in STEP_COUNTS:
             is_baseline = checkpoint == "tiny-sd3" and steps == max(STEP_COUNTS)
-            label = f"{word} · {_steps_in_words(steps)}"
+            label = f"{word} · {steps_in_words(steps)}"
             yield Part(checkpoint, label, steps=steps, is_baseline=is_baseline)
 
 
@@ -237,7 +238,3 @@ def _category(scene: Scene) -> str:
     if scene.place in COUNTS:
         return "several objects"
     return "one object" if len(scene.objects) == 1 else "two objects"
-
-
-def _steps_in_words(steps: int) -> str:
-    return f"{steps} step" if steps == 1 else f"{steps} steps"

@@ -29,6 +29,7 @@ from arena.views import (
     results,
     runs,
     sharing,
+    takeaways,
     turk,
     voting,
 )
@@ -107,6 +108,7 @@ urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/grid/", image_grids.study_grid, name="study_grid"),
     path("studies/<slug:slug>/ballots/", ballot_lists.ballots, name="ballots"),
     path("studies/<slug:slug>/paper/", papers.paper, name="paper"),
+    path("studies/<slug:slug>/take/", takeaways.take, name="take"),
     path("studies/<slug:slug>/progress/", progress.progress, name="progress"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:pk>/", runs.run, name="run"),

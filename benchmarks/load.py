@@ -205,7 +205,7 @@ def _beside(asked: argparse.Namespace, study: Study, folder: Path) -> Iterator[l
 
 def _fit_until(ends: threading.Event, slug: str, lines: list[str]) -> None:
     """Fit again and again."""
-    done = 0
+    done, said = 0, "none"
     while not ends.is_set():
         said = _command("fit", "fit", slug)
         done += 1

@@ -68,6 +68,8 @@ def served(
                 break
             except requests.RequestException:
                 time.sleep(0.2)
+        else:
+            sys.exit(f"{app} does not answer at {site}.")
         yield site, server.pid
     finally:
         server.terminate()

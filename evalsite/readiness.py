@@ -19,15 +19,16 @@ SECONDS_TO_ANSWER: Final = 2.0
 NEEDED: Final = ("database", "migrations", "storage")
 """The broker is only a hint: without it votes are kept, and images wait."""
 
+Asked = tuple[threading.Thread, list[bool]]
+
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Each part in a word: ok, failing or silent; 503 where one is missing that pages need."""
     until = time.monotonic() + SECONDS_TO_ANSWER
-    for question in QUESTIONS.values():
-        question.ask()
-    parts = {name: question.answer(until=until) for name, question in QUESTIONS.items()}
+    asked = {name: question.ask() for name, question in QUESTIONS.items()}
+    parts = {name: question.answer(asked[name], until=until) for name, question in QUESTIONS.items()}
     is_ready = all(parts[name] == "ok" for name in NEEDED)
     return JsonResponse({"ready": is_ready, "parts": parts}, status=200 if is_ready else 503)
 
@@ -42,29 +43,32 @@ class Question:
         self.name, self._check = name, check
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._is_well = False
+        self._said: list[bool] = []
 
-    def ask(self) -> None:
+    def ask(self) -> Asked:
         """Begin to find out, unless that is under way."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._is_well = False
-                self._thread = threading.Thread(target=self._find_out, name=f"ready: {self.name}", daemon=True)
+                # An answer of its own for each thread: another request may ask anew before this one has read it.
+                self._said = []
+                self._thread = threading.Thread(
+                    target=self._find_out, args=(self._said,), name=f"ready: {self.name}", daemon=True
+                )
                 self._thread.start()
+            return self._thread, self._said
 
-    def answer(self, *, until: float) -> str:
+    def answer(self, asked: Asked, *, until: float) -> str:
         """What was found out until then, by the monotonic clock."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(max(0.0, until - time.monotonic()))
-            if thread.is_alive():
-                logger.warning("Not ready: the %s does not answer within %g s.", self.name, SECONDS_TO_ANSWER)
-                return "silent"
-        return "ok" if self._is_well else "failing"
+        thread, said = asked
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            logger.warning("Not ready: the %s does not answer within %g s.", self.name, SECONDS_TO_ANSWER)
+            return "silent"
+        return "ok" if said == [True] else "failing"
 
-    def _find_out(self) -> None:
+    def _find_out(self, said: list[bool]) -> None:
         try:
-            self._is_well = self._check()
+            said.append(self._check())
         except Exception:  # every kind of database has errors of its own; whichever it is, it does not work
             logger.warning("Not ready: the %s fails.", self.name, exc_info=True)
         finally:

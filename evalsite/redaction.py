@@ -11,6 +11,7 @@ from django.conf import settings
 
 SECRET: Final = "[secret]"  # noqa: S105 - what stands in its place
 ADDRESS: Final = "[address]"
+LONGEST_LINE: Final = 4_000
 _SHORTEST_SECRET = 6
 _SECRET_VARIABLE = re.compile(r"(SECRET|PASSWORD|TOKEN|ACCESS_KEY)", re.IGNORECASE)
 
@@ -40,7 +41,7 @@ RULES: Final[tuple[Rule, ...]] = (
     (re.compile(r"(?<=/with/)[^\s/'\"?]+"), SECRET),
     (re.compile(r"(?<=/examples/)[^\s/'\"?]+"), SECRET),
     (re.compile(r"(?<=/accounts/new/)[^\s/'\"?]+/[^\s/'\"?]+"), SECRET),
-    (re.compile(r"(?<=[\w/.-])\?[^\s'\"<>()]*=[^\s'\"<>()]*"), f"?{SECRET}"),
+    (re.compile(r"(?<=[\w/.-])\?[^\s'\"<>()?=]*=[^\s'\"<>()]*"), f"?{SECRET}"),
     (re.compile(r"\bwinrate_[\w-]{16,}"), SECRET),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {SECRET}"),
     (
@@ -56,7 +57,7 @@ RULES: Final[tuple[Rule, ...]] = (
         re.compile(r"(?<![0-9A-Za-z])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])(?:[0-9A-Za-z]{32}){1,2}(?![0-9A-Za-z])"),
         _unless_a_hash,
     ),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), ADDRESS),
+    (re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+"), ADDRESS),
     (re.compile(r"(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![\w:])"), _unless_our_own),
     (re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.+]*\w)"), _unless_our_own),
 )
@@ -70,7 +71,13 @@ class Redaction:
         self._known = re.compile("|".join(re.escape(word) for word in words)) if words else None
 
     def __call__(self, text: str) -> str:
-        """The text without them."""
+        """The text without them, its lines cut where they are longer than any of ours."""
+        return "\n".join(map(self._of_line, text.split("\n")))
+
+    def _of_line(self, text: str) -> str:
+        if len(text) > LONGEST_LINE:
+            # A stranger can have 8 KB of a request logged, and some rules look at every two places of a line.
+            text = f"{text[:LONGEST_LINE].rpartition(' ')[0] or text[:LONGEST_LINE]} [cut]"
         if self._known is not None:
             text = self._known.sub(SECRET, text)
         for pattern, instead in RULES:

@@ -317,17 +317,21 @@ def _database() -> dict[str, Any]:
     return database
 
 
-def _cache() -> dict[str, Any]:
+def _caches() -> dict[str, dict[str, Any]]:
+    """The cache, and one for sums that must not be culled for drawings: files of a folder of their own."""
     parts = urlsplit(CACHE_URL)
-    backend = {
-        "file": "filebased.FileBasedCache",
-        "redis": "redis.RedisCache",
-        "rediss": "redis.RedisCache",
-        "database": "db.DatabaseCache",
-        "memory": "locmem.LocMemCache",
+    if parts.scheme in ("redis", "rediss"):
+        seconds = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0}
+        backend = "evalsite.forgiving_cache.ForgivingRedisCache"
+        found = {"BACKEND": backend, "LOCATION": CACHE_URL, "OPTIONS": seconds}
+        return {"default": found, "sums": found}
+    backend, location = {
+        "file": ("filebased.FileBasedCache", unquote(parts.path)),
+        "database": ("db.DatabaseCache", "cache"),
+        "memory": ("locmem.LocMemCache", ""),
     }[parts.scheme]
-    location = {"file": unquote(parts.path), "database": "cache", "memory": ""}.get(parts.scheme, CACHE_URL)
-    return {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
+    found = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
+    return {"default": found, "sums": found | ({"LOCATION": f"{location}-sums"} if parts.scheme == "file" else {})}
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -362,7 +366,7 @@ def _email() -> dict[str, Any]:
 
 globals().update(_email())
 DATABASES = {"default": _database()}
-CACHES = {"default": _cache()}
+CACHES = _caches()
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # Images know nothing of the site's pages; the admin links to this one.
@@ -416,7 +420,6 @@ LOGGING = logging_of(level=LOG_LEVEL, form=LOG_FORMAT)
 
 # --- metrics ----------------------------------------------------------------------------------------------------------
 METRICS_FOLDER = DATA_DIR / "metrics" / gethostname()
-METRICS_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
 # Read by prometheus_client when it is imported: from then on each process counts in a file of its own.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_FOLDER)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db.models import Aggregate, Max, QuerySet
 
 SETTLED_AFTER: Final = 600.0
@@ -42,6 +42,7 @@ def totals(
     now = time.time() if now is None else now
     rows = rows.order_by()
     newest = int(rows.aggregate(newest=Max("pk"))["newest"] or 0)
+    cache = caches["sums"]
     kept = _settled(rows, cache.get(f"running-total:{name}"), newest=newest, by=by, sums=sums, now=now)
     cache.set(f"running-total:{name}", kept, None)
     return _added(kept.sums, _summed(rows.filter(pk__gt=kept.upto), by, sums))
@@ -49,7 +50,7 @@ def totals(
 
 def forget(name: str) -> None:
     """Throw kept sums away."""
-    cache.delete(f"running-total:{name}")
+    caches["sums"].delete(f"running-total:{name}")
 
 
 def _settled(

@@ -16,6 +16,11 @@ SD3_GRID = "sd3"
 OWN_GRID = "own"
 
 
+def steps_in_words(steps: int) -> str:
+    """Such as "4 steps"."""
+    return "1 step" if steps == 1 else f"{steps} steps"
+
+
 def few_step_sigmas(steps: int) -> list[float]:
     """linspace(1, 1/N, N). The schedulers' own run from 1 to nearly 0, so their 2 steps draw what 1 step draws."""
     if steps < 1:

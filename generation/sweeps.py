@@ -18,6 +18,7 @@ from generation.schedules import (
     drafted_schedule,
     few_step_sigmas,
     get_schedule,
+    steps_in_words,
 )
 
 MOST_RECIPES: Final = 1000
@@ -155,7 +156,7 @@ def _shifted(steps: int, shift: float | None, *, grid: str) -> Any:
 def _name(
     checkpoint: Checkpoint, axes: Axes, sampler: Sampler, *, steps: int, shift: float | None, guidance: float
 ) -> str:
-    parts = [checkpoint.name, f"{steps} steps"]
+    parts = [checkpoint.name, steps_in_words(steps)]
     if shift is not None:
         parts.append(f"shift {shift:g}")
     if len(set(axes.guidances)) > 1:

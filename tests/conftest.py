@@ -117,10 +117,17 @@ def start_worker(transactional_db: None, redis_server: RedisServer, tmp_path: Pa
     workers: list[CeleryWorker] = []
 
     def start(
-        queues: str = "gen.cpu", *, broker_url: str = redis_server.url, has_beat: bool = False, **environment: str
+        queues: str = "gen.cpu",
+        *,
+        broker_url: str = redis_server.url,
+        has_beat: bool = False,
+        waits: bool = True,
+        **environment: str,
     ) -> CeleryWorker:
         log = tmp_path / f"worker-{len(workers)}.log"
-        worker = CeleryWorker(queues=queues, broker_url=broker_url, has_beat=has_beat, environment=environment, log=log)
+        worker = CeleryWorker(
+            queues=queues, broker_url=broker_url, has_beat=has_beat, environment=environment, log=log, waits=waits
+        )
         workers.append(worker)
         return worker
 

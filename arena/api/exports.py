@@ -1,8 +1,5 @@
 """A study's votes and its bundle as files."""
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from django.http import FileResponse, HttpRequest
@@ -12,16 +9,11 @@ from arena.api.access import person
 from arena.api.problems import REFUSALS, Problem, file_of
 from arena.api.studies import visible_study
 from arena.bundles.writing import export_study
+from arena.views.kept_files import content_type_of, file_to_keep
 from arena.vote_exports import export_votes
 
 router = Router(tags=["exports"])
-_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-    "zip": "application/zip",
-}
-_VOTE_TYPES = [_TYPES[name].partition(";")[0] for name in ("csv", "jsonl", "parquet")]
+_VOTE_TYPES = [content_type_of(suffix).partition(";")[0] for suffix in (".csv", ".jsonl", ".parquet")]
 
 
 class VotesQuery(Schema):
@@ -43,31 +35,20 @@ class BundleQuery(Schema):
 def download_votes(request: HttpRequest, slug: str, asked: Query[VotesQuery]) -> FileResponse:
     """The votes that fits count now, and the skips besides. It is noted down who took them."""
     study, user = visible_study(request, slug), person(request)
-    return _file(
+    return file_to_keep(
         f"{slug}.{asked.format}",
         lambda path: export_votes(study, path, is_public=asked.public, shape=asked.shape, actor=user),
     )
 
 
-@router.get("/{slug:slug}/bundle", response={REFUSALS: Problem}, openapi_extra=file_of(_TYPES["zip"]))
+@router.get("/{slug:slug}/bundle", response={REFUSALS: Problem}, openapi_extra=file_of(content_type_of(".zip")))
 def download_bundle(request: HttpRequest, slug: str, asked: Query[BundleQuery]) -> FileResponse:
     """Everything that the study's numbers rest on, as `manage.py import_study` takes it in. It is noted down."""
     study, user = visible_study(request, slug), person(request)
-    return _file(
+    return file_to_keep(
         f"{slug}.zip",
         # Fitting is a worker's business: the fits that there are go along.
         lambda path: export_study(
             study, path, with_images=asked.images, is_public=asked.public, actor=user, fits_first=False
         ),
     )
-
-
-def _file(name: str, write: Callable[[Path], object]) -> FileResponse:
-    """What `write` puts into a file, which is gone from the disk before the first byte goes out."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        write(path)
-        file = path.open("rb")
-    response = FileResponse(file, as_attachment=True, filename=name, content_type=_TYPES[path.suffix[1:]])
-    response.headers["Cache-Control"] = "private, no-store"
-    return response

@@ -8,6 +8,7 @@ from arena.charts.words import described, ends, evidence
 from arena.curves import Curve
 from arena.leaderboard import CriterionResults
 from arena.not_worse import USUAL, Margin
+from generation.schedules import steps_in_words
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _BESIDE = 1.04
@@ -25,7 +26,7 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve], margin: Marg
         description=" ".join(
             described(
                 f"{curve.name}, probability of being preferred to its {curve.reference.steps} steps",
-                [(f"{level.steps} steps", level.against_most) for level in curve.levels[:-1]],
+                [(steps_in_words(level.steps), level.against_most) for level in curve.levels[:-1]],
             )
             for curve in drawn
         ),

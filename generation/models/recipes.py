@@ -94,7 +94,8 @@ class Schedule(models.Model):
     def __str__(self) -> str:
         shift = "" if self.shift is None else f", shift {self.shift:g}"
         grid = ", SD3 grid" if self.is_sd3_grid else ""
-        return f"{self.scheduler_class}, {self.steps} steps{shift}{grid}"
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        return f"{self.scheduler_class}, {steps}{shift}{grid}"
 
     @property
     def is_sd3_grid(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arena import fitting
-from arena.curves import Curve, Level, seconds_an_image, step_curves
+from arena.curves import Curve, Fewest, Level, seconds_an_image, step_curves
 from arena.leaderboard import CriterionResults, Estimate, results_of
 from arena.models import Contender, Study
 from generation.models import Image, Recipe, Schedule
@@ -171,3 +171,11 @@ def test_a_finding_says_what_the_intervals_allow(
     shares: tuple[tuple[float, float, float] | None, ...], finding: str
 ) -> None:
     assert curve_of(*shares).finding == finding
+
+
+def test_one_step_is_no_plural() -> None:
+    assert curve_of(BETTER, EVEN, steps=(1, 2, 4)).finding == "Raters prefer final at 1 step to its 4 steps"
+    assert curve_of(BETTER, BETTER, steps=(1, 2, 4)).finding == "Raters prefer final at 1 and 2 steps to its 4 steps"
+    assert replace(curve_of(EVEN, steps=(1, 4)), fewest=Fewest(0.1, 1)).not_worse == (
+        "1 step is the fewest surely not worse than 4 by more than 10 points"
+    )

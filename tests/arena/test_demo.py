@@ -63,6 +63,7 @@ def test_the_shipped_checkpoints_are_those_of_the_demo() -> None:
 
 
 @pytest.mark.once
+@pytest.mark.torch
 def test_one_command_builds_the_demo_on_an_empty_data_folder(tmp_path: Path) -> None:
     small = (
         "import os, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'evalsite.settings'; django.setup();"

@@ -124,3 +124,9 @@ def test_without_votes_there_is_no_table_and_the_section_says_so() -> None:
     study = bare_study()
     assert latex_table(results_of(study), label="x") == ""
     assert "Nobody has voted yet." in methods_text(study, results_of(study)).text
+
+
+def test_the_draw_of_the_prompts_is_told_in_words() -> None:
+    sampling = {"set": "Shapes", "version": 2, "digest": "ab", "sample": {"count": 3, "seed": 7}}
+    study = make_study(contenders=2, prompts=3, design={"sampling": sampling})
+    assert "The prompts are of the set “Shapes”, version 2: drawn by count 3, seed 7." in text_of(study)

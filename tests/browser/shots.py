@@ -46,6 +46,7 @@ EVERY_PAGE = {
     **{"plan": "/studies/{}/plan/", "paper": "/studies/{}/paper/", "invitations": "/studies/{}/invitations/"},
     **{"colleagues": "/studies/{}/members/", "ballots": "/studies/{}/ballots/", "images": "/studies/{}/images/"},
     **{"known-answers": "/studies/{}/gold/", "log": "/studies/{}/log/", "api": "/api/"},
+    **{"boards": "/boards/", "all-raters": "/raters/", "operation": "/operation/", "site-log": "/log/"},
 }
 
 
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("No Chromium on PATH: install one (Debian: apt install chromium) and try again.", file=sys.stderr)
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=60_000)  # charts are drawn on the machine that also serves
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags(), headless=True)
         if options.rater_link:
@@ -130,6 +132,9 @@ def _every_page(browser: Browser, options: argparse.Namespace) -> None:
             answer = page.goto(address.format(options.study))
             if answer is None or not answer.ok:
                 raise SystemExit(f"{address.format(options.study)} answered {answer.status if answer else 'nothing'}.")
+            for chart in page.locator("figure img").filter(visible=True).all():
+                chart.scroll_into_view_if_needed()
+                expect(chart).to_have_js_property("complete", True)
             page.screenshot(path=options.out / f"{name}-{looks}.png", full_page=True)
             print(options.out / f"{name}-{looks}.png")
         page.context.close()
@@ -142,7 +147,7 @@ def _researcher_pictures(browser: Browser, options: argparse.Namespace) -> None:
         page.goto(f"/studies/{options.study}/")
     else:
         page.get_by_role("link", name="Open results").first.click()
-    page.set_viewport_size({"width": 1440, "height": 1200})
+    page.set_viewport_size({"width": 1440, "height": 1680})
     draw_charts(page)
     _take(page, options.out / "study.png")
     page.emulate_media(color_scheme="dark")

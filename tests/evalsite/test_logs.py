@@ -21,7 +21,7 @@ from django.utils.http import urlsafe_base64_encode
 from arena import api_tokens, raters
 from arena.models import Rater, Study
 from arena.views.passes import address_with_pass
-from evalsite.redaction import Redaction
+from evalsite.redaction import LONGEST_LINE, Redaction
 from generation import log_context
 from tests.arena.factories import make_study, make_user
 from tests.arena.views.browsers import answers_to, joined_browser, open_ballot, vote_address
@@ -245,3 +245,10 @@ def test_gunicorns_own_lines_are_ours_too(tmp_path: Path) -> None:
     lines = [line for line in log.read_text().splitlines() if line.startswith("{")]
     refused = [line for line in lines if "Invalid" in line]
     assert refused and "abcdefgh0123" not in log.read_text() and '"logger": "gunicorn.error"' in refused[0]
+
+
+def test_a_strangers_long_line_costs_no_more_than_ours() -> None:
+    redact = Redaction()
+    for word in ("x" * 40_000, "x?" * 20_000, "a@" * 20_000, "eyJ-" * 10_000, "://" + "a:" * 20_000):
+        assert len(redact(word)) < LONGEST_LINE + 100 and redact(word).endswith("[cut]")
+    assert redact("first\nada@example.org " + "x" * 5_000) == "first\n[address] [cut]"

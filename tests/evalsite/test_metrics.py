@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as site
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from arena import fitting, voting
 from arena.models import Ballot, Exclusion
+from evalsite.forgiving_cache import ForgivingRedisCache
 from evalsite.metrics import collecting
 from evalsite.metrics.catalogue import CATALOGUE
 from generation import jobs
@@ -35,7 +36,7 @@ TOKEN = "a token of more than thirty-two characters"  # noqa: S105
 @pytest.fixture(autouse=True)
 def _a_token(settings: Any) -> Iterator[None]:
     settings.METRICS_TOKEN = TOKEN
-    cache.clear()
+    caches["sums"].clear()
     yield
     collecting.forget()
 
@@ -198,3 +199,32 @@ def test_requests_are_summed_over_processes_until_the_server_starts_anew(tmp_pat
         return float(done.stdout)
 
     assert [process(2), process(3), process(1, begin="requests.begin_anew()")] == [2, 5, 1]
+
+
+NO_ROOM = """
+import errno, os, django; django.setup()
+from evalsite.metrics import requests
+def full(path):
+    raise OSError(errno.ENOSPC, "No space left on device")
+reserve, requests._reserve = requests._reserve, full
+requests.count(route="a:page", method="GET", status=200, seconds=0.02)
+print(len(list(requests.folder().iterdir())))
+requests._reserve, requests._tries_again_at = reserve, 0.0
+requests.count(route="a:page", method="GET", status=200, seconds=0.02)
+print([file.stat().st_blocks * 512 >= requests.FILE_BYTES for file in requests.folder().iterdir()])
+"""
+
+
+@pytest.mark.once
+def test_on_a_full_disk_requests_are_not_counted_and_no_process_dies(tmp_path: Path) -> None:
+    variables = {**os.environ, "WINRATE_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "evalsite.settings"}
+    command = [sys.executable, "-c", NO_ROOM]
+    done = subprocess.run(command, cwd=site.BASE_DIR, env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["0", "[True, True]"]
+
+
+def test_a_cache_that_is_away_is_an_empty_one(settings: Any) -> None:
+    options = {"socket_connect_timeout": 0.2}
+    cache = ForgivingRedisCache("redis://127.0.0.1:9/1", {"OPTIONS": options})
+    cache.set("a", 1)
+    assert (cache.get("a"), cache.get("a", 5), cache.add("a", 1), cache.delete("a")) == (None, 5, False, False)

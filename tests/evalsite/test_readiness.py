@@ -82,7 +82,16 @@ def test_a_check_that_hangs_is_silent_and_is_begun_once_however_often_one_asks()
 
     question = Question("database", hang)
     for _ in range(3):
-        question.ask()
-        assert question.answer(until=time.monotonic() + 0.05) == "silent"
+        asked = question.ask()
+        assert question.answer(asked, until=time.monotonic() + 0.05) == "silent"
     release.set()
-    assert (question.answer(until=time.monotonic() + 30), len(begun)) == ("ok", 1)
+    assert (question.answer(asked, until=time.monotonic() + 30), len(begun)) == ("ok", 1)
+
+
+def test_who_asks_meanwhile_changes_no_answer() -> None:
+    question = Question("database", lambda: True)
+    first = question.ask()
+    first[0].join()
+    second = question.ask()
+    assert question.answer(first, until=time.monotonic() + 30) == "ok"
+    assert question.answer(second, until=time.monotonic() + 30) == "ok" and first[1] is not second[1]

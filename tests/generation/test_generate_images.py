@@ -43,9 +43,10 @@ def test_it_makes_every_prompt_by_every_step_count(prompt_set: PromptSet, capsys
     assert said.startswith("3 prompts x 2 recipes x 1 samples.\n6 images wanted, 0 exist, 6 to make.\n")
     assert said.endswith("\n6 images are there.\n")
     made = Image.objects.values_list("prompt_text", "recipe__name", "width", "height")
-    assert sorted(made) == sorted((text, f"tiny, {steps} steps, shift 3", 64, 64) for text in TEXTS for steps in (1, 2))
+    names = ("tiny, 1 step, shift 3", "tiny, 2 steps, shift 3")
+    assert sorted(made) == sorted((text, name, 64, 64) for text in TEXTS for name in names)
     sigmas = dict(Recipe.objects.values_list("name", "resolved_sigmas"))
-    assert sigmas == {"tiny, 1 steps, shift 3": [1, 0], "tiny, 2 steps, shift 3": [1, 0.75, 0]}
+    assert sigmas == {"tiny, 1 step, shift 3": [1, 0], "tiny, 2 steps, shift 3": [1, 0.75, 0]}
     bar = capsys.readouterr().err
     assert "6 of 6 images" in bar
     assert "left" in bar
@@ -76,7 +77,7 @@ def test_the_dtype_is_chosen_and_stands_in_the_record(prompt_set: PromptSet) -> 
     generate("--steps", "1", "--limit", "1", "--dtype", "bfloat16", "--batch-mode", "fast")
     asked = Image.objects.get().provenance["asked"]
     assert (asked["dtype"], asked["batch_mode"]) == ("bfloat16", "fast")
-    assert Recipe.objects.get().name == "tiny, 1 steps, bfloat16"
+    assert Recipe.objects.get().name == "tiny, 1 step, bfloat16"
 
 
 def test_it_resumes_where_it_stopped(prompt_set: PromptSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def test_the_plan_is_told_and_nothing_is_started(prompt_set: PromptSet) -> None:
         "9 function evaluations (2 recipes not checked yet: the steps are taken).",
         "0 changes of checkpoint in the planned order.",
         "About 49.2 kB (an estimate: none of this size exists yet).",
-        "Time is not known yet: nothing was measured for tiny, 1 steps, shift 3 and 1 more.",
+        "Time is not known yet: nothing was measured for tiny, 1 step, shift 3 and 1 more.",
     ]
     assert not Run.objects.exists()
     generate("--steps", "1", "--shift", "3")

@@ -40,8 +40,8 @@ def test_steps_by_shifts_become_recipes_none_of_which_draws_the_same(families_ro
 def test_guidance_is_an_axis_too(families_root: Path) -> None:
     made = swept(checkpoint_of("sd3-t5"), Axes(steps=[1], shifts=[1.0, 3.0], guidances=[1, 4]))
     assert [recipe.name for recipe in made.recipes] == [
-        "sd3-t5, 1 steps, shift 1, guidance 1",
-        "sd3-t5, 1 steps, shift 1, guidance 4",
+        "sd3-t5, 1 step, shift 1, guidance 1",
+        "sd3-t5, 1 step, shift 1, guidance 4",
     ]
 
 

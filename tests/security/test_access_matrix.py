@@ -106,6 +106,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:chart": THE_STUDYS,
     "arena:ballots": THE_STUDYS,
     "arena:paper": THE_STUDYS,
+    "arena:take": TO_POST,
     "arena:progress": THE_STUDYS,
     "arena:all_raters": STAFF,
     "arena:boards": RESEARCHERS,

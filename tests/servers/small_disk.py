@@ -29,7 +29,7 @@ def small_file_system(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def _disk_of_a_process(place: Path) -> Iterator[Path]:
-    """In a namespace where we are root: nobody else sees the disk there, but the process's root is open to its owner."""
+    """In a namespace where we are root. Nobody else sees the disk there, but its owner may look through /proc."""
     apart = [shutil.which("unshare") or "/usr/bin/unshare", "--user", "--map-root-user", "--mount"]
     command = [*apart, "/bin/sh", "-euc", _MOUNT_AND_WAIT, "sh", str(place), SIZE]
     with subprocess.Popen(  # noqa: S603 - our own
