@@ -67,10 +67,8 @@ def create_study(
         raise StudyError(
             "The short name has 1 to 100 letters, digits, hyphens or underscores.", code="bad_slug", field="slug"
         )
-    if Study.objects.filter(slug=slug).exists():
-        raise StudyError(
-            f"There is a study {slug!r} already: choose another short name.", code="slug_taken", field="slug"
-        )
+    if there := Study.objects.filter(slug=slug).first():
+        raise StudyError(why_taken(there), code="slug_taken", field="slug")
     _check_parts(prompts=prompts, contenders=contenders, criteria=criteria)
     rule = display_rule or display.default_display_rule(contender.recipe for contender in contenders).to_json()
     with transaction.atomic():
@@ -86,6 +84,16 @@ def create_study(
         _store_parts(study, prompts=prompts, contenders=contenders, criteria=criteria)
         note(study, owner, "study created", slug=slug)
     return study
+
+
+def why_taken(study: Study) -> str:
+    """What to do where this study has the short name that somebody wants."""
+    if study.taking_in:
+        return (
+            f"The short name {study.slug!r} is kept for a bundle that is not taken in whole yet: "
+            "import that bundle again to go on, or choose another short name."
+        )
+    return f"There is a study {study.slug!r} already: choose another short name."
 
 
 def rewrite_draft(

@@ -101,6 +101,7 @@ class StudyPage:
     fronts_chart: Chart | None
     metrics: MetricsReport | None
     counts: tuple[StratumCount, ...]
+    excluded: int
     contenders: int
     withdrawn: int
     prompts: int
@@ -140,10 +141,8 @@ class StudyPage:
         """How many votes the numbers below rest on, and where the others are: the same count wherever it is told."""
         counted = sum(report.results.votes for report in self.reports)
         strata = counted_votes.counted_strata(self.study)
-        standing = sum(count.votes for count in self.counts if count.stratum in strata)
-        others = {"undone": sum(count.undone for count in self.counts if count.stratum in strata)}
-        if all(report.results.is_current for report in self.reports):
-            others["excluded"] = standing - counted
+        undone = sum(count.undone for count in self.counts if count.stratum in strata)
+        others = {"undone": undone, "excluded": self.excluded}
         told = ", ".join(f"{number:,} {word}" for word, number in others.items() if number > 0)
         return f"{plural(counted, 'vote')} counted{f' ({told})' if told else ''}"
 
@@ -210,6 +209,7 @@ def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
     reports = tuple(_with_findings(study, list(_reports(study, margin))))
     fronts = _fronts(study, [report.results for report in reports])
     is_live = Q(withdrawn_at__isnull=True)
+    counts = leaderboard.vote_counts(study)
     contenders = study.contenders.aggregate(live=Count("pk", filter=is_live), withdrawn=Count("pk", filter=~is_live))
     return StudyPage(
         study=study,
@@ -217,7 +217,8 @@ def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
         fronts=fronts,
         fronts_chart=fronts_chart(fronts),
         metrics=_metrics(study, reports),
-        counts=leaderboard.vote_counts(study),
+        counts=counts,
+        excluded=_excluded(study, reports, counts),
         contenders=contenders["live"],
         withdrawn=contenders["withdrawn"],
         prompts=asked_prompts(study).count(),
@@ -233,6 +234,19 @@ def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
         margin=margin,
         gaps=_gaps(study, images, run),
     )
+
+
+def _excluded(study: Study, reports: Sequence[CriterionReport], counts: Sequence[StratumCount]) -> int:
+    """Votes that exclusions keep from the fits shown; asked only where answers stand that these do not count.
+
+    Known answers, repeats and qualification are such answers too, and nobody excluded them.
+    """
+    if not all(report.results.is_current or report.results.fit is None for report in reports):
+        return 0
+    strata = counted_votes.counted_strata(study)
+    standing = sum(count.votes for count in counts if count.stratum in strata)
+    is_all = standing == sum(report.results.votes for report in reports)
+    return 0 if is_all else counted_votes.excluded_count(study)
 
 
 def _gaps(study: Study, images: Readiness, run: RunProgress | None) -> tuple[MissingImages, ...]:

@@ -61,7 +61,7 @@ def import_votes(
     different criteria by one rater on one pair and prompt share a ballot. Answers have the time of the import.
     """
     try:
-        found = read_judgements(path)
+        found = read_judgements(path, most_rows=MOST_JUDGEMENTS)
     except VoteFileError as error:
         raise VoteImportError(str(error), code="bad_votes_file", field="file") from error
     _check(found, path, baseline)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
 
@@ -26,7 +27,9 @@ ROOT = Path(settings.BASE_DIR)
 @pytest.fixture
 def site(live_server: LiveServer) -> Winrate:
     cache.clear()
-    _, text = api_tokens.create_token(user=make_user(), label="client", scope="write")
+    user = make_user()
+    user.user_permissions.add(Permission.objects.get(codename="add_study"))
+    _, text = api_tokens.create_token(user=user, label="client", scope="write")
     return Winrate(live_server.url, text, attempts=1)
 
 

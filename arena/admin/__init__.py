@@ -119,13 +119,18 @@ class DraftForm(ModelForm[Study]):
             raise forms.ValidationError(refusal.sentence) from refusal
 
 
+def _may_be_redesigned(study: Study) -> bool:
+    """A draft, unless a bundle is being taken into it: what is in that decides how it goes on."""
+    return study.state == Study.State.DRAFT and not study.taking_in
+
+
 class PartOfDraft(admin.TabularInline[Any, Study]):
     """A study's parts can be edited until it opens."""
 
     extra = 0
 
     def _is_draft(self, obj: Study | None) -> bool:
-        return obj is None or obj.state == Study.State.DRAFT
+        return obj is None or _may_be_redesigned(obj)
 
     def has_add_permission(self, request: HttpRequest, obj: Study | None = None) -> bool:
         return self._is_draft(obj) and super().has_add_permission(request, obj)
@@ -172,7 +177,7 @@ class StudyAdmin(OwnStudiesOnly):
     ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Study | None = None) -> list[str]:
-        is_frozen = obj is not None and obj.state != Study.State.DRAFT
+        is_frozen = obj is not None and not _may_be_redesigned(obj)
         return [*self.never_typed, *(self.frozen if is_frozen else [])]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -13,6 +13,7 @@ from ninja.throttling import BaseThrottle
 from arena import api_tokens
 from arena.api.problems import ProblemError
 from arena.models import ApiToken
+from arena.researchers import may_design
 
 MOST_REQUEST_BYTES = 64 * 1024 * 1024
 _NUL = re.compile(rb"\x00|(?<!\\)(?:\\\\)*\\u0000")
@@ -53,6 +54,16 @@ def token_of(request: HttpRequest) -> ApiToken:
 def person(request: HttpRequest) -> User:
     """Whose token this is."""
     return token_of(request).user
+
+
+def researchers_only(request: HttpRequest) -> None:
+    """Raises ProblemError for who may not bring in or design anything, as the designer's pages refuse them."""
+    if not may_design(person(request)):
+        raise ProblemError(
+            403,
+            "Only researchers may do this: ask an administrator for the right to add studies.",
+            code="not_researcher",
+        )
 
 
 def _check_origin(request: HttpRequest) -> None:

@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from arena import board_fitting, boards
-from arena.api.access import person
+from arena.api.access import person, researchers_only
 from arena.api.problems import REFUSALS, Problem, ProblemError
 from arena.api.prompt_sets import Page
 from arena.models import Board, Study
@@ -100,11 +100,9 @@ def list_boards(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 @router.post("", response={201: BoardOut, REFUSALS: Problem})
 def create_board(request: HttpRequest, payload: BoardIn) -> Status[Board]:
     """A board of studies that you may see. A worker fits it within a minute or so; an administrator may publish it."""
-    user = person(request)
-    if not boards.may_create(user):
-        raise ProblemError(403, "Only researchers make boards.", code="not_researcher")
+    researchers_only(request)
     studies = _studies(request, payload.studies)
-    made = boards.create_board(owner=user, **{**payload.dict(), "studies": studies})
+    made = boards.create_board(owner=person(request), **{**payload.dict(), "studies": studies})
     return Status(201, made)
 
 

@@ -1,5 +1,6 @@
 """Studies from elsewhere: a votes file or a bundle becomes a closed study."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from ninja import File, Form, Router, Schema, Status
 from ninja.files import UploadedFile
 from pydantic import Field
 
-from arena.api.access import person
+from arena.api.access import person, researchers_only
 from arena.api.problems import REFUSALS, Problem, ProblemError
 
 router = Router(tags=["imports"])
@@ -56,6 +57,7 @@ class ImportedBundleOut(Schema):
 @router.post("/votes", response={201: ImportedVotesOut, REFUSALS: Problem})
 def import_votes(request: HttpRequest, details: Form[VotesIn], file: File[UploadedFile]) -> Status[object]:
     """Votes or ratings in CSV, JSON lines or Parquet as a closed study without images; all or none."""
+    researchers_only(request)
     # Arrow takes a second to load: only who imports should wait for it.
     from arena.vote_imports import import_votes as take_votes
 
@@ -66,7 +68,11 @@ def import_votes(request: HttpRequest, details: Form[VotesIn], file: File[Upload
 
 @router.post("/bundle", response={201: ImportedBundleOut, REFUSALS: Problem})
 def import_bundle(request: HttpRequest, details: Form[BundleIn], file: File[UploadedFile]) -> Status[ImportedBundleOut]:
-    """A study's bundle as a closed study, all or nothing, fitted anew and compared with the fits that it carries."""
+    """A study's bundle as a closed study, fitted anew and compared with the fits that it carries.
+
+    Nobody sees the study before it is whole. Where the call is cut off, the same bundle sent again goes on from there.
+    """
+    researchers_only(request)
     from arena.bundles.reading import import_study
 
     with _kept(file) as path:
@@ -86,10 +92,14 @@ def _kept(file: UploadedFile) -> Iterator[Path]:
             field="file",
         )
     with tempfile.TemporaryDirectory() as folder:
-        # Django has taken folders out of the name; what is left may still be too long for this disk, or odd.
-        ending = "".join(Path(file.name or "").suffixes[-2:])[:20]
-        path = Path(folder) / f"upload{ending if ending.replace('.', '').isalnum() else ''}"
+        path = Path(folder) / _safe_name(file.name or "")
         with path.open("wb") as out:
             for chunk in file.chunks():
                 out.write(chunk)
         yield path
+
+
+def _safe_name(said: str) -> str:
+    """Django has taken folders out of the name; what is left may still be too long for a disk, or odd."""
+    name = re.sub(r"[^\w.()-]+", "_", said).lstrip(".")
+    return (name if len(name) <= 60 else f"{name[:40]}{name[-20:]}") or "upload"

@@ -11,7 +11,7 @@ from ninja import File, Form, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 from pydantic import Field
 
-from arena.api.access import person
+from arena.api.access import person, researchers_only
 from arena.api.problems import REFUSALS, Problem, ProblemError
 from generation.models import PromptSet
 from generation.prompt_files import COLUMNS
@@ -123,6 +123,7 @@ def list_prompt_sets(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 @router.post("", response={200: PromptSetOut, 201: PromptSetOut, REFUSALS: Problem})
 def create_prompt_set(request: HttpRequest, details: Form[PromptSetIn], file: File[UploadedFile]) -> Status[PromptSet]:
     """Save a prompt file of any known format; the same prompts under the same name are the set that is there (200)."""
+    researchers_only(request)
     read, _ = read_as(file.read(), file.name or "prompts.txt", _reading(details))
     known = find_prompt_set(name=details.name, rows=read.rows)
     source = details.source or read.file_name
@@ -139,6 +140,7 @@ def create_prompt_set(request: HttpRequest, details: Form[PromptSetIn], file: Fi
 @router.post("/preview", response={200: Preview, REFUSALS: Problem})
 def preview_prompt_file(request: HttpRequest, details: Form[ReadingIn], file: File[UploadedFile]) -> dict[str, Any]:
     """What a prompt file would become, with every bad line; nothing is saved."""
+    researchers_only(request)
     look = look_at_file(file.read(), file.name or "prompts.txt", _reading(details))
     rows = look.file.rows if look.file else ()
     return {

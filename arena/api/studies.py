@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from arena import external_contenders, fitting, studies
-from arena.api.access import person
+from arena.api.access import person, researchers_only
 from arena.api.making import RunOut, visible_recipes
 from arena.api.problems import REFUSALS, Problem, ProblemError
 from arena.api.prompt_sets import Page
@@ -171,7 +171,8 @@ def list_studies(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
 
 @router.post("", response={201: StudyOut, REFUSALS: Problem})
 def create_study(request: HttpRequest, payload: StudyIn) -> Status[Study]:
-    """A draft study of yours."""
+    """A draft study of yours, for whoever designs studies."""
+    researchers_only(request)
     study = studies.create_study(
         slug=payload.slug,
         name=payload.name,

@@ -52,6 +52,12 @@ class Claim:
         if connection.vendor == "sqlite" and not is_inside:
             time.sleep(BREATH)
 
+    def name(self, slug: str) -> None:
+        """Give the study the short name that it will have; one that was ended may have been begun under another."""
+        with self.batch():
+            Study.objects.filter(pk=self.study.pk).update(slug=slug)
+        self.study.slug = slug
+
     def fill(
         self, stored: QuerySet[AnyModel], lines: Iterable[AnyLine], row: Callable[[AnyLine], AnyModel]
     ) -> array[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import DataError, IntegrityError
 
+from arena import studies
 from arena.bundles.archive import open_bundle
 from arena.bundles.batches import Claim, unfinished
 from arena.bundles.checking import Chain, Checker
@@ -40,17 +41,16 @@ def import_study(
     """Check the whole bundle, then store it, then fit it and compare. Raises BundleError or Refusal.
 
     It is stored a batch at a time, so that others can write meanwhile, into a study that nobody sees until it is whole.
-    Where that was ended, importing the same bundle again goes on from there. A bundle is taken in once. Votes get new
-    row numbers here and are chained anew; the chains of the site that made the bundle are checked before, from the row
-    numbers that it carries.
+    Where that was ended, importing the same bundle again goes on from there, for whoever began it or for nobody in
+    particular (`owner` left out, as from the command line); it stays the study of who began it. A bundle is taken in
+    once. Votes get new row numbers here and are chained anew; the chains of the site that made the bundle are checked
+    before, from the row numbers that it carries.
     """
     with open_bundle(path) as archive:
-        known = imported_as(archive.name)
-        if known is not None:
-            raise BundleError(f"{path.name} was imported already, as the study {known.slug}.", code="imported_already")
+        _refuse_what_is_there(archive.name, path.name, owner)
         checker = Checker(archive)
         checked = checker.check()
-        begun = unfinished(archive.name)
+        begun = _begun(archive.name, path.name, owner)
         slug = slug or (begun.slug if begun else checked.design.slug)
         _refuse_a_taken_slug(slug, begun)
         if checked.chain.broken and not accepts_broken_chain:
@@ -60,10 +60,8 @@ def import_study(
             )
         try:
             study = begun or Founder(archive, checked.design, slug=slug, owner=owner).found()
-            if begun:
-                study.slug, study.owner = slug, owner or begun.owner
-                study.save(update_fields=["slug", "owner"])
             claim = Claim(study, archive.name)
+            claim.name(slug)
             findings = Taker(archive, checked, checker.ballots, claim).take(owner=owner)
         except DataError as error:
             raise BundleError(f"{path.name}: one of its values cannot be stored ({error}).") from error
@@ -74,11 +72,29 @@ def import_study(
         return Imported(study, checked.votes, checked.chain, comparisons, left)
 
 
+def _refuse_what_is_there(bundle: str, file_name: str, owner: User | None) -> None:
+    """The study is named to those alone who see it."""
+    known = imported_as(bundle)
+    if known is None:
+        return
+    is_seen = owner is None or Study.objects.visible_to(owner).filter(pk=known.pk).exists()
+    told = f"as the study {known.slug}" if is_seen else "by somebody else: ask them to share the study"
+    raise BundleError(f"{file_name} was imported already, {told}.", code="imported_already")
+
+
+def _begun(bundle: str, file_name: str, owner: User | None) -> Study | None:
+    """The study that an import of this bundle left unfinished, for those who may go on with it."""
+    begun = unfinished(bundle)
+    if begun is not None and owner is not None and begun.owner_id != owner.pk:
+        raise BundleError(
+            f"{file_name} is being imported for somebody else, and they or an administrator "
+            "(`manage.py import_study`, without --owner) can go on with that.",
+            code="taken_over",
+        )
+    return begun
+
+
 def _refuse_a_taken_slug(slug: str, begun: Study | None) -> None:
     there = Study.objects.filter(slug=slug).first()
     if there is not None and there != begun:
-        raise BundleError(
-            f"There is a study {slug!r} already: choose another short name (--slug NAME).",
-            code="slug_taken",
-            field="slug",
-        )
+        raise BundleError(studies.why_taken(there), code="slug_taken", field="slug")

@@ -23,13 +23,14 @@ class StudyQuerySet(models.QuerySet["Study"]):
         return self.filter(taking_in="").filter(Q(owner=user.pk) | Q(members__user=user.pk)).distinct()
 
     def managed_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Studies whose raters this person invites and decides about, see `Study.is_managed_by`."""
+        """Studies whose raters this person invites and decides about, see `Study.is_managed_by`; whole ones only."""
         if not user.is_authenticated:
             return self.none()
+        whole = self.filter(taking_in="")
         if getattr(user, "is_superuser", False):
-            return self
+            return whole
         roles = StudyMember.MANAGERS
-        return self.filter(Q(owner=user.pk) | Q(members__user=user.pk, members__role__in=roles)).distinct()
+        return whole.filter(Q(owner=user.pk) | Q(members__user=user.pk, members__role__in=roles)).distinct()
 
 
 class Study(models.Model):

@@ -71,10 +71,11 @@ class _Shape:
     build: Callable[[Sheet, Path], Judgements]
 
 
-def read_judgements(path: Path) -> Judgements:
+def read_judgements(path: Path, *, most_rows: int | None = None) -> Judgements:
     """Read single votes, scores, an arena's log or Pick-a-Pic. Raises VoteFileError with file, line and reason."""
     extra = (*_RATERS, *_PROMPTS, *_FLAGS, "category", "criterion", "weight")
-    sheet = read_sheet(path, wanted={*extra, *(name for shape in _SHAPES for name in shape.needs)}, flags=_FLAGS)
+    wanted = {*extra, *(name for shape in _SHAPES for name in shape.needs)}
+    sheet = read_sheet(path, wanted=wanted, flags=_FLAGS, most_rows=most_rows)
     for shape in _SHAPES:
         if set(shape.needs) <= set(sheet.columns):
             if "weight" in sheet.columns:

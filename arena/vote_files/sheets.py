@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _PARQUET: Final = b"PAR1"
+MOST_UNPACKED: Final = 2**29
+"""Bytes that the wanted columns of a Parquet file may take once they are unpacked."""
 # How ZIP files, spreadsheets among them, and files of gzip begin.
 _COMPRESSED: Final = (b"PK\x03\x04", b"\x1f\x8b")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -96,10 +98,13 @@ class Sheet:
         return VoteFileError(f"{self.file_name}, {self.line_of(row)}: {reason}")
 
 
-def read_sheet(path: Path, *, wanted: Collection[str], flags: Collection[str] = ()) -> Sheet:
+def read_sheet(
+    path: Path, *, wanted: Collection[str], flags: Collection[str] = (), most_rows: int | None = None
+) -> Sheet:
     """The wanted columns of a file, as far as it has them. The format is told from the content.
 
-    flags: columns that may also hold JSON's true and false, which are read as these words
+    flags:     columns that may also hold JSON's true and false, which are read as these words
+    most_rows: a Parquet file that says it has more is refused before it is unpacked
 
     Raises VoteFileError.
     """
@@ -109,7 +114,7 @@ def read_sheet(path: Path, *, wanted: Collection[str], flags: Collection[str] = 
         raise VoteFileError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}.") from error
     name = path.name
     if data.startswith(_PARQUET):
-        sheet = _from_parquet(data, name, wanted)
+        sheet = _from_parquet(data, name, wanted, most_rows)
     elif data.startswith(_COMPRESSED):
         raise VoteFileError(f"{name}, line 1: is a spreadsheet or compressed; save it as CSV and unpacked.")
     else:
@@ -310,29 +315,53 @@ def _numbered(texts: list[str]) -> Column:
     return Column(codes, tuple(places))
 
 
-def _from_parquet(data: bytes, name: str, wanted: Collection[str]) -> Sheet:
+def _from_parquet(data: bytes, name: str, wanted: Collection[str], most_rows: int | None) -> Sheet:
     import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(pa.BufferReader(data))
-        found = tuple(file.schema_arrow.names)
+        schema = parquet.read_schema(pa.BufferReader(data))
+        found = tuple(schema.names)
         named = _named(found, wanted)
-        table = file.read(columns=list(named.values()))
+        # Texts stay numbered, as they are in the file: a long one that is there a million times is kept once.
+        texts = [raw for raw in named.values() if pa.types.is_string(schema.field(raw).type)]
+        file = parquet.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
     except (pa.ArrowException, OSError) as error:
         raise VoteFileError(f"{name}: is not a readable Parquet file.") from error
     except ValueError as error:
         raise VoteFileError(f"{name}: the column {error} is there twice.") from error
+    _refuse_large(file.metadata, name, set(named.values()), most_rows)
+    try:
+        table = file.read(columns=list(named.values()))
+    except (pa.ArrowException, OSError) as error:
+        raise VoteFileError(f"{name}: is not a readable Parquet file.") from error
     columns = {}
     for column, raw in named.items():
         values = table.column(raw)
         if pa.types.is_floating(values.type):
             values = pc.if_else(pc.is_nan(values), None, values)
         try:
-            columns[column] = _column(pc.cast(values, pa.string()).dictionary_encode())
+            columns[column] = _column(_encoded(values))
         except pa.ArrowException as error:
             raise VoteFileError(f"{name}: {column} must hold texts or numbers, not {values.type}.") from error
     rows = table.num_rows if named else file.metadata.num_rows
     return Sheet(name, rows, columns, found, lambda row: f"row {row + 1}", None)
+
+
+def _refuse_large(about: Any, name: str, wanted: Collection[str], most_rows: int | None) -> None:
+    """By what the file says of itself: a few hundred kilobytes can be unpacked to a million times as much."""
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    rows = max(about.num_rows, sum(group.num_rows for group in groups))
+    if most_rows is not None and rows > most_rows:
+        raise VoteFileError(f"{name}: has {rows:,} rows; at most {most_rows:,} are read at once: split the file.")
+    parts = (group.column(number) for group in groups for number in range(group.num_columns))
+    size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] in wanted)
+    if size > MOST_UNPACKED:
+        most = f"{MOST_UNPACKED // 2**20:,} MB"
+        raise VoteFileError(f"{name}: its columns unpack to {size // 2**20:,} MB; at most {most} are read: split it.")
+
+
+def _encoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values if values.type == _ENCODED else pc.cast(values, pa.string()).dictionary_encode()
 
 
 def _column(encoded: pa.ChunkedArray, *, plain: Callable[[str], str] = str) -> Column:

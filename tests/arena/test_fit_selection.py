@@ -1,11 +1,14 @@
 """Which votes and ties by rule a fit sees."""
 
+import re
+
 import pytest
 
 from arena import fitting, raters
-from arena.models import AuditEvent, Ballot, Contender, Fit, Rater, RuleTie, Study
+from arena.models import AuditEvent, Ballot, Contender, Fit, Rater, RuleTie, Study, Vote
+from arena.study_page import study_page
 from tests.arena.bulk_votes import bulk_votes
-from tests.arena.factories import make_rater, make_user
+from tests.arena.factories import cast, make_rater, make_study, make_user
 from tests.arena.fit_cases import add_vote, bare_study, first_criterion, fit_of
 
 pytestmark = pytest.mark.django_db
@@ -197,3 +200,25 @@ def test_a_withdrawn_contender_stays_in_the_fit() -> None:
     before = fit_of(study)
     Contender.objects.filter(study=study, position=1).update(withdrawn_at="2026-01-01T00:00Z")
     assert fit_of(study) == before
+
+
+@pytest.mark.parametrize("scope", ["vote", "ballot", "rater", "image"])
+def test_only_what_an_exclusion_took_out_is_told_as_excluded(scope: str) -> None:
+    study = make_study(contenders=3, prompts=3)
+    people = [make_rater(study) for _ in range(2)]
+    for rater in people:
+        for purpose in ("gold", "repeat", "qualification"):
+            add_vote(study, rater, left=0, right=1, choice="left", purpose=purpose)
+        cast(rater, ballots=3)
+    fitting.refit(study)
+    assert "(" not in study_page(study).votes_in_words
+    vote = study.votes.filter(is_ordinary=True)[0]
+    targets = {"vote": vote, "ballot": vote.ballot, "rater": vote.rater, "image": vote.ballot.left_image}
+    raters.exclude(study=study, scope=scope, target=targets[scope], reason="careless", author=None)
+    last = study.ballots.filter(rater=people[1], purpose="ordinary")[2]
+    Ballot.objects.filter(pk=last.pk).update(state=Ballot.State.SUPERSEDED)
+    fitting.refit(study)
+    counted = Vote.objects.counted().filter(study=study).count()
+    excluded = Vote.objects.countable().standing().filter(study=study).count() - counted
+    words = study_page(study).votes_in_words
+    assert excluded > 0 and re.fullmatch(rf"{counted} votes? counted \(\d+ undone, {excluded} excluded\)", words)

@@ -9,6 +9,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from arena.ranking.tallies import BOTH_BAD, LEFT, RIGHT, TIE
+from arena.vote_files import sheets
+from arena.vote_files.judgements import read_judgements
 from arena.vote_files.shapes import CriterionVotes, VoteFile, VoteFileError, read_votes
 
 VOTES = """left,right,choice,criterion,rater,prompt,category,weight,seconds
@@ -305,6 +307,35 @@ def test_parquet_complaints_name_the_row(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"left": ["A", "A"], "right": ["B", None], "choice": ["left", "tie"]}), path)
     with pytest.raises(VoteFileError, match=r"^votes.parquet, row 2: right is empty.$"):
         read_votes(path)
+
+
+def test_a_small_parquet_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = tmp_path / "votes.parquet", []
+    columns = {"left": ["A"] * 3_000, "right": ["B"] * 3_000, "choice": ["left"] * 3_000}
+    parquet.write_table(pa.table(columns), path, row_group_size=1_000)
+    assert len(read_judgements(path, most_rows=3_000)) == 3_000
+    monkeypatch.setattr(parquet.ParquetFile, "read", lambda *args, **kwargs: reads.append(args))
+    with pytest.raises(VoteFileError, match=r"^votes.parquet: has 3,000 rows; at most 2,999 are read at once"):
+        read_judgements(path, most_rows=2_999)
+    monkeypatch.setattr(sheets, "MOST_UNPACKED", 100)
+    with pytest.raises(VoteFileError, match=r"^votes.parquet: its columns unpack to 0 MB; at most 0 MB are read"):
+        read_votes(path)
+    assert not reads
+
+
+def test_a_long_name_that_is_in_every_row_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, name = tmp_path / "votes.parquet", "A" * 100_000
+    columns = {"left": [name] * 2_000, "right": ["B"] * 2_000, "choice": ["left"] * 2_000, "rater": [3] * 2_000}
+    parquet.write_table(pa.table(columns), path)
+    read, tables = parquet.ParquetFile.read, []
+    monkeypatch.setattr(
+        parquet.ParquetFile, "read", lambda *args, **how: tables.append(read(*args, **how)) or tables[0]
+    )
+    sheet = sheets.read_sheet(path, wanted=set(columns))
+    assert tables[0].nbytes < 1_000_000
+    assert sheet.columns["left"].values == (name,) and sheet.columns["rater"].values == ("3",)
 
 
 def test_a_column_of_lists_is_no_name(tmp_path: Path) -> None:

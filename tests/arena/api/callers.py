@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -41,9 +41,18 @@ class Caller:
         )
 
 
-def caller(name: str = "ada", *, scope: str = "write", days: int | None = 30, is_superuser: bool = False) -> Caller:
-    """A program of this person."""
+def caller(
+    name: str = "ada",
+    *,
+    scope: str = "write",
+    days: int | None = 30,
+    is_superuser: bool = False,
+    may_design: bool = True,
+) -> Caller:
+    """A program of this person, a researcher unless `may_design` is false."""
     user = factories.make_user(name, is_superuser=is_superuser)
+    if may_design:
+        user.user_permissions.add(Permission.objects.get(codename="add_study"))
     _, text = api_tokens.create_token(user=user, label="tests", scope=scope, days=days)
     return Caller(text)
 

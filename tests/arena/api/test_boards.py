@@ -57,7 +57,7 @@ def test_wrong_input_is_refused_with_its_field(change: dict[str, Any], status: i
 
 def test_people_who_only_rate_make_no_board() -> None:
     two_studies()
-    assert problem(caller("nobody").post("/boards", BODY), 403)["code"] == "not_researcher"
+    assert problem(caller("nobody", may_design=False).post("/boards", BODY), 403)["code"] == "not_researcher"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:

@@ -137,6 +137,43 @@ def test_a_bundle_from_elsewhere_becomes_a_study_with_the_same_numbers(tmp_path:
     assert not Study.objects.filter(slug="torn").exists()
 
 
+def test_who_imported_what_is_told_to_those_alone_who_see_it(tmp_path: Path) -> None:
+    study = factories.make_study(contenders=2, prompts=1)
+    factories.cast(factories.make_rater(study))
+    export_study(study, tmp_path / "b.zip", actor=None)
+    data = (tmp_path / "b.zip").read_bytes()
+    body_of(caller("bob").form("/imports/bundle", file=SimpleUploadedFile("b.zip", data), slug="bobs-secret"), 201)
+    said = {
+        name: problem(caller(name).form("/imports/bundle", file=SimpleUploadedFile("../my run.zip", data)), 422)
+        for name in ("bob", "eve")
+    }
+    assert said["bob"]["detail"] == "my_run.zip was imported already, as the study bobs-secret."
+    assert said["eve"]["detail"] == "my_run.zip was imported already, by somebody else: ask them to share the study."
+
+
+def test_an_odd_file_name_is_told_tamed() -> None:
+    names = {"vötes 1.csv": "vötes_1.csv", "x" * 300 + ".csv": "x" * 40 + "x" * 16 + ".csv", ".\n": "_", "": "upload"}
+    assert {said: imports._safe_name(said) for said in names} == names
+
+
+@pytest.mark.parametrize(
+    "path", ["/studies", "/prompt-sets", "/prompt-sets/preview", "/imports/votes", "/imports/bundle"]
+)
+def test_who_only_rates_brings_nothing_in(path: str) -> None:
+    call = caller("rita", may_design=False)
+    study = {
+        "slug": "new",
+        "name": "New",
+        "prompt_set": 1,
+        "contenders": [{"label": name, "recipe": 1} for name in "ab"],
+    }
+    fields = {"slug": "new", "name": "New"}
+    file = SimpleUploadedFile("v.csv", VOTES)
+    answer = call.post(path, study) if path == "/studies" else call.form(path, file=file, **fields)
+    assert problem(answer, 403)["code"] == "not_researcher"
+    assert not Study.objects.exists() and not PromptSet.objects.exists()
+
+
 def test_an_import_that_would_take_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "MOST_BYTES", 10)
     call = caller("ada")

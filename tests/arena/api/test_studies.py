@@ -109,7 +109,7 @@ def test_votes_and_bundle_come_as_files_and_it_is_noted_down() -> None:
 def test_who_only_looks_on_changes_nothing() -> None:
     study = factories.make_study(contenders=2, prompts=2)
     study.members.create(user=factories.make_user("ana"), role="analyst")
-    ana = caller("ana")
+    ana = caller("ana", may_design=False)
     assert body_of(ana.get("/studies"))["count"] == 1
     for act in ("open", "pause", "resume", "close", "images"):
         assert problem(ana.post(f"/studies/{study.slug}/{act}"), 403)["code"] == "not_yours"
@@ -133,7 +133,7 @@ def test_whoever_designs_studies_makes_recipes_as_the_designer_does() -> None:
     ready = factories.make_recipe("four", steps=4).checkpoint
     assert ready is not None
     wish = {"name": "eight", "checkpoint": ready.pk, "steps": 8, "width": 64, "height": 64}
-    assert problem(caller("rita").post("/recipes", wish), 403)["code"] == "no_right"
+    assert problem(caller("rita", may_design=False).post("/recipes", wish), 403)["code"] == "no_right"
     ana = caller("ana")
     factories.make_study(contenders=2, prompts=1).members.create(user=User.objects.get(username="ana"), role="owner")
     assert body_of(ana.post("/recipes", wish), 201)["steps"] == 8

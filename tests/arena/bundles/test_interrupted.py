@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import RequestFactory
 from django.urls import reverse
 
 from arena import fitting, judging, studies, vote_roots
+from arena.admin import ContenderInline, CriterionInline, StudyAdmin
 from arena.bundles import batches
 from arena.bundles.layout import BundleError
 from arena.bundles.reading import import_study
@@ -21,7 +24,7 @@ from arena.refusals import Refusal
 from arena.vote_chain import check_chain
 from tests.arena.bundles.test_round_trip import numbers_of, votes_of
 from tests.arena.bundles.worlds import busy_study
-from tests.arena.factories import make_user
+from tests.arena.factories import make_study, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -117,6 +120,48 @@ def test_of_two_imports_of_a_bundle_the_later_one_goes_on(tmp_path: Path, small_
     with pytest.raises(BundleError, match="has ended meanwhile: it is the study again"):
         batches.Claim(done.study, bundle)
     assert Study.objects.get(slug="again").taking_in == ""
+
+
+def test_an_unfinished_import_stays_with_who_began_it(
+    tmp_path: Path, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, bob, eve = busy_study(), make_user("bob"), make_user("eve", is_superuser=True)
+    path = tmp_path / "busy.zip"
+    export_study(study, path)
+    with monkeypatch.context() as patch:
+        patch.setattr("arena.bundles.batches.insert", killed_after(0))
+        patch.setattr("arena.bundles.taking.insert", killed_after(0))
+        with pytest.raises(Killed):
+            import_study(path, owner=bob, slug="bobs")
+    with pytest.raises(BundleError, match="busy.zip is being imported for somebody else") as refused:
+        import_study(path, owner=eve, slug="eves")
+    assert "bobs" not in refused.value.sentence
+    with pytest.raises(Refusal, match="'bobs' is kept for a bundle that is not taken in whole yet: import that bundle"):
+        make_study(slug="bobs", images=False)
+    begun = Study.objects.get(slug="bobs")
+    assert begun.owner == bob and not Study.objects.managed_by(eve).filter(pk=begun.pk).exists()
+    inlines = CriterionInline(Study, site), ContenderInline(Study, site)
+    request = RequestFactory().get("/")
+    request.user = eve
+    assert not any(inline.has_change_permission(request, begun) for inline in inlines)
+    assert "slug" in StudyAdmin(Study, site).get_readonly_fields(request, begun)
+
+    class Late(batches.Claim):
+        """Another import of the bundle ends just before this one claims it."""
+
+        def __init__(self, study: Study, bundle: str) -> None:
+            Study.objects.filter(pk=study.pk).update(taking_in="")
+            super().__init__(study, bundle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("arena.bundles.reading.Claim", Late)
+        with pytest.raises(BundleError, match="Another import of this bundle has ended meanwhile"):
+            import_study(path, owner=bob, slug="renamed")
+    assert Study.objects.get(pk=begun.pk).slug == "bobs"
+    Study.objects.filter(pk=begun.pk).update(taking_in=begun.taking_in)
+    done = import_study(path, slug="renamed").study
+    assert (done.pk, done.slug, done.owner) == (begun.pk, "renamed", bob)
+    assert Study.objects.managed_by(eve).filter(pk=begun.pk).exists()
 
 
 @pytest.mark.once
