@@ -1,5 +1,6 @@
 """Who stands on a board: the same contender in several studies is one, told by what makes its images."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,6 +64,16 @@ class Cast:
     def place_of(self) -> Mapping[int, int]:
         """Number of a study's contender, by its id."""
         return {contender.pk: place for place, member in enumerate(self.members) for contender in member.contenders}
+
+    @cached_property
+    def doubled(self) -> Mapping[int, str]:
+        """Studies in which somebody stands twice, by their ids, with the label: they cannot be pooled."""
+        return {
+            study: member.label
+            for member in self.members
+            for study, times in Counter(contender.study_id for contender in member.contenders).items()
+            if times > 1
+        }
 
 
 def identity_of(recipe: Recipe) -> str:

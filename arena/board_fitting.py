@@ -1,17 +1,18 @@
 """Boards follow their studies: fit again what counted votes have changed, each time as a row that says what it saw."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from arena.board_sources import BoardSources, Standing
+from arena.board_sources import BoardSources, Standing, VoteCounts
 from arena.counted_votes import ReadingError
 from arena.models import Board, BoardFit
 from generation.provenance import digest_of
@@ -34,18 +35,25 @@ OPTIONS: Final[dict[str, Any]] = {
 REST: Final = timedelta(hours=1)
 """While votes only come in, a question is fitted no more often: the history would be one of minutes."""
 
+LATE_SECONDS: Final = 600
+"""A worker that has not looked for so long knows no more what waits."""
+
 _log = logging.getLogger(__name__)
 
 
 def refit_changed_boards() -> list[BoardFit]:
-    """Refit the boards whose studies have votes that no fit has seen. Where nothing changed it only counts."""
+    """Refit the boards whose studies have votes that no fit has seen. Where nothing changed it does not even count."""
     fits: list[BoardFit] = []
+    counts = VoteCounts(reuses=True)
     for board in Board.objects.order_by("pk"):
         try:
-            fits += refit_board(board, waits=True)
+            fits += refit_board(board, waits=True, counts=counts)
         except ReadingError as error:
             # Its study is busy: the next round comes, and the other boards need not wait for it.
             _log.warning("The board %s was not fitted: %s", board.slug, error)
+        except Exception:
+            # One board that cannot be fitted must not keep the others from it, round after round.
+            _log.exception("The board %s was not fitted", board.slug)
     return fits
 
 
@@ -55,14 +63,16 @@ def ask_for_refit(board: Board) -> None:
     board.save(update_fields=["refit_asked_at"])
 
 
-def refit_board(board: Board, *, waits: bool = False) -> list[BoardFit]:
+def refit_board(board: Board, *, waits: bool = False, counts: VoteCounts | None = None) -> list[BoardFit]:
     """The current fit of each question, made anew where votes, exclusions, studies or the method have changed.
 
-    waits: leave a question for later whose fit is young and that has nothing but more votes
+    waits:  leave a question for later whose fit is young and that has nothing but more votes
+    counts: of votes by study, where several boards share them
     """
-    sources = BoardSources.of(board)
+    sources = BoardSources.of(board, counts)
     newest = current_fits(board)
     due, fits = [], []
+    late: dict[str, int] = {}
     for question in board.criteria:
         fit, standings = newest.get(question["key"]), sources.standings(question)
         frame, state = _digests(board, question, standings)
@@ -70,8 +80,11 @@ def refit_board(board: Board, *, waits: bool = False) -> list[BoardFit]:
             continue
         if fit is None or (fit.state_digest != state and not (waits and _is_resting(board, fit, frame))):
             due.append(question)
-        else:
-            fits.append(fit)
+            continue
+        fits.append(fit)
+        if fit.state_digest != state:
+            late[question["key"]] = fit.number
+    cache.set(_late_key(board), late, LATE_SECONDS)
     return fits + (_fits_of(board, due, sources, newest) if due else [])
 
 
@@ -84,12 +97,28 @@ def current_fits(board: Board) -> dict[str, BoardFit]:
     return {fit.criterion_key: fit for fit in found if wanted[fit.criterion_key] == fit.number}
 
 
-def is_current(board: Board, question: Mapping[str, Any], fit: BoardFit | None) -> bool:
-    """Whether a question's newest fit has seen all that counts now."""
-    standings = BoardSources.of(board).standings(question)
-    if fit is None:
-        return not standings
-    return fit.state_digest == _digests(board, question, standings)[1]
+def shown_fits(board: Board) -> dict[str, BoardFit]:
+    """Of the current fits those that may be shown: no study is in them that is not on the board any more.
+
+    A board shows to who may see its studies, so what a study said that has left it may be none of their business.
+    """
+    here = set(board.studies.values_list("pk", flat=True))
+    return {key: fit for key, fit in current_fits(board).items() if saw_only(fit.sources, here)}
+
+
+def saw_only(sources: Sequence[Mapping[str, Any]], studies: Container[int]) -> bool:
+    """Whether a fit of these sources saw no study but these."""
+    return all(source["study"] in studies for source in sources)
+
+
+def is_late(board: Board, fit: BoardFit) -> bool:
+    """Whether the worker, when it last looked, left votes for later that this fit has not seen. Counts nothing."""
+    late: Mapping[str, int] = cache.get(_late_key(board), {})
+    return late.get(fit.criterion_key) == fit.number
+
+
+def _late_key(board: Board) -> str:
+    return f"board-late-{board.pk}-{board.created_at.timestamp()}"
 
 
 def _digests(board: Board, question: Mapping[str, Any], standings: Sequence[Standing]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from arena.board_joining import Candidate, Studies, candidates
 from arena.models import Board, Study
 
 MOST_OFFERED: Final = 500
-"""Studies on the form, the newest first."""
+"""Studies on the form, the newest first; those that are on the board already are there beside them."""
 
 
 class BoardForm(forms.Form):
@@ -40,7 +40,7 @@ class BoardForm(forms.Form):
         initial = None if board is None else _initial(board)
         super().__init__(data, initial=initial)
         self.board = board
-        self.offered = list(Study.objects.visible_to(user).order_by("-pk")[:MOST_OFFERED])
+        self.offered = _offered(user, board)
         self._known = Studies.read(self.offered)
         if board is not None:
             del self.fields["slug"]
@@ -86,6 +86,14 @@ class BoardForm(forms.Form):
             for member in members
         ]
         self.fields["reference"].widget = forms.Select(choices=choices)
+
+
+def _offered(user: User, board: Board | None) -> list[Study]:
+    visible = Study.objects.visible_to(user)
+    newest = visible.order_by("-pk").values_list("pk", flat=True)[:MOST_OFFERED]
+    # An old study that stays on the board must stand on the form, or saving the form would drop it.
+    wanted = {*newest, *(board.studies.values_list("pk", flat=True) if board else ())}
+    return list(visible.filter(pk__in=wanted).order_by("-pk"))
 
 
 def _initial(board: Board) -> dict[str, Any]:

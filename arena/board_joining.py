@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arena.board_contenders import identity_of, twice_in
@@ -32,9 +32,9 @@ class Candidate:
 class Studies:
     """Studies with their questions and contenders, read once."""
 
-    all: tuple[Study, ...]
     questions: Mapping[int, Sequence[Criterion]]
     contenders: Mapping[int, Sequence[Contender]]
+    _identities: dict[int, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, studies: Sequence[Study]) -> "Studies":
@@ -48,10 +48,14 @@ class Studies:
             Contender.objects.filter(study__in=pks).select_related("recipe").order_by("study_id", "position")
         ):
             contenders[contender.study_id].append(contender)
-        return cls(tuple(studies), questions, contenders)
+        return cls(questions, contenders)
 
-    def identities(self, study: Study) -> set[str]:
-        return {identity_of(contender.recipe) for contender in self.contenders.get(study.pk, ())}
+    def identities(self, study: Study) -> frozenset[str]:
+        """Of its contenders. Asked for each pair of studies, so they are worked out once."""
+        if study.pk not in self._identities:
+            own = self.contenders.get(study.pk, ())
+            self._identities[study.pk] = frozenset(identity_of(contender.recipe) for contender in own)
+        return self._identities[study.pk]
 
     def worded(self, keys: Sequence[str], chosen: Sequence[Study], *, kept: Sequence[Question] = ()) -> list[Question]:
         """The questions of these keys word for word: as they were kept, else as the oldest chosen study asks them."""
@@ -101,7 +105,7 @@ def candidates(studies: Sequence[Study], *, chosen: Sequence[Study], questions: 
     found = []
     for study in studies:
         others = [other for other in chosen if other.pk != study.pk]
-        theirs = set().union(*(known.identities(other) for other in others))
+        theirs = frozenset().union(*(known.identities(other) for other in others))
         found.append(
             Candidate(
                 study=study,
@@ -149,9 +153,9 @@ def unlinked(studies: Sequence[Study], questions: Sequence[Question]) -> str:
     return ""
 
 
-def _parts(identities: Mapping[int, set[str]]) -> list[set[int]]:
+def _parts(identities: Mapping[int, frozenset[str]]) -> list[set[int]]:
     """Studies that contenders link with one another."""
-    parts: list[tuple[set[int], set[str]]] = []
+    parts: list[tuple[set[int], frozenset[str]]] = []
     for pk, own in identities.items():
         joined = [part for part in parts if part[1] & own]
         parts = [part for part in parts if not part[1] & own]

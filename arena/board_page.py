@@ -1,8 +1,8 @@
 """A board as its page shows it: one question at a time, filtered, with the history of its fits."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from arena.board_contenders import BoardContender, Cast, cast_of
-from arena.board_fitting import current_fits
+from arena.board_fitting import current_fits, saw_only
 from arena.leaderboard import NOTHING, Estimate
 from arena.models import Board, BoardFit, Study
 from generation.schedules import steps_in_words
@@ -45,6 +45,21 @@ class Filters:
         said = {"category": self.category, "family": self.family, "steps": self.steps, "study": self.study}
         said |= {"name": self.name, "new": "1" if self.only_new else ""}
         return {name: value for name, value in said.items() if value}
+
+    def among(self, choices: Mapping[str, Sequence[tuple[str, str]]]) -> "Filters":
+        """Those that pick one of the offered values: then there are only so many pages and charts of a board."""
+
+        def picked(name: str, value: str) -> str:
+            return value if value in {each for each, _ in choices.get(name, ())} else ""
+
+        return replace(
+            self,
+            category=picked("category", self.category),
+            family=picked("family", self.family),
+            steps=picked("steps", self.steps),
+            study=picked("study", self.study),
+            name="",
+        )
 
     @property
     def hides_rows(self) -> bool:
@@ -127,7 +142,11 @@ class Moment:
 
 @dataclass(frozen=True)
 class BoardPage:
-    """Everything that is shown of one question. `choices` are what each filter may be."""
+    """Everything that is shown of one question. `choices` are what each filter may be.
+
+    names_studies: whether it is for colleagues, and not for everybody
+    is_withheld:   whether there is a fit, but of a study that has left the board since
+    """
 
     board: Board
     question: Mapping[str, Any]
@@ -140,6 +159,8 @@ class BoardPage:
     choices: Mapping[str, Sequence[tuple[str, str]]]
     category: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = field(default=())
+    names_studies: bool = True
+    is_withheld: bool = False
 
     @property
     def reference(self) -> BoardRow | None:
@@ -189,17 +210,27 @@ def question_of(board: Board, key: str) -> Mapping[str, Any] | None:
 
 
 def board_page(board: Board, question: Mapping[str, Any], filters: Filters, *, names_studies: bool = True) -> BoardPage:
-    """What a board says on one question. Without `names_studies` no study can be told by its name or address."""
-    fit = current_fits(board).get(question["key"])
-    studies = {study.pk: study for study in board.studies.all()} if names_studies else {}
-    cast = cast_of(studies.values()) if names_studies else cast_of(board.studies.all())
+    """What a board says on one question.
+
+    Without `names_studies` it is for everybody: no study can be told by its name or address, and filters only pick
+    from what is offered. Nothing is shown of a study that has left the board, to nobody.
+    """
+    here = {study.pk: study for study in board.studies.all()}
+    studies = here if names_studies else {}
+    newest = current_fits(board).get(question["key"])
+    fit = newest if newest and saw_only(newest.sources, here) else None
+    cast = cast_of(here.values())
     results = fit.results if fit else {"contenders": [], "categories": [], "studies": [], "reference": None}
-    category = next((entry for entry in results["categories"] if entry["name"] == filters.category), None)
+    kinds = results["categories"] if len(results["categories"]) > 1 else []
+    category = next((entry for entry in kinds if entry["name"] == filters.category), None)
     known = {entry["id"]: entry for entry in results["contenders"]}
     entries = (
         [{**known[one["id"]], **one} for one in category["contenders"]] if category else list(results["contenders"])
     )
     rows = _rows(entries, results["reference"], cast)
+    choices = _choices(rows, results, studies)
+    if not names_studies:
+        filters = filters.among(choices)
     lines = tuple(_study_line(entry, studies, number) for number, entry in enumerate(results["studies"], start=1))
     return BoardPage(
         board=board,
@@ -209,10 +240,12 @@ def board_page(board: Board, question: Mapping[str, Any], filters: Filters, *, n
         rows=rows,
         shown=tuple(row for row in rows if _is_shown(row, filters, known, studies)),
         studies=lines,
-        history=_history(board, question["key"]),
-        choices=_choices(rows, results, studies),
+        history=_history(board, question["key"], here),
+        choices=choices,
         category=category,
-        warnings=_warnings(results, lines),
+        warnings=(*_warnings(results, lines), *_left_out(cast, studies)),
+        names_studies=names_studies,
+        is_withheld=newest is not None and fit is None,
     )
 
 
@@ -299,8 +332,8 @@ def _study_line(entry: Mapping[str, Any], studies: Mapping[int, Study], number: 
     )
 
 
-def _history(board: Board, key: str) -> tuple[Moment, ...]:
-    """The newest fits, thinned out evenly by day; never without the newest one."""
+def _history(board: Board, key: str, here: Container[int]) -> tuple[Moment, ...]:
+    """The fits that saw only studies of this board, thinned out evenly by day; never without the newest one."""
     fits = board.fits.filter(criterion_key=key).order_by("number")
     known = list(fits.values_list("pk", "created_at"))
     if len(known) > MOST_MOMENTS:
@@ -309,7 +342,9 @@ def _history(board: Board, key: str) -> tuple[Moment, ...]:
         kept = kept[:: -(-len(kept) // MOST_MOMENTS)] if len(kept) > MOST_MOMENTS else kept
         known = [each for each in known if each[0] in {*kept, known[-1][0]}]
     rows = fits.filter(pk__in=[pk for pk, _ in known]).values_list("created_at", "vote_count", "sources", "standing")
-    return tuple(Moment(at, votes, len(sources), standing) for at, votes, sources, standing in rows)
+    return tuple(
+        Moment(at, votes, len(sources), standing) for at, votes, sources, standing in rows if saw_only(sources, here)
+    )
 
 
 def _choices(
@@ -338,6 +373,16 @@ def _warnings(results: Mapping[str, Any], lines: Sequence[StudyLine]) -> tuple[s
     elif differing:
         told.append(f"{' and '.join(line.name for line in differing)} order the contenders that they share otherwise.")
     return tuple(told)
+
+
+def _left_out(cast: Cast, studies: Mapping[int, Study]) -> list[str]:
+    """What is said of studies in which two contenders are one here; everybody is told of no name."""
+    return [
+        f"{studies[pk].name} is left out: two of its contenders would be one here, {label!r}."
+        if pk in studies
+        else "A study is left out, because two of its contenders would be one here."
+        for pk, label in sorted(cast.doubled.items())
+    ]
 
 
 def _p(value: float | None) -> str:

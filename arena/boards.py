@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -28,7 +28,12 @@ def may_create(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 def may_edit(board: Board, user: AbstractBaseUser | AnonymousUser) -> bool:
     """Its owner and superusers; the owner only while every study of it is visible to them."""
-    return bool(getattr(user, "is_superuser", False)) or (user.is_authenticated and board.owner_id == user.pk)
+    if not user.is_authenticated:
+        return False
+    is_owner = board.owner_id == user.pk
+    return bool(getattr(user, "is_superuser", False)) or (
+        is_owner and Board.objects.visible_to(user).filter(pk=board.pk).exists()
+    )
 
 
 def may_publish(user: AbstractBaseUser | AnonymousUser) -> bool:
@@ -52,18 +57,23 @@ def create_board(
         raise BoardError(
             'Give the board a short name of letters, digits and dashes that is not "new".', code="no_slug", field="slug"
         )
+    taken = BoardError(f"The short name {slug!r} is taken: choose another.", code="slug_taken", field="slug")
     if Board.objects.filter(slug=slug).exists():
-        raise BoardError(f"The short name {slug!r} is taken: choose another.", code="slug_taken", field="slug")
-    questions = _checked(name, studies, criteria, reference)
+        raise taken
+    board = Board(
+        slug=slug,
+        name=name.strip(),
+        description=description,
+        owner=owner,
+        criteria=_checked(name, studies, criteria, reference),
+        reference=reference,
+    )
     with transaction.atomic():
-        board = Board.objects.create(
-            slug=slug,
-            name=name.strip(),
-            description=description,
-            owner=owner,
-            criteria=questions,
-            reference=reference,
-        )
+        try:
+            with transaction.atomic():
+                board.save(force_insert=True)
+        except IntegrityError as error:  # somebody else was faster
+            raise taken from error
         board.studies.set(studies)
         note(None, owner, "board created", board=slug, studies=[study.slug for study in studies])
         for study in studies:
@@ -81,7 +91,7 @@ def edit_board(
     description: str = "",
     reference: str = "",
 ) -> Board:
-    """Change what a board pools. What an administrator has published is hidden again when others change its contents.
+    """Change what a board pools. What an administrator has published is hidden again when others change what it shows.
 
     Its fits stay as they are: they say which studies they saw.
     """
@@ -90,9 +100,11 @@ def edit_board(
         questions = _checked(name, studies, criteria, reference, kept=board.criteria)
         before, after = {study.pk: study for study in board.studies.all()}, {study.pk: study for study in studies}
         has_new_contents = before.keys() != after.keys() or board.criteria != questions
+        # Free text stands on the public page too. Browsers send other line ends than programs: those are no change.
+        has_new_contents |= (board.name, board.description.split()) != (name.strip(), description.split())
         board.name, board.description, board.reference = name.strip(), description, reference
         board.criteria = questions
-        if (has_new_contents or board.name != name) and board.is_public and not (actor is None or may_publish(actor)):
+        if has_new_contents and board.is_public and not (actor is None or may_publish(actor)):
             board.is_public = False
             note(None, actor, "board hidden again", board=board.slug, reason="its contents were changed")
         board.save(update_fields=["name", "description", "reference", "criteria", "is_public"])

@@ -86,7 +86,7 @@ class BoardOut(BoardLine):
 
     @staticmethod
     def resolve_fits(board: Board) -> list[Any]:
-        found = board_fitting.current_fits(board)
+        found = board_fitting.shown_fits(board)
         return [found[question["key"]] for question in board.criteria if question["key"] in found]
 
 

@@ -141,17 +141,21 @@ def pool(strata: Sequence[Stratum], *, by: Sequence[ClusterBy] = ("rater", "prom
 
 
 def disagreements(strata: Sequence[Stratum], pooled: Pool) -> list[Disagreement | None]:
-    """Each study against all the others, by giving it strengths of its own; None where that cannot be told."""
+    """Each study against all the others, by giving it strengths of its own; None where that cannot be told.
+
+    So it is where the others have a side bias each only as long as this study is among them: what would be compared
+    then are two models of which neither is part of the other.
+    """
     none: list[Disagreement | None] = [None] * len(strata)
     if len(strata) < 2 or not pooled.is_by_study:
         return none
     try:
         whole, effects = _fit(strata).fit, _Effects.of(strata, pooled.precision.by)
-        rest = [_fit([*strata[:place], *strata[place + 1 :]]).fit for place in range(len(strata))]
+        rest = [_without(strata, place) for place in range(len(strata))]
     except ConvergenceError:
         return none
     return [
-        _against(stratum.fit, others, whole, effects, effects.each[place])
+        None if others is None else _against(stratum.fit, others, whole, effects, effects.each[place])
         for place, (stratum, others) in enumerate(zip(strata, rest, strict=True))
     ]
 
@@ -278,6 +282,14 @@ def _fit(strata: Sequence[Stratum]) -> _Found:
     if not _same_groups(fit.components[: tallies.counts.shape[0]], _linked(tallies)):
         return _Found(fit_model(tallies), why="it cannot be told from the strengths in some study")
     return _Found(fit, seats)
+
+
+def _without(strata: Sequence[Stratum], place: int) -> ModelFit | None:
+    """The other studies as they are fitted among all; None where they alone can only have one side bias together."""
+    others = [*strata[:place], *strata[place + 1 :]]
+    found = _fit(others)
+    share_one = found.seats is None and len(others) > 1 and any(stratum.has_sides for stratum in others)
+    return None if share_one else found.fit
 
 
 def _shown(strata: Sequence[Stratum], seated: ModelFit) -> ModelFit:

@@ -19,10 +19,9 @@ from arena.board_forms import BoardForm
 from arena.board_page import BoardPage, Filters, board_page, question_of
 from arena.charts import Chart
 from arena.charts.boards import history_chart, standing_chart
-from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE, data_of
-from arena.charts.rendering import render as render_chart
 from arena.models import Board
 from arena.refusals import Refusal
+from arena.views.charts import chart_answer
 from arena.views.prompt_sets import designers_only
 from generation.provenance import digest_of
 
@@ -51,7 +50,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     page = _page(found, request)
     context = {
         **_shown(page, "arena:board_chart"),
-        "is_waiting": not board_fitting.is_current(found, page.question, page.fit),
+        "is_waiting": page.fit is not None and board_fitting.is_late(found, page.fit),
         "may_edit": boards.may_edit(found, request.user),
         "may_publish": boards.may_publish(request.user),
     }
@@ -165,22 +164,7 @@ def _chart(
     request: HttpRequest, found: Board, name: str, suffix: str, *, control: str, names_studies: bool = True
 ) -> HttpResponse:
     drawn = _drawn(request, found, name, names_studies=names_studies)
-    if drawn is None or suffix not in (*CONTENT_TYPES, "csv"):
-        raise Http404("There is no such chart, or not enough votes for it yet.")
-    file = f'filename="{found.slug}-{name}.{suffix}"'
-    if suffix == "csv":
-        headers = {"Content-Disposition": f"attachment; {file}", "Cache-Control": control}
-        return HttpResponse(data_of(drawn), content_type="text/csv; charset=utf-8", headers=headers)
-    theme, size = THEMES.get(request.GET.get("theme", ""), LIGHT), SIZES.get(request.GET.get("size", ""), WIDE)
-    etag = f'"{drawn.digest}-{theme.name}-{size.name}-{suffix}"'
-    response = get_conditional_response(request, etag=etag)
-    if response is None:
-        data = render_chart(drawn, theme=theme, size=size, suffix=suffix)
-        response = HttpResponse(data, content_type=CONTENT_TYPES[suffix])
-        response.headers["Content-Disposition"] = f"inline; {file}"
-    response.headers["ETag"] = etag
-    response.headers["Cache-Control"] = control
-    return response
+    return chart_answer(request, drawn, file=f"{found.slug}-{name}", suffix=suffix, control=control)
 
 
 def _drawn(request: HttpRequest, found: Board, name: str, *, names_studies: bool) -> Chart | None:

@@ -5,22 +5,21 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
-from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language
 from django.views.decorators.http import require_POST, require_safe
 
 from arena import fitting, page_cache
-from arena.charts.rendering import CONTENT_TYPES, LIGHT, SIZES, THEMES, WIDE, data_of
-from arena.charts.rendering import render as render_chart
 from arena.counted_votes import ReadingError
 from arena.models import Study
 from arena.not_worse import Margin, margin_of
 from arena.page_cache import KeptPage
 from arena.study_page import chart_of, study_page
+from arena.views.charts import chart_answer
 
 _FOR_A_YEAR = "private, max-age=31536000, immutable"
 _ASK_EACH_TIME = "private, no-cache"
@@ -55,22 +54,10 @@ def chart(request: HttpRequest, slug: str, name: str, suffix: str) -> HttpRespon
     """One chart as SVG, PNG or PDF, or its data as CSV; `theme=dark` and `size=narrow` change its looks."""
     study = _visible(request, slug)
     found = chart_of(study, name, margin=margin_of(study, request.GET.get("margin", "")))
-    if found is None or suffix not in (*CONTENT_TYPES, "csv"):
-        raise Http404("There is no such chart, or not enough votes for it yet.")
-    if suffix == "csv":
-        headers = {"Content-Disposition": f'attachment; filename="{slug}-{name}.csv"', "Cache-Control": _ASK_EACH_TIME}
-        return HttpResponse(data_of(found), content_type="text/csv; charset=utf-8", headers=headers)
-    theme = THEMES.get(request.GET.get("theme", ""), LIGHT)
-    size = SIZES.get(request.GET.get("size", ""), WIDE)
-    etag = f'"{found.digest}-{theme.name}-{size.name}-{suffix}"'
-    response = get_conditional_response(request, etag=etag)
-    if response is None:
-        data = render_chart(found, theme=theme, size=size, suffix=suffix)
-        response = HttpResponse(data, content_type=CONTENT_TYPES[suffix])
-        response.headers["Content-Disposition"] = f'inline; filename="{slug}-{name}.{suffix}"'
-    response.headers["ETag"] = etag
-    response.headers["Cache-Control"] = _FOR_A_YEAR if request.GET.get("v") == found.digest else _ASK_EACH_TIME
-    return response
+    file = f"{slug}-{name}"
+    return chart_answer(
+        request, found, file=file, suffix=suffix, control=_ASK_EACH_TIME, control_of_version=_FOR_A_YEAR
+    )
 
 
 @login_required

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from arena import board_fitting, boards, fitting
+from arena import board_fitting, board_page, board_sources, boards, fitting
+from arena.board_page import Filters
+from arena.board_sources import BoardSources, VoteCounts
+from arena.counted_votes import counts_by_criterion
 from arena.models import Board, BoardFit, Exclusion, Study, Vote
 from arena.ranking.pooled import Stratum, pool
 from arena.ranking.tallies import LEFT, RIGHT, TIE, Votes
@@ -82,9 +85,8 @@ def test_nothing_new_is_not_fitted_again_and_a_vote_more_is() -> None:
     first, second = two_studies()
     board = make_board(first, second)
     fit = only_fit(board)
-    assert only_fit(board) == fit and board_fitting.is_current(board, board.criteria[0], fit)
+    assert only_fit(board) == fit
     add_votes(first, "abc", votes=5, seed=9)
-    assert not board_fitting.is_current(board, board.criteria[0], fit)
     later = only_fit(board)
     assert (later.number, later.vote_count) == (2, fit.vote_count + 20)
     assert BoardFit.objects.get(pk=fit.pk).vote_count == 480  # what it saw then stays as it was
@@ -94,12 +96,14 @@ def test_the_worker_leaves_a_young_fit_alone_unless_the_frame_changes() -> None:
     first, second = two_studies()
     board = make_board(first, second)
     assert len(board_fitting.refit_changed_boards()) == 1
+    fit = board.fits.get()
+    assert not board_fitting.is_late(board, fit)
     add_votes(first, "abc", votes=5, seed=9)
     board_fitting.refit_changed_boards()
-    assert board.fits.count() == 1
+    assert board.fits.count() == 1 and board_fitting.is_late(board, fit)
     BoardFit.objects.update(created_at=timezone.now() - timedelta(hours=2))
     board_fitting.refit_changed_boards()
-    assert board.fits.count() == 2
+    assert board.fits.count() == 2 and not board_fitting.is_late(board, board.fits.get(number=2))
     Exclusion.objects.create(
         study=first, scope="vote", vote=first.votes.first(), reason="a slip", author=make_user("ada")
     )
@@ -153,3 +157,66 @@ def test_votes_of_nobody_make_no_fit() -> None:
     board = make_board(linked_study("first", "abc", votes=0))
     assert board_fitting.refit_board(board) == [] and not BoardFit.objects.exists()
     assert recipes_of("a")
+
+
+def test_a_study_in_which_two_have_become_one_is_left_out_and_stops_no_board() -> None:
+    """A contender can join an open study, so what was checked when the study came need not hold any more."""
+    first, second = two_studies()
+    board, other = make_board(first, second), make_board(first, slug="other")
+    before = only_fit(board)
+    recipes = [contender.recipe for contender in second.contenders.filter(label__in=("model d", "model e"))]
+    for recipe in recipes:
+        recipe.kind, recipe.checkpoint, recipe.schedule, recipe.name = "external", None, None, "Dream"
+        recipe.save()
+    fits = {fit.board_id: fit for fit in board_fitting.refit_changed_boards()}
+    assert (fits[board.pk].number, fits[board.pk].vote_count) == (before.number + 1, 240)
+    assert strengths(fits[board.pk]) == strengths(fits[other.pk])
+    assert board_fitting.refit_changed_boards() == list(fits.values())  # and it is not fitted anew each minute
+    shown, public = (
+        board_page.board_page(board, board.criteria[0], Filters(), names_studies=named).warnings
+        for named in (True, False)
+    )
+    assert any("Second is left out" in sentence for sentence in shown)
+    assert any("A study is left out" in sentence for sentence in public) and "Second" not in str(public)
+
+
+def test_a_board_that_fails_keeps_no_other_from_its_fit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = linked_study("first", "ab", votes=10)
+    broken, sound = make_board(study, slug="broken"), make_board(study, slug="sound")
+    of = BoardSources.of
+
+    def fails(board: Board, counts: VoteCounts | None = None) -> BoardSources:
+        if board == broken:
+            raise ValueError("vote 7 compares contender 2 with itself")
+        return of(board, counts)
+
+    monkeypatch.setattr(BoardSources, "of", fails)
+    assert [fit.board for fit in board_fitting.refit_changed_boards()] == [sound]
+    assert "The board broken was not fitted" in caplog.text and "contender 2 with itself" in caplog.text
+
+
+def test_a_round_counts_the_votes_of_a_study_once_and_not_again_while_none_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, asked = linked_study("first", "ab", votes=10), []
+
+    def counts(of: Study) -> dict[int, int]:
+        asked.append(of)
+        return counts_by_criterion(of)
+
+    def counted() -> int:
+        asked.clear()
+        board_fitting.refit_changed_boards()
+        return len(asked)
+
+    for number in range(3):
+        make_board(study, slug=f"board-{number}")
+    monkeypatch.setattr(board_sources, "counts_by_criterion", counts)
+    assert (counted(), counted()) == (1, 0)
+    add_votes(study, "ab", votes=2, seed=3)
+    assert (counted(), counted()) == (1, 0)
+    Exclusion.objects.create(study=study, scope="vote", vote=study.votes.first(), reason="slip", author=study.owner)
+    assert (counted(), counted()) == (1, 0)
+    assert {fit.vote_count for fit in BoardFit.objects.filter(number=2)} == {47}

@@ -163,6 +163,21 @@ def test_studies_that_agree_are_rarely_said_to_disagree_and_one_that_does_not_is
         assert len(values) == 3 and values[2] < 0.01 and share > 0.5
 
 
+def test_a_study_without_which_side_biases_cannot_be_told_is_not_said_to_agree() -> None:
+    """Only the first tells the sixth contender's strength from the side bias of the second: without it all share one.
+
+    That is no part of the whole model, so that there is no likelihood ratio; it came out as p = 1.
+    """
+    first = study(1, [0, 1, 2, 3, 4, 5], shift=3.0)
+    pair = replace(study(2, [0, 5], votes=200).votes, left=np.zeros(200, int), right=np.full(200, 5))
+    strata = [first, Stratum(pair), study(3, [0, 1, 2, 3, 4], side=0.6), study(4, [0, 1, 2, 3, 4], side=-0.6)]
+    found = pool(strata)
+    assert found.is_by_study
+    told = disagreements(strata, found)
+    assert told[0] is None
+    assert told[2] is not None and told[3] is not None
+
+
 def test_nothing_to_pool_is_refused() -> None:
     with pytest.raises(ValueError, match="one stratum or more"):
         pool([])

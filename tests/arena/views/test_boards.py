@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import board_fitting, boards
+from arena import board_fitting, board_forms, boards
+from arena.board_contenders import Cast, cast_of, identity_of
 from arena.models import AuditEvent, Board, BoardFit, Study
+from tests.arena.api.callers import caller
 from tests.arena.board_cases import add_votes, linked_study, make_board, two_studies
 from tests.arena.factories import make_user
 from tests.arena.views.test_sharing import signed_in
@@ -131,6 +135,8 @@ def test_the_history_is_a_chart_with_its_numbers(fitted: Board) -> None:
     ada = signed_in("ada")
     assert "begins with the second fit" in text_of(ada, at(fitted))
     add_votes(Study.objects.get(slug="first"), "abc", votes=10, seed=7)
+    assert "have changed" not in text_of(ada, at(fitted))
+    board_fitting.refit_changed_boards()  # leaves them for later, and says so
     assert "have changed since this fit" in text_of(ada, at(fitted))
     board_fitting.refit_board(fitted)
     address = reverse("arena:board_chart", args=[fitted.slug, "history-prompt-following", "csv"])
@@ -176,17 +182,96 @@ def test_the_public_form_is_one_page_for_all_and_names_no_study(fitted: Board) -
     assert Client().get(address, headers={"If-None-Match": answer["ETag"]}).status_code == 304
     chart = reverse("arena:public_board_chart", args=[fitted.slug, "standing-prompt-following", "csv"])
     assert "model a" in text_of(Client(), chart)
-    assert "study" not in text_of(Client(), address, study="first").split("<h2")[0]
+    for public in (address, chart):
+        plain = text_of(Client(), public)
+        # Names of checkpoints stand nowhere on it, so nobody may try whether there is one.
+        for query in ({"study": "first"}, {"name": "weights-b"}, {"name": "model b"}, {"family": "x"}, {"steps": "7"}):
+            assert text_of(Client(), public, **query) == plain, query
+        assert text_of(Client(), public, steps="8") != plain
 
 
 def test_new_contents_hide_a_public_board_until_an_administrator_looks(fitted: Board) -> None:
     boards.publish(fitted, is_public=True, actor=make_user("root", is_superuser=True))
     ada = signed_in("ada")
     kept = {"name": fitted.name, "criteria": ["prompt-following"], "studies": ["first", "second"]}
-    ada.post(at(fitted, "edit_board"), {**kept, "description": "said better"})
+    ada.post(at(fitted, "edit_board"), kept)
     assert Board.objects.get().is_public
-    page = ada.post(at(fitted, "edit_board"), {**kept, "studies": ["first"]}, follow=True).content.decode()
-    assert "must publish it again" in page and not Board.objects.get().is_public
+    for change in ({"studies": ["first"]}, {"name": "Buy here"}, {"description": "Buy here"}):
+        Board.objects.update(is_public=True)
+        page = ada.post(at(fitted, "edit_board"), {**kept, **change}, follow=True).content.decode()
+        assert "must publish it again" in page and not Board.objects.get().is_public, change
+        signed_in("root", is_superuser=True).post(at(fitted, "edit_board"), kept)
+
+
+def test_a_study_that_left_shows_nowhere_any_more(fitted: Board) -> None:
+    """Who may see the board now need not be allowed to see what it was made of before."""
+    ada, second = signed_in("ada"), Study.objects.get(slug="second")
+    add_votes(second, "bcde", votes=5, seed=7)
+    board_fitting.refit_board(fitted)
+    boards.publish(fitted, is_public=True, actor=make_user("root", is_superuser=True))
+    chart = [fitted.slug, "history-prompt-following", "csv"]
+    assert "model a" in text_of(ada, reverse("arena:board_chart", args=chart))
+    ada.post(at(fitted, "edit_board"), {"name": "x", "criteria": ["prompt-following"], "studies": ["second"]})
+    Board.objects.update(is_public=True)
+    for page in (text_of(ada, at(fitted)), text_of(Client(), at(fitted, "public_board"))):
+        assert "model a" not in page and "The studies of this board have changed" in page
+    assert caller("ada").get(f"/boards/{fitted.slug}").json()["fits"] == []
+    assert ada.get(reverse("arena:board_chart", args=chart)).status_code == 404
+    board_fitting.refit_changed_boards()
+    page = text_of(ada, at(fitted))
+    assert "model d" in page and "model a" not in page and "begins with the second fit" in page
+
+
+def test_a_study_beyond_the_newest_stays_on_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = make_board(*(linked_study(slug, "ab", votes=0) for slug in ("first", "second")))
+    linked_study("third", "ab", votes=0)
+    monkeypatch.setattr(board_forms, "MOST_OFFERED", 1)
+    form = board_forms.BoardForm(make_user("ada"), board=board)
+    assert [study.slug for study in form.offered] == ["third", "second", "first"]
+    assert {study.slug for study in form.chosen} == {"first", "second"}
+
+
+def test_a_short_name_that_somebody_else_takes_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = linked_study("first", "ab", votes=0)
+    look = cast_of
+
+    def taken_meanwhile(studies: list[Study]) -> Cast:
+        Board.objects.create(slug="standing", name="Theirs")
+        return look(studies)
+
+    monkeypatch.setattr(boards, "cast_of", taken_meanwhile)
+    with pytest.raises(boards.BoardError, match="'standing' is taken"):
+        boards.create_board(
+            owner=make_user("ada"),
+            name="Standing",
+            studies=[study],
+            criteria=["prompt-following"],
+            reference=identity_of(study.contenders.all()[0].recipe),
+        )
+    assert Board.objects.get().name == "Theirs"
+
+
+def test_an_owner_who_may_not_see_a_study_may_not_change_its_board() -> None:
+    board = make_board(linked_study("first", "ab", votes=0))
+    assert boards.may_edit(board, make_user("ada"))
+    Study.objects.update(owner=make_user("eve"))
+    assert not boards.may_edit(board, make_user("ada"))
+
+
+def test_a_page_asks_as_much_for_many_studies_as_for_one_and_counts_no_votes() -> None:
+    ada, first = signed_in("ada"), linked_study("first", "ab", votes=10)
+    few = make_board(first, slug="few")
+    many = make_board(first, *(linked_study(f"more-{number}", "ab", votes=10) for number in range(3)), slug="many")
+    board_fitting.refit_changed_boards()
+
+    def asked(board: Board) -> list[str]:
+        text_of(ada, at(board))
+        with CaptureQueriesContext(connection) as found:
+            text_of(ada, at(board))
+        return [query["sql"] for query in found.captured_queries]
+
+    assert len(asked(few)) == len(asked(many)) <= 14
+    assert not any("arena_vote" in sql for sql in asked(many))
 
 
 def test_a_list_of_boards_takes_as_many_queries_for_many(fitted: Board, django_assert_max_num_queries: object) -> None:
