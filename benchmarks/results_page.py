@@ -76,7 +76,7 @@ def _study(contenders: int, prompts: int) -> Study:
     )
     specs = []
     for number in range(contenders):
-        checkpoint, _ = Checkpoint.objects.get_or_create(name=f"model {number // 5}", source=f"model-{number // 5}")
+        checkpoint, _ = Checkpoint.objects.get_or_create(name=f"model-{number // 5}", source=f"model-{number // 5}")
         schedule, _ = Schedule.objects.get_or_create(
             digest=f"steps {number % 5}", defaults={"scheduler_class": "X", "steps": 2 ** (1 + number % 5)}
         )

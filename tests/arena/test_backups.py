@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from arena.backups import layout
 from generation import image_store
+from generation.models import Image
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,7 +92,9 @@ def test_votes_come_back_whatever_befell_single_images(tmp_path: Path) -> None:
     study = factories.make_study(contenders=2, prompts=2)
     factories.cast(factories.make_rater(study), ballots=1)
     backup(place := tmp_path / "backup")
-    image, *others = sorted(place.glob("images/??/*.png"))
+    wanted = Image.objects.filter(recipe__in=study.contenders.values("recipe"))[0].file_sha256
+    (image,) = place.glob(f"images/??/{wanted}.png")  # files that no row names may lie in the store besides
+    others = [path for path in sorted(place.glob("images/??/*.png")) if path != image]
     image.write_bytes(b"not what it was")
     others[0].with_name(f".{others[0].name}-0a1b2c3d.part").write_bytes(b"half of it")
     done = subprocess.run(
