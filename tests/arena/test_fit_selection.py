@@ -213,7 +213,9 @@ def test_only_what_an_exclusion_took_out_is_told_as_excluded(scope: str) -> None
     fitting.refit(study)
     assert "(" not in study_page(study).votes_in_words
     vote = study.votes.filter(is_ordinary=True)[0]
-    targets = {"vote": vote, "ballot": vote.ballot, "rater": vote.rater, "image": vote.ballot.left_image}
+    image = vote.ballot.left_image
+    assert image is not None
+    targets = {"vote": vote, "ballot": vote.ballot, "rater": vote.rater, "image": image}
     raters.exclude(study=study, scope=scope, target=targets[scope], reason="careless", author=None)
     last = study.ballots.filter(rater=people[1], purpose="ordinary")[2]
     Ballot.objects.filter(pk=last.pk).update(state=Ballot.State.SUPERSEDED)
