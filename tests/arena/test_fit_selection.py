@@ -215,7 +215,12 @@ def test_only_what_an_exclusion_took_out_is_told_as_excluded(scope: str) -> None
     vote = study.votes.filter(is_ordinary=True)[0]
     image = vote.ballot.left_image
     assert image is not None
-    targets = {"vote": vote, "ballot": vote.ballot, "rater": vote.rater, "image": image}
+    targets: dict[str, raters.ExclusionTarget] = {
+        "vote": vote,
+        "ballot": vote.ballot,
+        "rater": vote.rater,
+        "image": image,
+    }
     raters.exclude(study=study, scope=scope, target=targets[scope], reason="careless", author=None)
     last = study.ballots.filter(rater=people[1], purpose="ordinary")[2]
     Ballot.objects.filter(pk=last.pk).update(state=Ballot.State.SUPERSEDED)
