@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings as SettingsWrapper
 
 from arena.backups import layout
 from generation import image_store
@@ -18,6 +19,14 @@ from generation.models import Image
 from tests.arena import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _a_store_of_its_own(tmp_path: Path, settings: SettingsWrapper) -> None:
+    """Other tests of this process leave images behind, whose files no row names."""
+    place = {"location": tmp_path / "store"}
+    images = {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": place}
+    settings.STORAGES = settings.STORAGES | {"images": images}
 
 
 def backup(folder: Path) -> str:
