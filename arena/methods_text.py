@@ -135,9 +135,9 @@ def _sampling(said: Any) -> str:
     if not isinstance(said, dict) or "set" not in said:
         return f"How prompts were drawn from a larger set: {said}."
     rule = said.get("sample") or {}
-    told = (
-        ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in rule.items()) if isinstance(rule, dict) else ""
-    )
+    # In an order of ours: PostgreSQL keeps the keys of a JSON object in another one than they came in.
+    parts = sorted(rule.items()) if isinstance(rule, dict) else []
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in parts)
     how = f"drawn by {told}" if told else "all of them"
     return f"The prompts are of the set “{said['set']}”, version {said.get('version')}: {how}."
 
