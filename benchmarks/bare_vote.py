@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -91,7 +92,7 @@ def _is_sqlite() -> bool:
 def _connect() -> Any:
     """As the site sets its database: SQLite with WAL and synchronous FULL, PostgreSQL with its own defaults."""
     if _is_sqlite():
-        path = os.path.join(os.environ["WINRATE_DATA_DIR"], "db.sqlite3")  # noqa: PTH118 - no more than a string
+        path = Path(os.environ["WINRATE_DATA_DIR"]) / "winrate.sqlite3"
         connection = sqlite3.connect(path, timeout=20, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
