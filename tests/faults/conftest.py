@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -35,6 +36,9 @@ def _whole_crew(
         crew = Crew(tmp_path_factory.mktemp("crew"), models_root=tiny_model.parent)
     yield crew
     crew.stop()
+    with django_db_blocker.unblock():
+        # Its workers have said that they are alive after the last test had emptied the database.
+        call_command("flush", interactive=False, verbosity=0)
 
 
 @pytest.fixture
