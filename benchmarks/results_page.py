@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arena.models import Study
 
 _BATCH = 5_000
+_SCRAPER = "a scraper of this benchmark's own"
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--looks", type=int, default=5)
     asked = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
+    os.environ["WINRATE_METRICS_TOKEN"] = _SCRAPER
     django.setup()
     from django.core.management import call_command
     from django.db import connection
@@ -167,15 +169,17 @@ def _looks(study: Study, looks: int) -> None:
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get())
     print("| page | first look, empty cache, median s | again, median s | KiB |\n|---|---|---|---|")
-    for name in ("study", "progress", "ballots"):
-        address, size = reverse(f"arena:{name}", args=[study.slug]), 0
+    pages = {name: reverse(f"arena:{name}", args=[study.slug]) for name in ("study", "progress", "ballots")}
+    pages |= {"operation": reverse("arena:operation"), "metrics, as Prometheus fetches them": reverse("metrics")}
+    for name, address in pages.items():
+        size = 0
         cold: list[float] = []
         warm: list[float] = []
         for _ in range(looks):
             cache.clear()
             for found in (cold, warm):
                 started = time.perf_counter()
-                reply = client.get(address)
+                reply = client.get(address, headers={"authorization": f"Bearer {_SCRAPER}"})
                 found.append(time.perf_counter() - started)
                 if reply.status_code != 200:
                     raise SystemExit(f"{address} answers {reply.status_code}")
