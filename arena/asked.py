@@ -1,7 +1,7 @@
-"""What a study asks on which prompt. Criteria are read each time; prompts and what applies to them are kept.
+"""What a study asks on which prompt, kept in the memory of each process.
 
-Which criteria apply to which prompt is resolved and frozen when a study opens. It is kept in the memory of each process
-under the digest of the frozen design, which every request reads with the study, and read anew every ten minutes.
+Criteria, and which of them apply to which prompt, are resolved and frozen when a study opens. They are kept under the
+digest of the frozen design, which every request reads with the study, and read anew every ten minutes.
 """
 
 import time
@@ -17,20 +17,24 @@ _MOST_KEPT: Final = 8
 _CRITERIA = KeptQuery(lambda: Criterion.objects.filter(study=Parameter("study")).order_by("position"))
 
 
-@dataclass(frozen=True)
-class _Prompts:
-    """By study prompt id; of each, the ids of its criteria."""
+@dataclass
+class _Asked:
+    """rows: by study prompt id; of each, the ids of its criteria."""
 
     read_at: float
+    criteria: tuple[Criterion, ...] = ()
     rows: dict[int, tuple[StudyPrompt, frozenset[int]]] = field(default_factory=dict)
 
 
-_kept: dict[tuple[int, object, str], _Prompts] = {}
+_kept: dict[tuple[int, object, str], _Asked] = {}
 
 
 def criteria_of(study: Study) -> list[Criterion]:
-    """All criteria of a study, in order."""
-    return _CRITERIA.rows(study=study.pk)
+    """All criteria of a study, in order. They are shared: nobody changes them."""
+    kept = _asked_in(study)
+    if not kept.criteria:
+        kept.criteria = tuple(_CRITERIA.rows(study=study.pk))
+    return list(kept.criteria)
 
 
 def put_on(ballots: Iterable[Ballot], *, study: Study) -> list[Ballot]:
@@ -38,7 +42,7 @@ def put_on(ballots: Iterable[Ballot], *, study: Study) -> list[Ballot]:
     chosen = list(ballots)
     if not chosen:
         return []
-    criteria, known = criteria_of(study), _prompts_of(study).rows
+    criteria, known = criteria_of(study), _asked_in(study).rows
     if missing := {ballot.study_prompt_id for ballot in chosen} - known.keys():
         rows = StudyPrompt.objects.filter(pk__in=missing).select_related("prompt").prefetch_related("criteria")
         known.update({row.pk: (row, frozenset(each.pk for each in row.criteria.all())) for row in rows})
@@ -58,11 +62,11 @@ def asked_on(ballot: Ballot) -> list[Criterion]:
 _ASKED: Final = "_asked"
 
 
-def _prompts_of(study: Study) -> _Prompts:
+def _asked_in(study: Study) -> _Asked:
     key, now = (study.pk, study.created_at, study.frozen_digest), time.monotonic()
     kept = _kept.get(key) if study.frozen_digest else None
     if kept is None or now - kept.read_at > LONGEST_BELIEVED:
-        kept = _Prompts(now)
+        kept = _Asked(now)
         if study.frozen_digest:  # a draft can still change
             if len(_kept) >= _MOST_KEPT and key not in _kept:
                 _kept.pop(list(_kept)[0], None)  # at once, for other threads change it too

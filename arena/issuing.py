@@ -10,7 +10,7 @@ from django.utils import timezone
 from arena import asked, pairing, qualification, special_ballots
 from arena.admission import Phase, gate
 from arena.designs import target_of
-from arena.kept_queries import KeptQuery, KeptUpdate, Parameter
+from arena.kept_queries import KeptInsert, KeptQuery, KeptUpdate, Parameter
 from arena.models import Ballot, Rater, Study
 
 LEASE: Final = timedelta(hours=2)
@@ -52,9 +52,8 @@ _ANSWERED_OF_QUOTA = KeptQuery(
         .annotate(Count("pk"))
     )
 )
-_LAST = KeptQuery(
-    lambda: Ballot.objects.filter(rater=Parameter("rater")).order_by("-position").values_list("position")[:1]
-)
+_LOCK = KeptQuery(lambda: Rater.objects.select_for_update().filter(pk=Parameter("rater")).order_by().values_list("pk"))
+_BALLOTS = KeptInsert(Ballot)
 _SHOW = KeptUpdate(
     lambda: Ballot.objects.filter(pk=Parameter("ballot"), state=Ballot.State.OPEN, shown_at__isnull=True),
     {"shown_at": Parameter("now", DateTimeField()), "lease_until": Parameter("lease", DateTimeField())},
@@ -177,7 +176,7 @@ def quota_of(study: Study) -> int | None:
 def lock(rater: int) -> None:
     """One act of a rater at a time: it orders the queue, the quota and the chain. (SQLite locks the whole database.)"""
     if connection.features.has_select_for_update:
-        Rater.objects.select_for_update().values_list("pk").get(pk=rater)
+        _LOCK.rows(rater=rater)
 
 
 def _standing(rater: Rater) -> QuerySet[Ballot]:
@@ -219,13 +218,12 @@ def _quota_left(rater: Rater, study: Study, standing: list[Ballot]) -> int:
 def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> list[Ballot]:
     """Store up to `most` new ballots, as many as there are pairs for."""
     issued: list[Ballot] = []
-    found = _LAST.first(rater=rater.pk)
-    last = found[0] if found else 0
+    last = choices.last_position
     for position in range(last + 1, last + 1 + most):
         special = special_ballots.next_special(rater=rater, study=choices.study, position=position)
         if (choice := special.pair if special else choices.choose()) is None:
             break
-        ballot = Ballot.objects.create(
+        ballot = Ballot(
             study_id=rater.study_id,
             rater=rater,
             study_prompt_id=choice.study_prompt_id,
@@ -240,6 +238,7 @@ def _issue(choices: pairing.Pairing, *, rater: Rater, most: int) -> list[Ballot]
             position=position,
             lease_until=timezone.now() + LEASE,
         )
+        _BALLOTS.store([ballot])
         if special:
             special.note_on(ballot)
         issued.append(ballot)

@@ -29,10 +29,11 @@ from arena.supply import asked_prompts, images_of, live_contenders, samples_of
 STANDING = (Ballot.State.OPEN, Ballot.State.ANSWERED)
 _HAD = KeptQuery(
     lambda: (
-        Ballot.objects.filter(rater=Parameter("rater"), state__in=STANDING)
+        Ballot.objects.filter(rater=Parameter("rater"))
         .order_by()
         .values_list(
-            *("study_prompt__prompt__text_digest", "left_image", "right_image", "left_contender", "right_contender")
+            *("position", "state", "study_prompt"),
+            *("left_image", "right_image", "left_contender", "right_contender"),
         )
     )
 )
@@ -63,21 +64,22 @@ class Pairing:
         self.rater = rater
         self.target = target_of(study)
         self.is_undecided = False
+        self.last_position = 0
+        self._standing: list[tuple[int, ImagePair, ContenderPair]] = []
         self._use(stock_of(study))
-        self._had: dict[str, set[ImagePair]] = defaultdict(set)
-        self._had_contenders: dict[str, set[ContenderPair]] = defaultdict(set)
         self._needs: targets.Needs | None = None
         self._random = np.random.default_rng(secrets.randbits(128))
 
     def load_history(self) -> None:
         """Read which pairs stand before this rater or were answered, known answers too; what the target still lacks."""
-        self._had.clear()
-        self._had_contenders.clear()
-        for digest, *images_and_contenders in _HAD.rows(rater=self.rater.pk):
-            left, right, left_contender, right_contender = images_and_contenders
-            if left is not None and right is not None:
-                self._had[digest].add(_in_order(left, right))
-                self._had_contenders[digest].add(_in_order(left_contender, right_contender))
+        rows = _HAD.rows(rater=self.rater.pk)
+        self.last_position = max((position for position, *_ in rows), default=0)
+        self._standing = [
+            (prompt, _in_order(left, right), _in_order(left_contender, right_contender))
+            for _, state, prompt, left, right, left_contender, right_contender in rows
+            if state in STANDING and left is not None and right is not None
+        ]
+        self._by_text()
         if self.target is not None:
             self._needs = targets.needs_of(
                 self.study, stratum=self.rater.stratum, target=self.target, stock=self._stock
@@ -120,6 +122,16 @@ class Pairing:
     def _use(self, stock: Stock) -> None:
         self._stock = stock
         self._looks: dict[str, list[Look]] = {}
+        self._by_text()
+
+    def _by_text(self) -> None:
+        """What was had on each text that something can be shown of."""
+        self._had: dict[str, set[ImagePair]] = defaultdict(set)
+        self._had_contenders: dict[str, set[ContenderPair]] = defaultdict(set)
+        for prompt, images, contenders in self._standing:
+            if (digest := self._stock.text_of.get(prompt)) is not None:
+                self._had[digest].add(images)
+                self._had_contenders[digest].add(contenders)
 
     def _choose_look(
         self, study_prompt_id: int, looks: Sequence[Look], known: Exposure, *, prompts: int
@@ -184,6 +196,7 @@ class Pairing:
     def _note(self, study_prompt_id: int, look: Look, known: Exposure) -> None:
         """What was chosen is had and counted, as it will be once the ballot is stored."""
         digest = self._stock.text_of[study_prompt_id]
+        self._standing.append((study_prompt_id, look.images, look.pair))
         self._had[digest].add(look.images)
         self._had_contenders[digest].add(look.pair)
         if self._needs is not None:

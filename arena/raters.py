@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -153,7 +153,7 @@ def progress_of(rater: Rater) -> RaterProgress:
         answered, recent = standing.answered_now, _RECENT_KNOWN.rows(rater=rater.pk)
     else:
         recent = _RECENT.rows(rater=rater.pk)
-        answered = len(recent) if len(recent) < PACE_BALLOTS else _ANSWERED.rows(rater=rater.pk)[0][1]
+        answered = recent[0][0] if recent else 0
         quota = _promised(rater.study, answered=answered)
     looks = [seconds for _each, *times in recent if (seconds := _seconds(*times)) is not None]
     median = statistics.median(looks) if looks else None
@@ -278,13 +278,16 @@ def _answered_by_rater(*, is_known: bool) -> QuerySet[Ballot]:
 
 
 def _recent(*, is_known: bool) -> QuerySet[Ballot, tuple[Any, ...]]:
-    times = _answered_by_rater(is_known=is_known).order_by("-position").values_list("pk", "shown_at", "answered_at")
-    return times.annotate(page=Max("votes__page_milliseconds"))[:PACE_BALLOTS]
+    """The last ones: how many there are in all, and of each the times of page and answer, by our clock and its own."""
+    answered = _answered_by_rater(is_known=is_known)
+    number = answered.values("rater").annotate(number=Count("pk")).values("number")
+    page = Vote.objects.filter(ballot=OuterRef("pk")).order_by().values("page_milliseconds")[:1]  # the same in all
+    counted = answered.annotate(number=Subquery(number), page=Subquery(page))
+    return counted.order_by("-position").values_list("number", "shown_at", "answered_at", "page")[:PACE_BALLOTS]
 
 
 _RECENT = KeptQuery(lambda: _recent(is_known=False))
 _RECENT_KNOWN = KeptQuery(lambda: _recent(is_known=True))
-_ANSWERED = KeptQuery(lambda: _answered_by_rater(is_known=False).values_list("rater").annotate(Count("pk")))
 
 
 def _sha256(text: str) -> str:

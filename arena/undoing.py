@@ -1,6 +1,7 @@
 """The last ballot once more: a new ballot in place of the answered one, whose votes stay and do not count any more."""
 
 import copy
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -21,6 +22,15 @@ def undoable(rater: Rater) -> Ballot | None:
     """The ballot that `undo` would take back now: the last answered one, if it is young enough and not a second try."""
     last = _last_answered(rater)
     return last if last is not None and _why_not(last) is None else None
+
+
+def undoable_after(answered: Ballot, queue: Sequence[Ballot]) -> Ballot | None:
+    """The same right after this ballot was answered, without asking again; `queue` are the rater's open ballots.
+
+    An image that was withdrawn within that moment is noticed by `undo`.
+    """
+    is_second_try = answered.supersedes_id is not None or any(ballot.supersedes_id is not None for ballot in queue)
+    return None if is_second_try or answered.purpose == Ballot.Purpose.QUALIFICATION else answered
 
 
 def undo(*, rater: Rater, ballot_token: str) -> Ballot:

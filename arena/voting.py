@@ -24,7 +24,7 @@ from arena.issuing import (
     resume,
     withdrawn,
 )
-from arena.kept_queries import KeptQuery, KeptUpdate, Parameter
+from arena.kept_queries import KeptInsert, KeptQuery, KeptUpdate, Parameter
 from arena.models import Ballot, Criterion, Rater, Study, Vote
 from arena.refusals import Refusal
 from arena.vote_chain import GENESIS, chain_hash, check_chain
@@ -89,6 +89,7 @@ _TAIL = KeptQuery(
         Vote.objects.filter(rater=Parameter("rater")).order_by("-sequence").values_list("sequence", "chain_hash")[:1]
     )
 )
+_VOTES = KeptInsert(Vote)
 
 
 class VotingError(Refusal):
@@ -217,7 +218,7 @@ def _append_votes(
         )
         vote.chain_hash = previous = chain_hash(previous=previous, vote=vote, ballot=ballot)
         votes.append(vote)
-    Vote.objects.bulk_create(votes)
+    _VOTES.store(votes)
 
 
 def why_not(ballot: Ballot) -> VotingError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-BALLOTS: Final = 2_000_000
+BALLOTS: Final = 800_000
 WRITERS: Final = 4
 _CLAIM: Final = "UPDATE bare_ballot SET state = 'answered' WHERE id = {0} AND state = 'open'"
 _VOTE: Final = "INSERT INTO bare_vote (ballot_id, choice, cast_at) VALUES ({0}, {0}, CURRENT_TIMESTAMP)"

@@ -6,8 +6,9 @@
     python -m benchmarks.load flat-out --database sqlite --seconds 60      # hasty voters, and the bare transaction
 
 Afterwards every acknowledged answer is looked up in the database. The bare transaction is one update and one insert
-(benchmarks/bare_vote.py), measured in the same run: by four processes that do nothing else, and behind the same
-gunicorn with as many clients. Everything is bounded in time and stays on this machine.
+(benchmarks/bare_vote.py), measured in the same run: by four processes that do nothing else, behind the same gunicorn
+with as many clients, and there once more as a plain Django view (benchmarks/bare_django.py). Numbers count from the
+moment at which all have joined and answer. Everything is bounded in time and stays on this machine.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=2, help="of a results page, one look a second (mixed)")
     parser.add_argument("--stored", type=int, default=10_000, help="votes stored before")
     parser.add_argument("--rows", type=int, default=100_000, help="of the file that is imported (mixed)")
+    parser.add_argument("--questions", type=int, choices=[1, 2, 3], default=2, help="that a ballot asks")
     parser.add_argument("--contenders", type=int, default=12)
     parser.add_argument("--prompts", type=int, default=100)
     asked = parser.parse_args()
@@ -71,7 +73,7 @@ def _load(asked: argparse.Namespace, folder: Path, server: int | None) -> None:
     from arena.models import Vote
     from benchmarks.voting_world import make_world, store_votes
 
-    study = make_world(contenders=asked.contenders, prompts=asked.prompts)
+    study = make_world(contenders=asked.contenders, prompts=asked.prompts, questions=asked.questions)
     store_votes(study, asked.stored)
     _, token = raters.invite(study=study)
     questions = list(study.criteria.values_list("key", flat=True))
@@ -81,7 +83,8 @@ def _load(asked: argparse.Namespace, folder: Path, server: int | None) -> None:
     told = {
         "LOAD_TOKEN": token,
         "LOAD_QUESTIONS": ",".join(questions),
-        "LOAD_EVERY": str(asked.raters * len(questions) / asked.rate),
+        "LOAD_EVERY": str(every := asked.raters * len(questions) / asked.rate),
+        "LOAD_RAMP": str(every + 1 if "Rater" in people else 3.0),
         "LOAD_COOKIE": _signed_in(),
         "LOAD_RESULTS": f"/studies/{study.slug}/",
         "LOAD_SAVED": str(folder / "saved"),
@@ -95,7 +98,7 @@ def _load(asked: argparse.Namespace, folder: Path, server: int | None) -> None:
     print(f"{stored:,} votes stored before, {votes:,} cast, {len(questions)} questions a ballot.")
     _print_rows(rows, questions=len(questions))
     _print_truth(folder / "saved", questions=len(questions))
-    spent.print()
+    spent.print(answers=len((folder / "saved").read_text().splitlines()))
     for line in other:
         print(line)
     if asked.what == "flat-out":
@@ -105,9 +108,11 @@ def _load(asked: argparse.Namespace, folder: Path, server: int | None) -> None:
 def _locust(
     site: str, people: dict[str, int], seconds: float, told: dict[str, str], folder: Path, spent: _Spent
 ) -> list[dict[str, str]]:
-    """Locust's own table: a row for each kind of request."""
+    """Locust's own table of so many seconds after all have joined: a row for each kind of request."""
     told = told | {"LOAD_USERS": json.dumps(people)}
     number = sum(people.values())
+    each_second = max(number // 2, 1)
+    lasts = seconds + float(told["LOAD_RAMP"]) + number / each_second
     command = [
         _LOCUST,
         "-f",
@@ -118,11 +123,11 @@ def _locust(
         "--csv",
         folder / "t",
     ]
-    command += ["-u", str(number), "-r", str(max(number // 2, 1)), "-t", f"{seconds:g}s", "--stop-timeout", "30"]
+    command += ["-u", str(number), "-r", str(each_second), "-t", f"{round(lasts)}s", "--stop-timeout", "30"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | told
     started = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own command
-        [*map(str, command), "--only-summary", "--exit-code-on-error", "0", "-L", "WARNING", "--reset-stats"],
+        [*map(str, command), "--only-summary", "--exit-code-on-error", "0", "-L", "WARNING"],
         env=environment,
         cwd=folder,
         stdout=(folder / "locust.log").open("ab"),
@@ -130,7 +135,7 @@ def _locust(
     )
     spent.begin(process.pid)
     try:
-        process.wait(seconds + 120)
+        process.wait(lasts + 120)
     finally:
         process.kill()
     spent.end(time.perf_counter() - started)
@@ -167,12 +172,16 @@ class _Spent:
             self._last = max(self._last, cpu_below(self._clients))
             time.sleep(0.5)
 
-    def print(self) -> None:
+    def print(self, *, answers: int = 0) -> None:
+        """Shares of all cores, joining included, and milliseconds an answer."""
         cores = os.cpu_count() or 1
         parts = (
             f"{name} {100 * spent / self._elapsed / cores:.0f} %" for name, spent in self._seconds.items() if spent
         )
         print(f"CPU, of {cores} cores: {', '.join(parts)}.")
+        if answers:
+            each = (f"{name} {1000 * spent / answers:.1f} ms" for name, spent in self._seconds.items() if spent)
+            print(f"CPU an answer, joining and looking included: {', '.join(each)}.")
 
 
 @contextmanager
@@ -239,7 +248,7 @@ def _print_rows(rows: list[dict[str, str]], *, questions: int) -> None:
     print("\n| request | number | a second | failed | p50 / p95 / p99 / worst ms |\n|---|---|---|---|---|")
     for row in rows:
         count, failed, *times = (float(row[column]) for column in _COLUMNS)
-        if row["Name"] != "Aggregated":
+        if row["Name"] != "Aggregated" and count:
             shown = " / ".join(f"{each:.0f}" for each in times)
             print(f"| {row['Name']} | {count:,.0f} | {float(row['Requests/s']):.1f} | {failed:,.0f} | {shown} |")
     answers = _of(rows, "answer and next pair")
@@ -267,22 +276,23 @@ def _print_truth(saved: Path, *, questions: int) -> None:
 
 
 def _bare(asked: argparse.Namespace, folder: Path, told: dict[str, str], *, answers: float, questions: int) -> None:
-    """The peer, on the same database: alone, then over HTTP."""
+    """The peers, on the same database: alone, then over HTTP."""
     from benchmarks import bare_vote
 
     bare_vote.prepare()
-    alone = bare_vote.alone(_BARE_SECONDS, first=bare_vote.BALLOTS // 2)
-    with served(app="benchmarks.bare_vote:application", looks_at="/") as (site, web):
-        spent = _Spent({"web": web})
-        rows = _locust(site, {"Bare": asked.hasty}, _BARE_SECONDS, told, folder, spent)
-    over_http = _of(rows, "bare vote")
-    print(f"\nThe bare transaction: {alone:.0f} votes a second alone, {over_http:.0f} behind the same gunicorn.")
-    print(
-        f"Votes of this run to bare votes: {questions * answers / alone:.2f} alone, "
-        f"{questions * answers / over_http:.2f} behind gunicorn; answers (transactions): {answers / alone:.2f}, "
-        f"{answers / over_http:.2f}."
-    )
-    spent.print()
+    found = {"alone": bare_vote.alone(_BARE_SECONDS, first=bare_vote.BALLOTS // 2)}
+    peers = {"as WSGI": ("bare_vote", 1), "as a plain Django view": ("bare_django", bare_vote.BALLOTS // 4)}
+    for name, (module, first) in peers.items():
+        told = told | {"LOAD_FIRST_BALLOT": str(first)}
+        with served(app=f"benchmarks.{module}:application", looks_at="/") as (site, web):
+            spent = _Spent({"web": web})
+            rows = _locust(site, {"Bare": asked.hasty}, _BARE_SECONDS, told, folder, spent)
+        print(f"\nThe bare transaction {name}:", end=" ")
+        found[name] = _of(rows, "bare vote")
+        spent.print()
+    print("\n| the bare transaction | a second | votes of this run to it | answers (transactions) |\n|---|---|---|---|")
+    for name, number in found.items():
+        print(f"| {name} | {number:,.0f} | {questions * answers / number:.2f} | {answers / number:.2f} |")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 It runs in an environment of its own, without Django, and is told everything by variables: LOAD_TOKEN (an invitation),
 LOAD_QUESTIONS, LOAD_EVERY (seconds between two answers of a rater), LOAD_COOKIE (a signed-in session), LOAD_RESULTS
-(the page that readers read), LOAD_SAVED (a file that takes every acknowledged ballot), LOAD_USERS (the kinds as JSON).
+(the page that readers read), LOAD_SAVED (a file that takes every acknowledged ballot), LOAD_USERS (the kinds as JSON),
+LOAD_RAMP (seconds after which all have joined and answer: what was counted until then is forgotten).
 """
 
 from __future__ import annotations
@@ -106,3 +107,13 @@ class Bare(FastHttpUser):
 def only_those_wanted(environment: Any, **_: Any) -> None:
     """Kinds that are not wanted do not take part; a fixed count of zero would mean any number."""
     environment.user_classes = [each for each in environment.user_classes if WANTED.get(each.__name__)]
+
+
+@events.init.add_listener
+def count_once_all_have_joined(environment: Any, **_: Any) -> None:
+    """Not before: a rate over the first seconds too would be that of fewer people."""
+
+    def later(**_: Any) -> None:
+        gevent.spawn_later(float(os.environ["LOAD_RAMP"]), environment.stats.clear_all)
+
+    environment.events.spawning_complete.add_listener(later)

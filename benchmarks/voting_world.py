@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from itertools import combinations
 from math import gcd
 from typing import Any, Final, NamedTuple
@@ -18,12 +20,21 @@ from generation.provenance import digest_of, text_digest
 BALLOTS_PER_RATER: Final = 50
 
 
-def make_world(*, contenders: int, prompts: int, design: dict[str, Any] | None = None) -> Study:
-    """An open study whose images are rows without files; every criterion is asked on every prompt."""
+def make_world(*, contenders: int, prompts: int, questions: int = 2, design: dict[str, Any] | None = None) -> Study:
+    """An open study whose images are rows without files; every criterion is asked on every prompt.
+
+    questions: so many of the three that the SD3 paper asks; the third is about a text that every prompt wants shown
+    """
     recipes = _recipes(contenders)
     words = PromptSet.objects.create(name="benchmark", version=1, digest=digest_of("benchmark"))
     asked = Prompt.objects.bulk_create(
-        Prompt(prompt_set=words, position=place, text=f"prompt {place}", text_digest=text_digest(f"prompt {place}"))
+        Prompt(
+            prompt_set=words,
+            position=place,
+            text=(text := f"prompt {place}"),
+            text_digest=text_digest(text),
+            target_text="prompt" if questions > 2 else None,
+        )
         for place in range(prompts)
     )
     study = studies.create_study(
@@ -32,7 +43,7 @@ def make_world(*, contenders: int, prompts: int, design: dict[str, Any] | None =
         owner=None,
         prompts=asked,
         contenders=[studies.ContenderSpec(label=recipe.name, recipe=recipe) for recipe in recipes],
-        criteria=[spec for spec in PRESETS["sd3"] if spec.applies_to == "all"],
+        criteria=PRESETS["sd3"][:questions],
         design=design,
         rater_rules={"ballots_per_rater": None},
     )
@@ -41,7 +52,11 @@ def make_world(*, contenders: int, prompts: int, design: dict[str, Any] | None =
 
 
 def store_votes(study: Study, number: int) -> None:
-    """Bring the stored votes to this number by ballots of raters who answered 50 each; the rows are made by SQL."""
+    """Bring the stored votes to this number by ballots of raters who answered 50 each; the rows are made by SQL.
+
+    Says on the standard error output how far it is.
+    """
+    say = _Clock()
     criteria = study.criteria.count()
     ballots = (number - Vote.objects.filter(study=study).count()) // criteria
     first_ballot, first_vote = (1 + (model.objects.aggregate(last=Max("pk"))["last"] or 0) for model in (Ballot, Vote))
@@ -59,14 +74,19 @@ def store_votes(study: Study, number: int) -> None:
         cursor.execute("CREATE TEMPORARY TABLE pair_list (place integer PRIMARY KEY, low integer, high integer)")
         pairs = list(combinations(range(study.contenders.count()), 2))
         cursor.executemany("INSERT INTO pair_list VALUES (%s, %s, %s)", [(k, *pair) for k, pair in enumerate(pairs)])
+        say(f"{len(people):,} raters")
         cursor.execute(_ballots_sql(study, len(pairs), ballots, first_ballot, people[0].pk))
+        say(f"{ballots:,} ballots")
         cursor.execute(_votes_sql(criteria, first_ballot, first_vote))
+        say(f"{ballots * criteria:,} votes")
         cursor.execute("DROP TABLE pair_list")
         # As folding would leave it, only sooner.
         PairExposure.objects.all().delete()
         cursor.execute(exposure_triggers.sums_sql(connection.vendor))
         exposure_triggers.create(editor)
+        say("exposure")
     _settle()
+    say("statistics")
 
 
 def _ballots_sql(study: Study, pairs: int, ballots: int, first: int, first_rater: int) -> str:
@@ -129,6 +149,16 @@ def _votes_sql(criteria: int, first_ballot: int, first: int) -> str:
         f"INSERT INTO arena_vote ({', '.join(values)}) SELECT {', '.join(values.values())} "  # noqa: S608 - as above
         f"FROM arena_ballot b JOIN arena_criterion c ON c.study_id = b.study_id WHERE b.id >= {first_ballot}"
     )
+
+
+class _Clock:
+    """Says what was stored after how many seconds."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __call__(self, what: str) -> None:
+        print(f"  {what} stored after {time.perf_counter() - self._began:.0f} s", file=sys.stderr, flush=True)
 
 
 class _Editor(NamedTuple):

@@ -77,11 +77,7 @@ class BallotPage:
     hides_prompt: bool
     is_one_at_a_time: bool
     has_instructions: bool
-
-    @property
-    def prompt_length(self) -> str:
-        length = sum(len(part.text) for part in self.prompt_parts)
-        return "long" if length > LONG_PROMPT else "medium" if length > MEDIUM_PROMPT else "short"
+    prompt_length: str
 
     @property
     def is_long(self) -> bool:
@@ -104,9 +100,10 @@ def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, s
     """
     prompt, is_first_step = ballot.study_prompt.prompt, first_questions.is_in_first_step(ballot)
     hides_prompt = first_questions.hides_prompt(ballot)
+    parts = () if hides_prompt else prompt_parts(prompt.text, prompt.target_text)
     return BallotPage(
         token=ballot.token,
-        prompt_parts=() if hides_prompt else prompt_parts(prompt.text, prompt.target_text),
+        prompt_parts=parts,
         left_url=reverse("arena:ballot_image", args=[ballot.token, "left"]),
         right_url=reverse("arena:ballot_image", args=[ballot.token, "right"]),
         rows=_rows(ballot, criteria, {**(chosen or {}), **(ballot.first_answers or {})}, is_first_step=is_first_step),
@@ -114,7 +111,13 @@ def page_of(ballot: Ballot, *, criteria: list[Criterion], chosen: Mapping[str, s
         hides_prompt=hides_prompt,
         is_one_at_a_time=bool(ballot.study.rater_rules.get("one_question_at_a_time", False)),
         has_instructions=rules_of(ballot.study).has_instructions,
+        prompt_length=_length_of(parts),
     )
+
+
+def _length_of(parts: tuple[PromptPart, ...]) -> str:
+    length = sum(len(part.text) for part in parts)
+    return "long" if length > LONG_PROMPT else "medium" if length > MEDIUM_PROMPT else "short"
 
 
 def _rows(

@@ -17,6 +17,13 @@ _RATERS = SESSION_RATERS  # study id -> the rater's public id
 _LINKS = SESSION_LINKS  # hash of an invitation's token -> study slug, so that a used-up link still leads its rater back
 
 _STUDY = KeptQuery(lambda: Study.objects.filter(slug=Parameter("slug", CharField())).order_by())
+_RATER_AT = KeptQuery(
+    lambda: (
+        Rater.objects.filter(public_id=Parameter("public_id", CharField()), study__slug=Parameter("slug", CharField()))
+        .select_related("study")
+        .order_by()
+    )
+)
 _RATER = KeptQuery(
     lambda: Rater.objects.filter(public_id=Parameter("public_id", CharField()), study=Parameter("study")).order_by()
 )
@@ -64,6 +71,9 @@ def rater_here(request: HttpRequest, study: Study | None) -> Rater | None:
 
 def rater_at(request: HttpRequest, slug: str) -> Rater | None:
     """The rater this browser is in the study of an address, with the study as it is now."""
+    known = public_ids_here(request)
+    if len(known) == 1:
+        return _RATER_AT.first(public_id=known[0], slug=slug)
     return rater_here(request, _STUDY.first(slug=slug))
 
 

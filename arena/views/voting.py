@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -35,6 +34,7 @@ from arena.models import Ballot, ImageReport, Rater
 from arena.refusals import Refusal
 from arena.remaining import Left, left_for
 from arena.views.ballot_page import FIELD_PREFIX, page_of, progress_line
+from arena.views.ballot_pieces import piece_of
 from arena.views.languages import in_raters_language
 from arena.views.page_words import script_words, undone, waiting_words
 from arena.views.phases import page_before_ballots
@@ -158,16 +158,15 @@ def _answer(request: HttpRequest, rater: Rater) -> HttpResponse:
         # An answer too many from a network is taken back whole.
         is_capped = privacy_rules.most_ballots_per_network(rater.study) is not None
         with transaction.atomic() if is_capped else nullcontext():
-            receipt = _cast(request.POST, rater)
+            receipt, ballot = _cast(request.POST, rater)
             if not receipt.already:
                 networks.count_answer(rater.study, network=networks.network_here(request))
     except (voting.VotingError, networks.NetworkError) as refusal:
         refuse = _refuse_as_json if _wants_json(request) else _refuse_as_page
         return refuse(request, rater, refusal)
     if _wants_json(request):
-        return JsonResponse(
-            {"saved": True, "already": receipt.already, **_where_it_stands(request, rater, is_shown=True)}
-        )
+        stands = _where_it_stands(request, rater, is_shown=True, answered=None if receipt.already else ballot)
+        return JsonResponse({"saved": True, "already": receipt.already, **stands})
     messages.success(request, _("✓ Already recorded") if receipt.already else _("✓ Saved"))
     return redirect("arena:vote", slug=rater.study.slug)
 
@@ -195,7 +194,7 @@ def _answers_in(form: QueryDict) -> dict[str, str]:
     return {key: str(form[name]) for key, name in answers.items()}
 
 
-def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
+def _cast(form: QueryDict, rater: Rater) -> tuple[voting.Receipt, Ballot]:
     answers, ballot = _answers_in(form), voting.ballot_of(rater, form.get("ballot", ""))
     skip_reason = _reason_in(form)
     if not skip_reason:
@@ -205,7 +204,7 @@ def _cast(form: QueryDict, rater: Rater) -> voting.Receipt:
     if kind := REPORTED.get(skip_reason):
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
         image_safety.report_by_rater(ballot=ballot, sides=form.getlist("bad_side"), kind=kind)
-    return receipt
+    return receipt, ballot
 
 
 def _reason_in(form: QueryDict) -> str:
@@ -286,12 +285,14 @@ def _ballot_page(
     return render(request, "arena/vote.html", shown, status=status)
 
 
-def _where_it_stands(request: HttpRequest, rater: Rater, *, is_shown: bool = False) -> dict[str, object]:
-    """Progress, the open ballots as HTML, and where to go when there is none to show."""
+def _where_it_stands(
+    request: HttpRequest, rater: Rater, *, is_shown: bool = False, answered: Ballot | None = None
+) -> dict[str, object]:
+    """Progress, the open ballots as HTML, and where to go when there is none to show. answered: just now, if any."""
     # The page shows the next ballot while the answer to the one before is on its way.
     ballots = voting.open_ballots(rater=rater, is_shown=is_shown, study=rater.study if is_shown else None)
     known = set(request.POST.getlist("known"))  # what the page holds already need not travel again
-    undoable = undoing.undoable(rater)
+    undoable = undoing.undoable_after(answered, ballots) if answered else undoing.undoable(rater)
     return {
         "undoable": undoable.token if undoable else "",
         "progress": asdict(progress_line(raters.progress_of(rater))),
@@ -317,5 +318,4 @@ def _nothing_yet(rater: Rater) -> dict[str, object]:
 
 def _piece(request: HttpRequest, rater: Rater, ballot: Ballot) -> str:
     page = page_of(ballot, criteria=asked.criteria_of(rater.study))
-    context = {"study": rater.study, "ballot": page}
-    return render_to_string("arena/_ballot.html", context, request=request)
+    return piece_of(page, study=rater.study, request=request)

@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import CharField, Count, DateTimeField
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from arena import voting
-from arena.kept_queries import KeptQuery, KeptUpdate, Parameter
+from arena.kept_queries import KeptInsert, KeptQuery, KeptUpdate, Parameter
 from arena.models import Ballot, Contender, Rater, Study
 from tests.arena import factories
 
@@ -63,6 +63,36 @@ def test_an_update_changes_the_rows_of_these_values_alone() -> None:
     assert END.run(rater=mine.pk, now=now) == open_now > 0
     assert set(mine.ballots.values_list("state", "answered_at")) == {(Ballot.State.EXPIRED, now)}
     assert END.run(rater=mine.pk, now=now) == 0 and other.ballots.filter(state=Ballot.State.OPEN).exists()
+
+
+@pytest.mark.django_db
+def test_new_rows_are_stored_as_django_stores_them() -> None:
+    study = factories.make_study()
+    kept = KeptInsert(Rater)
+    for number in (2, 1):
+        rows = [Rater(study=study, kind=Rater.Kind.INVITED) for _ in range(number)]
+        kept.store(rows)
+        assert [row._state.adding for row in rows] == [False] * number
+        for row in rows:
+            stored = Rater.objects.get(pk=row.pk)
+            assert (stored.public_id, stored.created_at, stored.kind) == (row.public_id, row.created_at, row.kind)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        kept.store([Rater(study=study, kind=Rater.Kind.INVITED, public_id=rows[0].public_id)])
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db
+def test_postgresql_plans_once_what_is_asked_with_other_values() -> None:
+    mine, other = (factories.make_rater(factories.make_study(slug=f"plan-{place}")) for place in range(2))
+    asked = KeptQuery(
+        lambda: Ballot.objects.filter(rater=Parameter("rater"), rule="50% 'quoted'").values_list("pk", "state")
+    )
+    for rater in (mine.pk, other.pk, 2**40):
+        assert asked.rows(rater=rater) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE position('quoted' in statement) > 0")
+        ((statement,),) = cursor.fetchall()
+    assert "'50% ''quoted'''" in statement and "$1" in statement and "$2" not in statement
 
 
 @pytest.mark.django_db(transaction=True)

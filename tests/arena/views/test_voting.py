@@ -110,7 +110,7 @@ def test_an_answer_with_its_next_pair_costs_few_queries(django_assert_max_num_qu
     queue = voting.open_ballots(rater=rater)
     form = {**answers_to(queue[0]), "known": [ballot.token for ballot in queue[1:]]}
     # Transactions with their savepoints of a test count as queries here, and so may one prompt that is new.
-    with django_assert_max_num_queries(34):  # type: ignore[operator]
+    with django_assert_max_num_queries(24):  # type: ignore[operator]
         reply = browser.post(vote_address(study), form, headers=JSON)
     assert [bool(ballot["html"]) for ballot in reply.json()["ballots"]] == [False, False, True]
 
