@@ -22,8 +22,9 @@ help:
 up: install
 	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(UP)
 
-# One process for each core, four at most: each may hold torch, a browser and servers. For a few tests one is as quick.
-PROCESSES ?= $(if $(TEST),0,logical)
+# One process more than there are cores, as tests of faults and of programs that start wait for most of their time; four at
+# most: each may hold torch, a browser and servers (about 2 GiB; PROCESSES=2 where memory is short). A few tests need one.
+PROCESSES ?= $(if $(TEST),0,$(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))))
 SPREAD = -n $(PROCESSES) --maxprocesses 4
 
 # Tests start dozens of programs of ours, each of which would be compiled anew where bytecode is not kept.

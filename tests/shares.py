@@ -10,10 +10,13 @@ TOGETHER = ("tests/faults/",)
 # What takes long goes first, so that all processes have enough to do until the end.
 FIRST = (
     "tests/faults/",
+    "tests/deployment/test_two_hosts.py",
     "tests/evalsite/test_single_box.py",
     "tests/test_whole_path.py",
+    "tests/browser/test_researchers_walk.py",
     "tests/browser/test_vote_",
     "tests/browser/",
+    "tests/deployment/",
     "tests/generation/training/",
     "tests/generation/",
     "tests/arena/",

@@ -122,6 +122,7 @@ def test_the_correlation_is_that_of_the_fits_strengths_with_their_covariance() -
     assert again is not None and asdict(again) == asdict(found.found)
 
 
+@pytest.mark.once
 def test_a_fit_without_a_covariance_still_gives_a_correlation() -> None:
     study = measured_study()
     fit = Fit.objects.get(study=study, criterion__position=0)
@@ -167,6 +168,7 @@ def test_validation_loss_is_one_number_a_checkpoint_within_its_family() -> None:
     assert (column.title, column.key) == ("Validation loss (rf)", "validation-loss-rf")
 
 
+@pytest.mark.once
 def test_the_clip_score_falls_by_percent_of_that_at_the_most_steps() -> None:
     study = measured_study(4, prompts=12)
     results = results_of(study)[0]
@@ -201,6 +203,7 @@ def test_the_decrease_is_over_the_images_that_both_have_and_its_interval_is_of_t
     assert relative_decrease({("p", 0): 0.0}, {("p", 0): 0.0})[0].value is None
 
 
+@pytest.mark.once
 def test_the_report_is_nothing_without_metrics_and_names_each_chart_once() -> None:
     bare = make_study(contenders=3, images=False, copies=False)
     assert metrics_report(bare, results_of(bare), ()) is None

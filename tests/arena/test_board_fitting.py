@@ -67,6 +67,7 @@ def test_a_board_of_one_study_says_what_the_study_says() -> None:
             assert shown[entry["label"]][name] == pytest.approx(entry[name], abs=1e-9), name
 
 
+@pytest.mark.once
 def test_names_decide_nothing() -> None:
     first, second = two_studies()
     board = make_board(first, second)
@@ -124,6 +125,7 @@ def test_a_study_that_leaves_changes_the_fit_and_history_keeps_what_was() -> Non
     assert [fit.number for fit in board.fits.order_by("number")] == [1, 2]
 
 
+@pytest.mark.once
 def test_a_newcomer_is_marked_since_its_first_fit() -> None:
     first, second = two_studies()
     board = make_board(first)
@@ -142,6 +144,7 @@ def test_categories_are_fitted_apart() -> None:
     assert all(one["log_strength"] is not None for entry in categories.values() for one in entry["contenders"])
 
 
+@pytest.mark.once
 def test_a_study_that_turns_the_order_round_is_named() -> None:
     first, second = two_studies()
     third = linked_study("third", "abcde", votes=0)

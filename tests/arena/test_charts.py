@@ -15,7 +15,7 @@ from arena.models import Contender, Rater, Study
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import make_recipe, make_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -12,7 +12,7 @@ from generation.provenance import digest_of
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.fit_cases import bare_study, fit_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def swept_by_shift(shifts: tuple[float, ...], strengths: list[float]) -> CriterionResults:
@@ -27,6 +27,7 @@ def swept_by_shift(shifts: tuple[float, ...], strengths: list[float]) -> Criteri
     return results_of(study)[0]
 
 
+@pytest.mark.once
 def test_shifts_are_compared_with_the_least() -> None:
     results = swept_by_shift((3.0, 1.0, 6.0), [1.5, 0.0, 1.4])
     (curve,) = shift_curves(results)
@@ -41,11 +42,13 @@ def test_shifts_are_compared_with_the_least() -> None:
     assert [line.split(",")[1] for line in lines] == ["1.0", "3.0", "6.0"]
 
 
+@pytest.mark.once
 def test_equal_shifts_are_said_to_be_so() -> None:
     (curve,) = shift_curves(swept_by_shift((1.0, 3.0), [0.0, 0.0]))
     assert curve.finding == "No shift of colours-0 is surely preferred to 1"
 
 
+@pytest.mark.once
 def test_the_front_holds_who_nobody_beats_in_both() -> None:
     study = bare_study(contenders=4, prompts=8)
     bulk_votes(study, raters=20, ballots_per_rater=40, strengths=[0.0, 1.5, 0.5, -1.0], tie_share=0.0)

@@ -55,12 +55,14 @@ def test_preference_rises_with_steps_where_votes_say_so() -> None:
     assert shares[0] < 0.3
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_checkpoint_at_one_step_count_has_no_curve() -> None:
     study, results = voted(contenders=7)
     assert [curve.name for curve in step_curves(results, seconds={})] == ["colours-0"]
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_recipes_without_a_text_encoder_make_a_curve_of_their_own() -> None:
     study, _ = voted(contenders=4)
@@ -73,6 +75,7 @@ def test_recipes_without_a_text_encoder_make_a_curve_of_their_own() -> None:
     ]
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_different_guidance_makes_a_curve_of_its_own_and_says_so() -> None:
     study = make_study(contenders=4, images=False, copies=False)
@@ -87,6 +90,7 @@ def test_a_different_guidance_makes_a_curve_of_its_own_and_says_so() -> None:
     ]
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_curve_has_the_name_that_its_contenders_share() -> None:
     study, _ = voted(contenders=4)
@@ -97,6 +101,7 @@ def test_a_curve_has_the_name_that_its_contenders_share() -> None:
     assert [curve.name for curve in step_curves(results_of(study)[0], seconds={})] == ["colours-0"]
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_explicit_sigmas_of_the_same_rule_belong_together() -> None:
     study, results = voted(contenders=3)

@@ -42,6 +42,7 @@ def test_votes_per_pair_are_counted_on_both_sides() -> None:
     assert pairs == {"possible": 6, "met": 2, "fewest": 2, "median": 3.0, "most": 4, "boards": 1, "alone": 1}
 
 
+@pytest.mark.once
 def test_a_lead_of_six_to_four_falls_with_two_votes_of_one_side() -> None:
     """3 : 2 on either side. Without two on one, log 1/2 there outweighs log 3/2 on the other."""
     study = bare_study(contenders=2)
@@ -56,6 +57,7 @@ def test_a_lead_of_six_to_four_falls_with_two_votes_of_one_side() -> None:
     assert trust["flips"]["rater"] == {"count": 2, "of": 10, "before": first, "after": second}
 
 
+@pytest.mark.once
 def test_ways_to_count_ties_are_those_of_choix_and_of_the_shares() -> None:
     """8 wins, 6 ties and 2 losses on each side: decisive 8 / 10, with half wins (8 + 3) / 16."""
     study = bare_study(contenders=2)
@@ -77,6 +79,7 @@ def test_ways_to_count_ties_are_those_of_choix_and_of_the_shares() -> None:
     assert decisive[0] - decisive[1] == pytest.approx(by_choix[0] - by_choix[1], abs=1e-8)
 
 
+@pytest.mark.once
 def test_without_ties_there_is_nothing_to_compare() -> None:
     study = bare_study(contenders=2)
     bulk_votes(study, tie_share=0.0)
@@ -174,6 +177,7 @@ def test_kinds_of_raters_stand_apart_where_there_are_two() -> None:
     ]
 
 
+@pytest.mark.once
 def test_voting_may_stop_only_for_a_clear_first() -> None:
     clear, close = bare_study(contenders=3, slug="clear"), bare_study(contenders=3, slug="close")
     bulk_votes(clear, raters=30, ballots_per_rater=20, strengths=[2.0, 0, -1])
@@ -187,6 +191,7 @@ def test_voting_may_stop_only_for_a_clear_first() -> None:
     assert later["times"] > 1
 
 
+@pytest.mark.once
 def test_a_newcomer_without_votes_does_not_unsettle_the_first() -> None:
     study = bare_study(contenders=3)
     bulk_votes(study, raters=30, ballots_per_rater=20, strengths=[2.0, 0, -1])

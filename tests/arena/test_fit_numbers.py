@@ -48,6 +48,7 @@ def test_numbers_of_a_fit_are_those_of_ranking_called_directly() -> None:
     assert results["choix_difference"] < 1e-9
 
 
+@pytest.mark.once
 def test_chances_to_win_tie_and_lose_are_those_of_the_likelier_model_of_ties() -> None:
     study = bare_study(contenders=4, prompts=5)
     bulk_votes(study, raters=5, ballots_per_rater=40, strengths=[0, 0.3, 0.8, 1.5])
@@ -71,6 +72,7 @@ def test_chances_to_win_tie_and_lose_are_those_of_the_likelier_model_of_ties() -
         assert sum(outcomes[name][0] for name in ("win", "tie", "loss")) == pytest.approx(1)
 
 
+@pytest.mark.once
 def test_where_nobody_tied_there_is_no_model_of_ties() -> None:
     study = bare_study()
     bulk_votes(study, tie_share=0)
@@ -79,6 +81,7 @@ def test_where_nobody_tied_there_is_no_model_of_ties() -> None:
     assert [entry["outcomes"] for entry in results["against_baseline"]] == [None] * 3
 
 
+@pytest.mark.once
 def test_a_favoured_side_is_found_and_kept_out_of_the_strengths() -> None:
     study = bare_study(contenders=2)
     people = [make_rater(study) for _ in range(4)]
@@ -126,6 +129,7 @@ def test_results_hold_no_nan() -> None:
     json.dumps(fit_of(study).results, allow_nan=False)
 
 
+@pytest.mark.once
 def test_an_undefeated_contender_has_a_flagged_number_and_a_reason() -> None:
     study = bare_study()
     for rater in [make_rater(study) for _ in range(4)]:
@@ -153,6 +157,7 @@ def test_an_undefeated_contender_has_a_flagged_number_and_a_reason() -> None:
     assert results["warnings"][0].startswith("The maximum-likelihood estimate does not exist, so Firth's penalised")
 
 
+@pytest.mark.once
 def test_two_raters_who_agree_on_everything_give_an_estimate() -> None:
     study = bare_study()
     for rater in (make_rater(study), make_rater(study)):
@@ -203,6 +208,7 @@ def test_a_contender_without_votes_says_so() -> None:
     assert [entry["note"] for entry in results["contenders"]] == ["", "", "no votes yet"]
 
 
+@pytest.mark.once
 def test_one_rater_gives_an_estimate_without_interval() -> None:
     study = bare_study(contenders=2)
     rater = make_rater(study)

@@ -29,6 +29,7 @@ def swept_study() -> Study:
     return study
 
 
+@pytest.mark.once
 def test_the_bound_is_that_of_the_joint_errors_and_the_fewest_steps_follow_from_it() -> None:
     study = swept_study()
     results = fit_of(study).results
@@ -61,6 +62,7 @@ def test_the_bound_is_that_of_the_joint_errors_and_the_fewest_steps_follow_from_
     assert told["fewest"][-1]["steps"] == 4  # ten points: four steps are as good, two are not
 
 
+@pytest.mark.once
 def test_any_margin_can_be_asked_for_and_answers_as_the_worker_did() -> None:
     study = swept_study()
     (told,) = fit_of(study).results["findings"]["sweeps"]

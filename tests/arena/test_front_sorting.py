@@ -53,6 +53,7 @@ def page_of(study: Study) -> str:
     return html.unescape(client.get(reverse("arena:study", args=[study.slug])).content.decode())
 
 
+@pytest.mark.once
 def test_four_simulated_contenders_of_known_strengths_end_in_their_fronts() -> None:
     study = known_study()
     refit_changed()
@@ -64,6 +65,7 @@ def test_four_simulated_contenders_of_known_strengths_end_in_their_fronts() -> N
     assert all(sum(row.shares) == pytest.approx(1, abs=1e-3) for row in fronts.rows)
 
 
+@pytest.mark.once
 def test_the_page_shows_the_sorting_in_a_table_and_a_chart_and_makes_none() -> None:
     study = known_study()
     fitting.refit(study)
@@ -131,6 +133,7 @@ def test_a_study_that_was_fitted_before_there_were_fronts_gets_them() -> None:
     assert by_position(shown(study)) == FRONTS
 
 
+@pytest.mark.once
 def test_one_question_alone_is_not_sorted() -> None:
     study = known_study(STRENGTHS[:1])
     fitting.refit(study)
@@ -138,6 +141,7 @@ def test_one_question_alone_is_not_sorted() -> None:
     assert 'id="fronts"' not in page_of(study)
 
 
+@pytest.mark.once
 def test_a_contender_that_nobody_compared_on_one_question_has_no_front() -> None:
     study = known_study(STRENGTHS[:1])
     second = study.criteria.get(position=1)
@@ -154,6 +158,7 @@ def test_a_contender_that_nobody_compared_on_one_question_has_no_front() -> None
     assert fronts.rows[-1].contender.position == 3
 
 
+@pytest.mark.once
 def test_one_rater_gives_an_order_and_says_that_nobody_knows_how_firm_it_is() -> None:
     study = known_study(raters=1)
     fitting.refit(study)
@@ -178,6 +183,7 @@ def test_raters_keep_their_identity_across_questions() -> None:
     assert totals == pytest.approx([1, 1, 1, 1], abs=0.2)
 
 
+@pytest.mark.once
 def test_the_command_prints_the_fronts(capsys: pytest.CaptureFixture[str]) -> None:
     study = known_study()
     call_command("fit", study.slug)

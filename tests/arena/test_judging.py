@@ -135,6 +135,7 @@ def test_many_exclusions_in_a_day_raise_an_alarm_that_goes_with_them(study: Stud
     assert leaving_out.exclusion_alarm(study) == ""
 
 
+@pytest.mark.once
 def test_the_decision_takes_two_steps_and_a_reason(study: Study) -> None:
     judging.judge(study)
     client, address = signed_in(factories.make_user()), reverse("arena:exclude_raters", args=[study.slug])
@@ -156,6 +157,7 @@ def test_the_decision_takes_two_steps_and_a_reason(study: Study) -> None:
     assert "is not excluded" in client.post(back, chosen, follow=True).content.decode()
 
 
+@pytest.mark.once
 def test_what_a_flag_means_stands_below_the_table(study: Study) -> None:
     client, page = signed_in(factories.make_user()), reverse("arena:raters", args=[study.slug])
     judging.judge(study)
@@ -166,6 +168,7 @@ def test_what_a_flag_means_stands_below_the_table(study: Study) -> None:
         assert not judging.sentence_of(kind, numbers, 0.1, None).startswith(f"{kind};")
 
 
+@pytest.mark.once
 def test_who_may_see_and_who_may_decide(study: Study) -> None:
     judging.judge(study)
     analyst, stranger = factories.make_user("bob"), factories.make_user("eve")
@@ -188,6 +191,7 @@ def test_the_page_asks_a_fixed_number_of_queries(study: Study, extra: int, djang
         client.get(reverse("arena:raters", args=[study.slug]))
 
 
+@pytest.mark.once
 def test_the_file_holds_every_rater_and_runs_no_formula(study: Study) -> None:
     judging.judge(study)
     leaving_out.exclude_raters(study, [lefty(study)], reason="=1+1", author=factories.make_user())

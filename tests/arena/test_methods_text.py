@@ -15,7 +15,7 @@ from tests.arena.bulk_votes import bulk_votes
 from tests.arena.factories import cast, make_rater, make_study
 from tests.arena.fit_cases import bare_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 def text_of(study: Study) -> str:

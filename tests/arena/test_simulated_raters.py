@@ -154,6 +154,7 @@ def test_more_steps_win_because_the_pictures_are_better_and_shuffling_the_pictur
     assert abs(flat) < 0.6 * slope
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_renaming_everything_that_has_a_name_changes_no_answer() -> None:
     study = scene_study(slug="named", shuffled=False)
@@ -192,6 +193,7 @@ def test_raters_enrolled_to_vote_by_themselves_stop_at_their_number() -> None:
     assert simulated_raters.vote_for_a_while(seconds=60) == 0
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_raters_asked_for_by_the_command_do_not_go_on_by_themselves() -> None:
     study = scene_study(slug="asked", shuffled=False)

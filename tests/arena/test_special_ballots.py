@@ -136,6 +136,7 @@ def page_shape(client: Client, study: Study) -> tuple[str, list[str]]:
     return html, sorted(response.headers)
 
 
+@pytest.mark.once
 def test_the_pages_of_ordinary_gold_and_repeated_ballots_are_the_same() -> None:
     study = make_study(gold_share=0.25, repeat_share=0.25, ballots_per_rater=60)
     for prompt in range(6):
@@ -154,6 +155,7 @@ def test_the_pages_of_ordinary_gold_and_repeated_ballots_are_the_same() -> None:
     assert shapes["gold"] <= shapes["ordinary"] and shapes["repeat"] <= shapes["ordinary"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "code"),
     [

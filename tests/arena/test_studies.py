@@ -223,6 +223,7 @@ def test_every_step_of_its_life_is_logged_with_its_actor() -> None:
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("state", "act"),
     [

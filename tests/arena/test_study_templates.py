@@ -109,6 +109,7 @@ def test_the_command_tells_what_it_made_and_what_comes_next(models: Path, capsys
     assert all(f"{name}: " in listed for name in TEMPLATES)
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_ablations_come_from_the_template_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real models at two steps: with and without T5 from one pipeline in memory, and latent diffusion."""

@@ -41,6 +41,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("is_public", [True, False])
 def test_rank_finds_the_numbers_of_the_fit_in_the_file(tmp_path: Path, suffix: str, is_public: bool) -> None:

@@ -204,6 +204,7 @@ def test_what_is_not_named_is_said_and_adds_nothing_to_the_intervals(
             assert each[name] == pytest.approx(board[each["label"]][name], abs=1e-9)
 
 
+@pytest.mark.once
 def test_nothing_is_told_of_raters_and_prompts_that_a_file_does_not_name(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     rows = []

@@ -205,6 +205,7 @@ def damaged(study: Study, how: str) -> None:
         path.unlink()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", ["cut", "empty", "other", "one bit", "gone"])
 def test_a_damaged_file_only_costs_a_new_one(how: str) -> None:
     study = voted_study()

@@ -101,6 +101,7 @@ def test_from_the_panels_link_to_the_completion_code_by_keyboard_alone(
     }
 
 
+@pytest.mark.once
 def test_on_a_phone_the_button_is_within_reach_and_nothing_scrolls_sideways(
     study: Study, open_window: OpenWindow, pictures: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_on_a_phone_the_button_is_within_reach_and_nothing_scrolls_sideways(
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.once
 def test_links_are_made_shown_once_and_revoked(study: Study, open_window: OpenWindow, pictures: Path) -> None:
     make_user("boss", is_superuser=True)
     page = open_window(**PHONE)

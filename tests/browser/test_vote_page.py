@@ -111,6 +111,7 @@ def test_both_images_and_every_control_are_on_the_first_screen(study: Study, ope
         assert left and right and (left["width"], left["height"]) == (right["width"], right["height"])
 
 
+@pytest.mark.once
 def test_on_a_phone_by_touch(study: Study, open_window: OpenWindow, pictures: Path) -> None:
     page = open_window(**PHONE)
     join(page, study)
@@ -175,6 +176,7 @@ def test_the_vote_page_has_no_colour_but_the_images(study: Study, open_window: O
             assert red == green == blue, colour
 
 
+@pytest.mark.once
 def test_without_a_script(study: Study, open_window: OpenWindow, pictures: Path) -> None:
     page = open_window(java_script_enabled=False)
     join_without_script(page, study)
@@ -199,6 +201,7 @@ def join_without_script(page: Page, study: Study) -> None:
     page.get_by_role("button", name="I agree, begin").click()
 
 
+@pytest.mark.once
 def test_the_next_pair_is_there_at_once(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     asked_for: list[str] = []
@@ -219,6 +222,7 @@ def test_the_next_pair_is_there_at_once(study: Study, open_window: OpenWindow) -
         assert [address for address in asked_for if f"/{shown}/" in address] == []
 
 
+@pytest.mark.once
 def test_reload_shows_the_same_open_ballot(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -229,6 +233,7 @@ def test_reload_shows_the_same_open_ballot(study: Study, open_window: OpenWindow
     assert wait_until_ready(page) == token
 
 
+@pytest.mark.once
 def test_an_answer_can_be_changed_before_it_is_sent(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -244,6 +249,7 @@ def test_an_answer_can_be_changed_before_it_is_sent(study: Study, open_window: O
     assert choices_of(Ballot.objects.get(state="answered")) == {**dict.fromkeys(asked, "left"), asked[0]: "right"}
 
 
+@pytest.mark.once
 def test_a_held_key_is_one_answer_and_enter_waits_for_all(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -258,6 +264,7 @@ def test_a_held_key_is_one_answer_and_enter_waits_for_all(study: Study, open_win
     assert Vote.objects.count() == 0
 
 
+@pytest.mark.once
 def test_skip_help_and_zoom_by_keyboard(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -280,6 +287,7 @@ def test_skip_help_and_zoom_by_keyboard(study: Study, open_window: OpenWindow) -
     assert set(Vote.objects.values_list("choice", "skip_reason")) == {("skip", "unclear_prompt")}
 
 
+@pytest.mark.once
 def test_an_answer_that_cannot_be_sent_is_kept_said_and_sent_later(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -300,6 +308,7 @@ def test_an_answer_that_cannot_be_sent_is_kept_said_and_sent_later(study: Study,
     assert set(choices_of(ballots[second]).values()) == {"tie"}
 
 
+@pytest.mark.once
 def test_an_unsaved_answer_survives_a_reload(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     page.on("dialog", lambda dialog: dialog.accept())
@@ -342,6 +351,7 @@ def test_an_image_that_does_not_load_is_said_and_cannot_be_answered(study: Study
     expect(page.locator("input:checked")).to_have_count(0)
 
 
+@pytest.mark.once
 def test_the_last_ballot_leads_to_the_thanks(open_window: OpenWindow, pictures: Path) -> None:
     page = open_window()
     join(page, make_study(ballots_per_rater=2))
@@ -354,6 +364,7 @@ def test_the_last_ballot_leads_to_the_thanks(open_window: OpenWindow, pictures: 
     page.screenshot(path=pictures / "done.png")
 
 
+@pytest.mark.once
 def test_the_waiting_page_opens_the_first_ballot_by_itself(open_window: OpenWindow) -> None:
     study = make_study(images=False, copies=False)
     page = open_window()
@@ -366,6 +377,7 @@ def test_the_waiting_page_opens_the_first_ballot_by_itself(open_window: OpenWind
     wait_until_ready(page)
 
 
+@pytest.mark.once
 def test_a_study_paused_in_mid_ballot_is_said(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -378,6 +390,7 @@ def test_a_study_paused_in_mid_ballot_is_said(study: Study, open_window: OpenWin
     assert Vote.objects.count() == 0
 
 
+@pytest.mark.once
 def test_ballots_that_lay_too_long_are_said_and_replaced(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -392,6 +405,7 @@ def test_ballots_that_lay_too_long_are_said_and_replaced(study: Study, open_wind
     assert not Vote.objects.filter(ballot__token=stale).exists()
 
 
+@pytest.mark.once
 def test_a_form_that_is_too_old_asks_for_a_reload_and_keeps_the_answers(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     page.on("dialog", lambda dialog: dialog.accept())

@@ -73,6 +73,7 @@ def test_undo_brings_the_pair_back_and_its_new_answer_counts(study: Study, open_
     assert check_chain(study.raters.get()) == []
 
 
+@pytest.mark.once
 def test_undo_in_one_tab_while_another_has_gone_on(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -87,6 +88,7 @@ def test_undo_in_one_tab_while_another_has_gone_on(study: Study, open_window: Op
     assert not Ballot.objects.filter(state=Ballot.State.SUPERSEDED).exists()
 
 
+@pytest.mark.once
 def test_undo_waits_for_an_answer_that_is_still_on_its_way(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -101,6 +103,7 @@ def test_undo_waits_for_an_answer_that_is_still_on_its_way(study: Study, open_wi
     assert Ballot.objects.get(token=wait_until_ready(page)).supersedes == Ballot.objects.get(token=first)
 
 
+@pytest.mark.once
 def test_an_answer_whose_receipt_was_lost_is_neither_lost_nor_doubled(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -121,6 +124,7 @@ def test_an_answer_whose_receipt_was_lost_is_neither_lost_nor_doubled(study: Stu
     assert Vote.objects.filter(ballot__token=first).count() == Vote.objects.count()
 
 
+@pytest.mark.once
 def test_the_back_button_shows_the_ballot_in_turn(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -134,6 +138,7 @@ def test_the_back_button_shows_the_ballot_in_turn(study: Study, open_window: Ope
     expect(page.locator("[data-progress]")).to_contain_text("2 of 40")
 
 
+@pytest.mark.once
 def test_judged_by_eye_first_one_question_at_a_time(blind_study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, blind_study)
@@ -155,6 +160,7 @@ def test_judged_by_eye_first_one_question_at_a_time(blind_study: Study, open_win
     assert choices == {"aesthetics": "right", "prompt-following": "left", "typography": "tie"}
 
 
+@pytest.mark.once
 def test_the_text_comes_once_the_line_is_back(blind_study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, blind_study)
@@ -169,6 +175,7 @@ def test_the_text_comes_once_the_line_is_back(blind_study: Study, open_window: O
     assert Ballot.objects.get(first_answers__isnull=False).first_answers == {"aesthetics": "right"}
 
 
+@pytest.mark.once
 def test_without_a_script_the_text_comes_in_a_second_step(blind_study: Study, open_window: OpenWindow) -> None:
     page = open_window(java_script_enabled=False)
     page.goto(reverse("arena:join", args=[raters.invite(study=blind_study)[1]]))
@@ -193,6 +200,7 @@ def zoomed_at(page: Page) -> str:
     return str(left)
 
 
+@pytest.mark.once
 def test_both_images_are_enlarged_for_as_long_as_one_is_held(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -221,6 +229,7 @@ def test_both_images_are_enlarged_for_as_long_as_one_is_held(study: Study, open_
     expect(page.locator("input:checked")).to_have_count(0)
 
 
+@pytest.mark.once
 def test_a_finger_that_is_held_enlarges_both_images(study: Study, open_window: OpenWindow) -> None:
     page = open_window(**PHONE)
     join(page, study)
@@ -241,6 +250,7 @@ def test_a_finger_that_is_held_enlarges_both_images(study: Study, open_window: O
     assert page.evaluate("scrollY") == 0
 
 
+@pytest.mark.once
 def test_a_broken_image_is_reported_by_keyboard_and_another_pair_comes(study: Study, open_window: OpenWindow) -> None:
     page = open_window()
     join(page, study)
@@ -257,6 +267,7 @@ def test_a_broken_image_is_reported_by_keyboard_and_another_pair_comes(study: St
     assert list(ImageReport.objects.values_list("image", "kind")) == [(ballot.right_image_id, "broken")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("window", [{}, PHONE], ids=["desk", "phone"])
 def test_the_language_can_be_switched_on_the_page(
     study: Study, open_window: OpenWindow, window: dict[str, Any]

@@ -257,6 +257,7 @@ def answers(name: str, scene: Scene) -> Row:
     return found
 
 
+@pytest.mark.once
 def test_outsiders_change_nothing_by_any_post() -> None:
     scene = set_scene()
     outsiders = ("anonymous", "other rater", "rater elsewhere", "other researcher", "disabled")
@@ -299,6 +300,7 @@ def dump_without_ballots(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(BALLOTS))
 
 
+@pytest.mark.once
 def test_no_post_works_without_the_form_token_or_from_another_site() -> None:
     scene = set_scene(enforce_csrf_checks=True)
     before = dump(without=("django_session",))
@@ -321,6 +323,7 @@ def test_no_post_works_without_the_form_token_or_from_another_site() -> None:
     assert dump(without=("django_session",)) == before
 
 
+@pytest.mark.once
 def test_originals_lie_under_no_address() -> None:
     scene = set_scene()
     stored = image_store.name_of(Image.objects.get(pk=scene.image.pk).file_sha256, suffix=".png")

@@ -130,6 +130,7 @@ def gather(study: Study, *, wanted: int) -> list[Look]:
     return looks
 
 
+@pytest.mark.once
 def test_a_guesser_told_everything_but_pixels_does_no_better_than_chance(study: Study) -> None:
     looks = gather(study, wanted=LOOKS)
     assert telling_facts(looks) == set()

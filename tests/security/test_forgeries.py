@@ -63,6 +63,7 @@ FORGERIES: dict[str, Forge] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", FORGERIES)
 def test_no_forged_token_casts_a_vote(name: str) -> None:
     study = make_study(contenders=3, prompts=3, with_text=0, ballots_per_rater=None)
@@ -98,6 +99,7 @@ def test_sides_images_and_contenders_said_by_the_browser_change_nothing() -> Non
         assert told == {(choice, ballot.left_contender_id, ballot.right_contender_id, rater.pk, "people")}
 
 
+@pytest.mark.once
 def test_a_vote_is_cast_by_no_get_and_no_page_elsewhere() -> None:
     study = make_study(contenders=3, prompts=3, with_text=0)
     browser, _ = joined_browser(study)

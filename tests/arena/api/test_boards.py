@@ -36,6 +36,7 @@ def test_a_board_is_made_and_read() -> None:
     assert problem(caller("bob").get("/boards/weekly"), 404)["code"] == "not_found"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "status", "field"),
     [

@@ -107,6 +107,7 @@ def test_a_study_says_which_images_it_lacks(call: Caller) -> None:
     assert Study.objects.count() == 1
 
 
+@pytest.mark.once
 def test_the_description_is_openapi_with_our_problems(call: Caller) -> None:
     found = body_of(call.get("/openapi.json"))
     assert found["openapi"].startswith("3.") and found["info"]["title"] == "Winrate"

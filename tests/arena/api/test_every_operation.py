@@ -65,6 +65,7 @@ def ask(call: Caller, operation: Operation, known: dict[str, Any]) -> Answer:
     return call.post(address, BODIES.get(path, {}))
 
 
+@pytest.mark.once
 def test_without_a_token_there_is_nothing_and_a_session_is_none(known: dict[str, Any]) -> None:
     found, session, wrong = list(operations()), Caller(), Caller("winrate_guessed")
     session._client.force_login(factories.make_user("ada"))
@@ -76,6 +77,7 @@ def test_without_a_token_there_is_nothing_and_a_session_is_none(known: dict[str,
     assert dump(without=("django_session", "arena_minutecount")) == before
 
 
+@pytest.mark.once
 def test_a_read_token_writes_nothing(known: dict[str, Any]) -> None:
     found, call = [each for each in operations() if each[0] != "get"], caller("ada", scope="read")
     body_of(call.get("/studies"))  # notes its use
@@ -85,6 +87,7 @@ def test_a_read_token_writes_nothing(known: dict[str, Any]) -> None:
     assert dump(without=("arena_minutecount",)) == before
 
 
+@pytest.mark.once
 def test_somebody_elses_things_are_not_there(known: dict[str, Any]) -> None:
     found, call = [each for each in operations() if "{" in each[1]], caller("bob")
     body_of(call.get("/studies"))
@@ -175,6 +178,7 @@ def call_of(kind: str) -> Caller:
     return Caller(text)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_person_gets_what_is_theirs(kind: str, known: dict[str, Any]) -> None:
     call, (reads, writes) = call_of(kind), KINDS[kind]

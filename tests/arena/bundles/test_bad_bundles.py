@@ -184,12 +184,14 @@ ARCHIVES: list[tuple[Change, str]] = [
 ]
 
 
+@pytest.mark.once
 def test_an_archive_of_another_kind_is_refused_and_leaves_no_file_anywhere(bundle: Path) -> None:
     for change, pattern in ARCHIVES:
         refused(changed(bundle, change, tells="manifest.json:" not in pattern), pattern)
     assert not list(bundle.parent.parent.rglob("evil*")) and not list(Path(settings.BASE_DIR).parent.glob("evil*"))
 
 
+@pytest.mark.once
 def test_what_was_changed_after_writing_is_found_by_its_checksum(bundle: Path) -> None:
     swap = replaced("votes.jsonl", b'"choice":"left"', b'"choice":"tie"')
     refused(changed(bundle, swap, tells=False), r"votes.jsonl: is (larger|not as it was written)")
@@ -206,6 +208,7 @@ def test_a_forged_vote_breaks_the_chain_and_says_so(bundle: Path, capsys: pytest
     assert "vote chains are BROKEN" in told and "which is NOT the same fit" in told
 
 
+@pytest.mark.once
 def test_a_root_that_does_not_fit_is_found(tmp_path: Path) -> None:
     from arena.vote_roots import publish_root
 
@@ -216,6 +219,7 @@ def test_a_root_that_does_not_fit_is_found(tmp_path: Path) -> None:
     refused(path, r"The root 000000000000 published at .* does not fit the votes")
 
 
+@pytest.mark.once
 def test_bombs_links_and_locked_entries_are_refused_before_they_are_read(bundle: Path, tmp_path: Path) -> None:
     def repacked(entry: zipfile.ZipInfo, data: bytes) -> Path:
         with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
@@ -236,6 +240,7 @@ def test_bombs_links_and_locked_entries_are_refused_before_they_are_read(bundle:
     refused(path, r"is encrypted")
 
 
+@pytest.mark.once
 def test_an_entry_that_says_too_little_is_not_read_to_its_end(bundle: Path) -> None:
     def more(files: Files) -> None:
         manifest = json.loads(files["manifest.json"])
@@ -245,12 +250,14 @@ def test_an_entry_that_says_too_little_is_not_read_to_its_end(bundle: Path) -> N
     refused(changed(bundle, more, tells=False), r"votes.jsonl: is larger than the 10 bytes that the table of contents")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("data", [b"", b"PK\x05\x06", b"not a zip at all" * 100, b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_zip_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "bad.zip").write_bytes(data)
     refused(tmp_path / "bad.zip", r"bad.zip: is no zip archive, or a damaged one")
 
 
+@pytest.mark.once
 def test_a_missing_file_and_a_full_list_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(tmp_path / "none.zip", r"none.zip: cannot be read: no such file")
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
@@ -259,6 +266,7 @@ def test_a_missing_file_and_a_full_list_are_refused(tmp_path: Path, monkeypatch:
     refused(tmp_path / "bad.zip", r"lists more entries than a bundle has")
 
 
+@pytest.mark.once
 def test_absurd_counts_are_refused_before_anything_is_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def many(files: Files) -> None:
         manifest = json.loads(files["manifest.json"])
@@ -279,6 +287,7 @@ def test_absurd_counts_are_refused_before_anything_is_read(bundle: Path, monkeyp
     )
 
 
+@pytest.mark.once
 def test_what_a_hostile_bundle_can_hold_in_memory_is_bounded_by_design() -> None:
     """Of the rows that leave something behind, the most there may be, at what Python takes for each."""
     each = {layout.RATERS: 120, layout.IMAGES: 110, layout.BALLOTS: 60, layout.VOTES: 8, layout.CHECKS: 1}
@@ -286,6 +295,7 @@ def test_what_a_hostile_bundle_can_hold_in_memory_is_bounded_by_design() -> None
     assert kept < 2.5 * 2**30 and archives.MOST_BYTES[layout.DESIGN] + 100 * archives.MOST_VALUES < 2**29
 
 
+@pytest.mark.once
 def test_a_picture_that_is_none_or_another_one_is_refused(bundle: Path) -> None:
     def page(files: Files) -> None:
         name = next(name for name in files if name.endswith(".png"))
@@ -306,6 +316,7 @@ def test_a_picture_that_is_none_or_another_one_is_refused(bundle: Path) -> None:
     refused(changed(bundle, swapped), r"\.png: is not the file that its name says")
 
 
+@pytest.mark.once
 def test_a_draft_and_a_place_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     draft = make_study(opened=False, copies=False, slug="draft")
     with pytest.raises(BundleError, match="has not opened"):

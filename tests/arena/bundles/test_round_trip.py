@@ -75,6 +75,7 @@ def test_another_database_fits_to_the_very_same_numbers(tmp_path: Path) -> None:
     assert shown == done.study.ballots.count() > 0
 
 
+@pytest.mark.once
 def test_hashes_alone_are_enough_for_the_numbers_and_come_without_images(tmp_path: Path) -> None:
     study = busy_study()
     export_study(study, tmp_path / "busy.zip")
@@ -85,6 +86,7 @@ def test_hashes_alone_are_enough_for_the_numbers_and_come_without_images(tmp_pat
     assert [problem for rater in done.study.raters.all() for problem in check_chain(rater)] == []
 
 
+@pytest.mark.once
 def test_no_name_no_address_and_no_external_id_is_in_it(tmp_path: Path) -> None:
     study = busy_study()
     ids = list(study.raters.values_list("public_id", flat=True))
@@ -96,6 +98,7 @@ def test_no_name_no_address_and_no_external_id_is_in_it(tmp_path: Path) -> None:
         assert [found for found in (*secrets, *ids, f'"{make_user().username}"') if found in text] == []
 
 
+@pytest.mark.once
 def test_two_public_bundles_share_no_rater_and_tell_no_minute(tmp_path: Path) -> None:
     study = busy_study()
     names = []
@@ -181,6 +184,7 @@ def test_known_answers_suspicions_metrics_and_reasons_come_along(tmp_path: Path)
     assert len(findings_of(without.study)["flags"]) == len(findings_of(without.study)["metrics"]) == 1
 
 
+@pytest.mark.once
 def test_a_public_bundle_tells_no_known_answer_no_suspicion_and_no_reason(tmp_path: Path) -> None:
     study = judged_study()
     export_study(study, tmp_path / "busy.zip", is_public=True)
@@ -189,6 +193,7 @@ def test_a_public_bundle_tells_no_known_answer_no_suspicion_and_no_reason(tmp_pa
         assert b"reason" not in archive.read("exclusions.jsonl") and archive.read("metrics.jsonl").count(b"\n") == 2
 
 
+@pytest.mark.once
 def test_a_bundle_of_the_first_version_is_still_read(tmp_path: Path) -> None:
     study = busy_study()
     export_study(study, tmp_path / "new.zip")
@@ -210,6 +215,7 @@ def test_a_bundle_of_the_first_version_is_still_read(tmp_path: Path) -> None:
     assert set(done.study.exclusions.values_list("reason", flat=True)) == {"Excluded where the bundle was made."}
 
 
+@pytest.mark.once
 def test_an_imported_study_says_so_and_nobody_can_be_invited_to_it(tmp_path: Path, client: Client) -> None:
     study = busy_study()
     client.force_login(make_user("root", is_superuser=True))
@@ -223,6 +229,7 @@ def test_an_imported_study_says_so_and_nobody_can_be_invited_to_it(tmp_path: Pat
     assert len(founding.imported_name("x" * 200)) == 200
 
 
+@pytest.mark.once
 def test_the_commands_say_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     busy_study()
     path = tmp_path / "busy.zip"

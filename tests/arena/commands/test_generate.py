@@ -64,6 +64,7 @@ def test_all_images_are_made_and_can_be_voted_on(study: Study) -> None:
     assert len(voting.open_ballots(rater=factories.make_rater(study))) == 2
 
 
+@pytest.mark.once
 def test_a_second_call_makes_nothing_anew(study: Study) -> None:
     generate("steps")
     before = list(Image.objects.values_list("pk", "file_sha256"))
@@ -71,6 +72,7 @@ def test_a_second_call_makes_nothing_anew(study: Study) -> None:
     assert list(Image.objects.values_list("pk", "file_sha256")) == before and DisplayCopy.objects.count() == 4
 
 
+@pytest.mark.once
 def test_an_interrupted_call_is_gone_on_with(study: Study) -> None:
     run = studies.ask_for_images(study)
 
@@ -86,6 +88,7 @@ def test_an_interrupted_call_is_gone_on_with(study: Study) -> None:
     assert made < set(Image.objects.values_list("pk", flat=True)) and Image.objects.count() == 4
 
 
+@pytest.mark.once
 def test_failed_images_are_told_with_their_reason_and_tried_again_by_the_same_command(
     own_models_root: Path, study: Study
 ) -> None:

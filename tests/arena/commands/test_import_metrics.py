@@ -95,6 +95,7 @@ GOOD = '"colours-0, 1 steps",FID,1\n'
 HEAD = "contender,metric,value\n"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

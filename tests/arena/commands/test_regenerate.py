@@ -67,6 +67,7 @@ def test_a_studys_images_are_made_again_and_found_equal(study: Study, tmp_path: 
     assert {file.name for file in (tmp_path / "again").iterdir()} == {f"image-{pk}.png" for pk in stored}
 
 
+@pytest.mark.once
 def test_a_sample_is_the_same_one_each_time(study: Study) -> None:
     first, second = (json.loads(said("--study", study.slug, "--sample", "2", "--json")) for _ in range(2))
     assert first == second and first["equal"] is True
@@ -75,12 +76,14 @@ def test_a_sample_is_the_same_one_each_time(study: Study) -> None:
     assert {"image_id", "verdict", "batch_size", "psnr", "differences", "refusal"} <= set(first["images"][0])
 
 
+@pytest.mark.once
 def test_images_are_named_by_number_or_hash(study: Study) -> None:
     image = Image.objects.earliest("pk")
     assert said(str(image.pk)).startswith(f"image {image.pk}: byte-equal")
     assert said(image.file_sha256[:10]).startswith(f"image {image.pk}: byte-equal")
 
 
+@pytest.mark.once
 def test_a_different_image_ends_with_1_and_one_that_cannot_be_made_with_2(study: Study) -> None:
     one, two = Image.objects.order_by("pk")[:2]
     one.provenance["made"] |= {"seed": 1, "versions": one.provenance["made"]["versions"] | {"torch": "1.0"}}
@@ -92,6 +95,7 @@ def test_a_different_image_ends_with_1_and_one_that_cannot_be_made_with_2(study:
     assert (error.returncode, str(error)) == (2, "1 of 2 images could not be made again.")
 
 
+@pytest.mark.once
 def test_lines_say_how_much_differs_and_what(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     image = Image.objects.earliest("pk")
     image.provenance["made"] |= {"seed": 1, "versions": image.provenance["made"]["versions"] | {"torch": "1.0"}}
@@ -105,6 +109,7 @@ def test_lines_say_how_much_differs_and_what(study: Study, capsys: pytest.Captur
     assert rest[0].startswith("  torch: 1.0 then, ")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

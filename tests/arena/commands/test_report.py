@@ -15,7 +15,7 @@ from arena.models import Study
 from tests.arena.bulk_votes import bulk_votes
 from tests.arena.fit_cases import bare_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

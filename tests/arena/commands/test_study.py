@@ -102,6 +102,7 @@ def test_the_exported_design_makes_an_equal_study(tmp_path: Path, design: dict[s
     assert "## Power" in run("export", "steps", "--plan")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

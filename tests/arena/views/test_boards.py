@@ -71,6 +71,7 @@ def test_the_form_says_which_studies_cannot_join_and_why() -> None:
     assert "It is a draft" in page and not Board.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -106,6 +107,7 @@ def test_a_board_shows_only_to_who_may_see_all_its_studies(fitted: Board) -> Non
     assert not Board.objects.get().is_public
 
 
+@pytest.mark.once
 def test_filters_hide_lines_and_leave_places_alone(fitted: Board) -> None:
     ada = signed_in("ada")
     page = text_of(ada, at(fitted), study="first")
@@ -131,6 +133,7 @@ def aged(fit: BoardFit, *, but: str) -> dict[str, object]:
     return {**fit.results, "contenders": contenders}
 
 
+@pytest.mark.once
 def test_the_history_is_a_chart_with_its_numbers(fitted: Board) -> None:
     ada = signed_in("ada")
     assert "begins with the second fit" in text_of(ada, at(fitted))
@@ -150,6 +153,7 @@ def test_the_history_is_a_chart_with_its_numbers(fitted: Board) -> None:
         assert ada.get(reverse("arena:board_chart", args=[fitted.slug, wrong, "svg"])).status_code == 404
 
 
+@pytest.mark.once
 def test_only_an_administrator_switches_the_public_form_on(fitted: Board) -> None:
     nobody, ada, root = Client(), signed_in("ada"), signed_in("root", is_superuser=True)
     public = at(fitted, "public_board")
@@ -168,6 +172,7 @@ def test_only_an_administrator_switches_the_public_form_on(fitted: Board) -> Non
     ]
 
 
+@pytest.mark.once
 def test_the_public_form_is_one_page_for_all_and_names_no_study(fitted: Board) -> None:
     boards.publish(fitted, is_public=True, actor=make_user("root", is_superuser=True))
     address, root = at(fitted, "public_board"), signed_in("root", is_superuser=True)

@@ -183,6 +183,7 @@ def test_the_summary_follows_a_half_filled_form_and_stores_nothing(ada: Client, 
     assert not Study.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -207,6 +208,7 @@ def test_what_stands_in_the_way_is_named(ada: Client, prompts: PromptSet, change
     assert any(words in problem for problem in summary(ada, filled(prompts, **changed))["problems"])
 
 
+@pytest.mark.once
 def test_a_wrong_form_is_shown_again_and_stores_nothing(ada: Client, prompts: PromptSet) -> None:
     form = filled(prompts)
     reply = save(ada, form | {"baseline": "nobody"})
@@ -215,6 +217,7 @@ def test_a_wrong_form_is_shown_again_and_stores_nothing(ada: Client, prompts: Pr
     assert not Study.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_protocol_fills_the_form_and_says_where_it_departs(ada: Client, prompts: PromptSet, name: str) -> None:
     protocol = PROTOCOLS[name]

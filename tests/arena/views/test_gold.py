@@ -72,6 +72,7 @@ def test_others_see_nothing_and_analysts_decide_nothing(study: Study) -> None:
     assert gold.reviewed_at is None
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("said", ["", "x", "9" * 30, "-1"])
 def test_nonsense_instead_of_a_number_is_not_found(study: Study, said: str) -> None:
     assert client_of("ada").post(address("decide_gold", study), {"gold": said}).status_code == 404

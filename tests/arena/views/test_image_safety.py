@@ -120,6 +120,7 @@ def test_a_refusal_is_its_sentence(image: Image, said: dict[str, str], sentence:
     assert sentence in page and not ImageReport.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("asked", "reached"),
     [

@@ -15,6 +15,7 @@ from tests.arena.views.test_results import Queries, chart_address, client_of, pa
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.once
 def test_the_section_shows_numbers_correlations_charts_and_the_decrease_over_steps() -> None:
     study = measured_study(4)
     page = html.unescape(page_of(study))
@@ -33,6 +34,7 @@ def test_the_section_shows_numbers_correlations_charts_and_the_decrease_over_ste
     assert "CLIP score: CLIP tiny" in page
 
 
+@pytest.mark.once
 def test_its_charts_can_be_fetched_and_draw_every_contender() -> None:
     study = measured_study(4)
     response = client_of().get(chart_address(study, "metric-clip_score-prompt-following"))
@@ -53,6 +55,7 @@ def test_numbers_are_shown_before_anybody_has_voted() -> None:
     assert "metric against strength" not in page
 
 
+@pytest.mark.once
 def test_without_metrics_there_is_no_section() -> None:
     page = page_of(voted_study())
     assert "metrics" not in page
@@ -70,6 +73,7 @@ def test_the_page_with_metrics_costs_the_same_number_of_queries_for_any_study(
         page_of(study, client)
 
 
+@pytest.mark.once
 def test_a_new_number_reaches_an_open_page() -> None:
     study = measured_study(4)
     client = client_of()
@@ -82,6 +86,7 @@ def test_a_new_number_reaches_an_open_page() -> None:
     assert changed.status_code == 200 and "another" in changed.content.decode()
 
 
+@pytest.mark.once
 def test_strangers_find_no_chart_of_a_metric() -> None:
     study = measured_study(3)
     address = reverse("arena:chart", args=[study.slug, "metric-clip_score-prompt-following", "svg"])

@@ -225,6 +225,7 @@ def test_a_simulated_rater_passes_every_phase() -> None:
     assert phase_of(rater) == Phase.BALLOTS and len(voting.open_ballots(rater=rater)) == 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["consent", "instructions", "screening", "qualification"])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_no_phase_opens_without_having_joined_that_study(name: str, method: str) -> None:
@@ -237,6 +238,7 @@ def test_no_phase_opens_without_having_joined_that_study(name: str, method: str)
     assert not Admission.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["consent", "instructions", "screening", "qualification"])
 def test_every_phase_needs_the_form_token(name: str) -> None:
     study = make_study(rules={"instructions": True})

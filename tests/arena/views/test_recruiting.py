@@ -51,6 +51,7 @@ def test_a_link_is_shown_once_and_can_be_revoked() -> None:
     assert "no, revoked" in browser.get(page_of(study)).content.decode()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("form", [{"count": "0"}, {"count": "1001"}, {"count": "1", "most_uses": "0"}, {"count": "x"}])
 def test_a_wrong_number_makes_nothing(form: dict[str, str]) -> None:
     study = make_study(images=False, owner=make_user("ada"))

@@ -58,6 +58,7 @@ def test_numbers_on_the_page_are_those_of_the_fit() -> None:
             assert re.search(rf">{re.escape(cell.percent)}<", page)
 
 
+@pytest.mark.once
 def test_step_curves_stand_in_a_table_with_evaluations_and_seconds() -> None:
     study = make_study(contenders=4, prompts=8)
     bulk_votes(study, raters=4)
@@ -116,6 +117,7 @@ def linked_in_parts(contenders: int, *boards: tuple[int, int]) -> Study:
     return study
 
 
+@pytest.mark.once
 def test_boards_that_no_vote_links_stand_apart_with_the_reason() -> None:
     page = html.unescape(page_of(linked_in_parts(5, (0, 1), (2, 3))))
     assert "Board 1 of 2, which no vote links with the others" in page
@@ -126,6 +128,7 @@ def test_boards_that_no_vote_links_stand_apart_with_the_reason() -> None:
     assert "No chain of votes links" in page
 
 
+@pytest.mark.once
 def test_a_strength_that_only_the_penalty_bounds_is_tagged_with_the_reason() -> None:
     study = make_study(contenders=3, images=False, copies=False)
     bulk_votes(study, strengths=[0, 0, 50], tie_share=0)
@@ -136,6 +139,7 @@ def test_a_strength_that_only_the_penalty_bounds_is_tagged_with_the_reason() -> 
     assert "Firth&#x27;s penalised likelihood was used" in page
 
 
+@pytest.mark.once
 def test_side_bias_and_models_of_ties_are_told() -> None:
     study = voted_study()
     shown = results_of(study)[0]
@@ -167,6 +171,7 @@ def test_a_fit_of_the_first_version_can_still_be_read_and_is_refitted() -> None:
     assert "the method have changed since this estimate" not in page_of(study)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["forest-prompt-following", "matrix-prompt-following", "steps-prompt-following"])
 def test_every_chart_of_the_page_can_be_fetched(name: str) -> None:
     study = voted_study()
@@ -181,6 +186,7 @@ def test_every_chart_of_the_page_can_be_fetched(name: str) -> None:
         assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
 
 
+@pytest.mark.once
 def test_a_chart_that_has_not_changed_is_not_sent_again() -> None:
     study = voted_study()
     client = client_of()
@@ -193,6 +199,7 @@ def test_a_chart_that_has_not_changed_is_not_sent_again() -> None:
     assert client.get(chart_address(study), headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "image/png"), ("pdf", "application/pdf")])
 def test_a_chart_can_be_downloaded_in_other_formats(suffix: str, kind: str) -> None:
     study = voted_study()
@@ -201,6 +208,7 @@ def test_a_chart_can_be_downloaded_in_other_formats(suffix: str, kind: str) -> N
     assert response.headers["Content-Disposition"] == f'inline; filename="colours-forest-prompt-following.{suffix}"'
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [("forest-nothing", "svg"), ("nothing", "svg"), ("forest-aesthetics", "svg"), ("forest-prompt-following", "exe")],
@@ -225,6 +233,7 @@ def test_a_member_sees_page_and_charts() -> None:
     assert client_of("grace").get(chart_address(study)).status_code == 200
 
 
+@pytest.mark.once
 def test_who_is_not_signed_in_is_sent_to_sign_in() -> None:
     study = voted_study()
     for address in (reverse("arena:study", args=[study.slug]), chart_address(study)):
@@ -233,6 +242,7 @@ def test_who_is_not_signed_in_is_sent_to_sign_in() -> None:
         assert response.headers["Location"].startswith(reverse("arena:login"))
 
 
+@pytest.mark.once
 def test_labels_and_names_are_escaped() -> None:
     study = voted_study()
     Contender.objects.filter(study=study, position=1).update(label="<script>alert(1)</script>")
@@ -243,12 +253,14 @@ def test_labels_and_names_are_escaped() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+@pytest.mark.once
 def test_no_style_and_no_script_stands_in_the_page() -> None:
     page = page_of(voted_study())
     assert not re.search(r"\sstyle=|<style|\son\w+=", page)
     assert not re.search(r"<script(?![^>]*\bsrc=)", page)
 
 
+@pytest.mark.once
 def test_the_page_asks_for_changes_while_a_study_is_open() -> None:
     study = voted_study()
     assert 'hx-trigger="every 10s"' in page_of(study)
@@ -300,6 +312,7 @@ def test_simulated_raters_are_named_and_can_be_left_out_and_counted() -> None:
     assert sorted(acts) == [("simulated raters counted", "ada"), ("simulated raters left out", "ada")]
 
 
+@pytest.mark.once
 def test_the_switch_takes_only_post() -> None:
     study = voted_study()
     assert client_of().get(reverse("arena:count_simulated", args=[study.slug])).status_code == 405
@@ -323,6 +336,7 @@ def test_the_page_costs_the_same_number_of_queries_for_any_number_of_contenders(
         page_of(study, client)
 
 
+@pytest.mark.once
 def test_many_reasons_are_folded_away_behind_their_number() -> None:
     page = page_of(linked_in_parts(5, (0, 1)))
     assert "3 of 5 contenders cannot be compared with colours-0, 1 steps yet." in page

@@ -132,6 +132,7 @@ def test_pause_resume_priority_and_cancel_are_buttons_and_leave_a_trace() -> Non
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [

@@ -48,6 +48,7 @@ def test_the_report_is_one_folder_in_a_zip(study: Study) -> None:
     assert acts(study) == [("report taken", "ada")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("file", "pictures"), [("bundle.zip", 0), ("bundle-with-images.zip", 6)])
 def test_a_bundle_with_and_without_images(study: Study, file: str, pictures: int) -> None:
     status, body = take(study, file)

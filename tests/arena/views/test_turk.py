@@ -36,6 +36,7 @@ def fresh() -> Client:
     return Client(enforce_csrf_checks=True)
 
 
+@pytest.mark.once
 def test_a_preview_shows_the_instructions_and_nothing_to_begin_with(study: Study) -> None:
     for address in (
         link(study, assignmentId="ASSIGNMENT_ID_NOT_AVAILABLE"),
@@ -99,6 +100,7 @@ def test_who_knows_a_worker_id_alone_sees_and_erases_nothing(study: Study) -> No
         assert fresh().get(f"{browser}/vote/colours/my-data.json").json()["identity"]["external_id"] == "W1"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "host",
     [

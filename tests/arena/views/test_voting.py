@@ -158,6 +158,7 @@ def test_a_repeated_submission_is_already_recorded_and_changes_nothing(headers: 
     assert set(rater.votes.values_list("choice", flat=True)) == {"left"}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "field"),
     [
