@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db.models import Avg, Count, F, Q
 from django.utils.text import slugify
 
+from arena.fitted_pairs import FittedPairs
 from arena.leaderboard import NOTHING, CriterionResults, Estimate, Row
 from arena.measuring import prompts_digest_of
 from arena.models import Contender, Study
@@ -91,6 +92,10 @@ class MetricLine:
     contender: Contender
     preferences: tuple[str, ...]
     cells: tuple[MetricValue | None, ...]
+
+    @property
+    def label(self) -> str:
+        return self.contender.label
 
 
 def columns_of(study: Study) -> tuple[MetricColumn, ...]:
@@ -215,14 +220,13 @@ def _revived(kept: Mapping[str, Any]) -> "Correlation":
 
 def _covariance(results: CriterionResults, rows: Sequence[Row]) -> list[list[float]]:
     """Of the rows' strengths, as fitted. Fits made before it was kept have only their own errors."""
-    fitted = results.fit.results if results.fit else {}
-    place = {entry["id"]: index for index, entry in enumerate(fitted.get("contenders", ()))}
-    errors = {entry["id"]: entry.get("standard_error") or 0.0 for entry in fitted.get("contenders", ())}
     ids = [row.contender.pk for row in rows]
-    stored = fitted.get("covariance")
-    if stored is None:
-        return [[errors[one] ** 2 if one == other else 0.0 for other in ids] for one in ids]
-    return [[stored[place[one]][place[other]] or 0.0 for other in ids] for one in ids]
+    stored = FittedPairs(results.fit.results).covariance(ids) if results.fit else None
+    if stored is not None:
+        return stored
+    fitted = results.fit.results if results.fit else {}
+    errors = {entry["id"]: entry.get("standard_error") or 0.0 for entry in fitted.get("contenders", ())}
+    return [[errors[one] ** 2 if one == other else 0.0 for other in ids] for one in ids]
 
 
 def _metrics_of_recipes(study: Study, recipes: Sequence[int]) -> Iterable[Metric]:

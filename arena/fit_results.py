@@ -10,6 +10,7 @@ from arena import fit_sweeps, fit_trust, fit_views
 from arena.counted_votes import CountedVotes
 from arena.fit_sweeps import StepSweeps
 from arena.fit_views import PromptGroups
+from arena.fitted_pairs import MOST_LISTED, packed_pairs
 from arena.fitted_votes import Fitted, TieModel, number, plain
 from arena.ranking import checks, intervals
 from arena.ranking.cross_check import LARGEST_DIFFERENCE, choix_difference
@@ -22,7 +23,8 @@ Results = dict[str, Any]
 
 VERSION: Final = 3
 """Of the results' shape. Version 1 had no such number, and `group` where `board` is now. Early fits of version 2 lack
-`covariance`, which correlations with metrics use; all of them lack `findings`."""
+`covariance`, which correlations with metrics use; all of them lack `findings`. Of more than MOST_LISTED contenders the
+tables of all pairs are null and `pairs` has them packed (`arena/fitted_pairs.py`)."""
 
 _ESTIMATES: Final = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "tier", "board")
 _OUTCOMES: Final = ("win", "tie", "loss")
@@ -67,7 +69,8 @@ def results_of(
 def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
     """Everything that is counted, with null for everything that is estimated."""
     counts = counted.said.unordered()
-    blank = [[None] * len(labels) for _ in labels]
+    is_listed = len(labels) <= MOST_LISTED
+    blank = [[None] * len(labels) for _ in labels] if is_listed else []
     ids = counted.contenders
     baseline = ids.index(counted.selection["baseline"]) if counted.selection["baseline"] is not None else 0
     contenders: list[Results] = [
@@ -88,12 +91,14 @@ def _without_estimates(counted: CountedVotes, labels: Sequence[str]) -> Results:
         "version": VERSION,
         "baseline": ids[baseline] if ids else None,
         "contenders": contenders,
-        "win_probability": {"estimate": blank, "low": blank, "high": blank},
+        "win_probability": {"estimate": blank, "low": blank, "high": blank} if is_listed else None,
         "against_baseline": [{"id": pk, "estimate": None, "low": None, "high": None, "outcomes": None} for pk in ids],
         "observed": {
             "wins": counts[:, :, WIN].astype(int).tolist(),
             "ties": counts[:, :, [TIE, BOTH_BAD]].sum(axis=2).astype(int).tolist(),
-        },
+        }
+        if is_listed
+        else None,
         "both_bad": counted.said.n_both_bad,
         "skips": counted.skips,
         "simulated_votes": counted.simulated,
@@ -123,7 +128,7 @@ def _estimates(found: Fitted, counts: Results) -> Results:
     columns = [plain(each[:, baseline]) for each in (win.estimate, win.low, win.high)]
     return {
         "contenders": contenders,
-        "win_probability": {"estimate": plain(win.estimate), "low": plain(win.low), "high": plain(win.high)},
+        **_pairs(found, win),
         "against_baseline": [
             {"id": pk, "estimate": value, "low": low, "high": high, "outcomes": chances}
             for pk, value, low, high, chances in zip(ids, *columns, outcomes, strict=True)
@@ -134,7 +139,6 @@ def _estimates(found: Fitted, counts: Results) -> Results:
         "estimator": fit.estimator,
         "side_bias": _side_bias(found),
         "ties": ties,
-        "covariance": plain(precision.shape[: len(ids), : len(ids)]),
         "goodness": {
             "log_likelihood": fit.log_likelihood,
             "deviance": fit.deviance,
@@ -150,6 +154,21 @@ def _estimates(found: Fitted, counts: Results) -> Results:
     }
 
 
+def _pairs(found: Fitted, win: intervals.Intervals) -> Results:
+    """What is estimated of all pairs."""
+    known = len(found.labels)
+    covariance = found.precision.shape[:known, :known]
+    if known <= MOST_LISTED:
+        return {
+            "win_probability": {"estimate": plain(win.estimate), "low": plain(win.low), "high": plain(win.high)},
+            "covariance": plain(covariance),
+        }
+    counts = found.counted.said.unordered()
+    seen = np.stack([counts[:, :, WIN], counts[:, :, [TIE, BOTH_BAD]].sum(axis=2)], axis=2)
+    gaps = intervals.difference_intervals(found.precision, level=found.level)
+    return {"pairs": packed_pairs(gaps, covariance, seen)}
+
+
 def _findings(found: Fitted, results: Results, groups: PromptGroups, sweeps: StepSweeps) -> Results:
     """What else the votes say: whether the numbers can be trusted, and how they look by parts."""
     baseline = found.counted.contenders.index(results["baseline"])
@@ -158,7 +177,8 @@ def _findings(found: Fitted, results: Results, groups: PromptGroups, sweeps: Ste
         "agreement": fit_views.agreement_of(found),
         "prompts": fit_views.prompts_of(found.counted),
         "sweeps": fit_sweeps.sweeps_of(found, sweeps),
-        "views": fit_views.views_of(found, groups, baseline=baseline),
+        # A fit of each part would take as long as that of all.
+        "views": fit_views.views_of(found, groups, baseline=baseline) if len(found.labels) <= MOST_LISTED else {},
     }
 
 
@@ -203,7 +223,7 @@ def _ties(found: Fitted, baseline: int) -> tuple[Results | None, list[dict[str, 
     if not found.tie_models:
         return None, [None] * len(found.labels)
     name: TieModel = max(found.tie_models, key=lambda each: found.tie_models[each].log_likelihood)
-    precision = found.precision_of(found.tie_models[name])
+    precision = found.tie_precision(name)
     chances = intervals.outcome_probability_intervals(precision, level=found.level)
     told = {
         "model": name,

@@ -9,7 +9,7 @@ from arena.ranking import intervals, sequential
 from arena.ranking.fitted import ModelFit
 from arena.ranking.influence import Unit, fewest_to_flip, leader
 from arena.ranking.models import ConvergenceError, fit_model
-from arena.ranking.precision import Precision, estimate_precision
+from arena.ranking.precision import Precision
 from arena.ranking.tallies import LEFT, RIGHT, Votes, tally
 
 Told = dict[str, Any]
@@ -99,7 +99,7 @@ def _tie_policies(found: Fitted, baseline: int) -> Told | None:
     if (decisive := _decisive(found)) is not None:
         policies["decisive"] = decisive
     davidson = found.tie_models["davidson"]
-    policies["davidson"] = (davidson, found.precision_of(davidson))
+    policies["davidson"] = (davidson, found.tie_precision("davidson"))
     return {name: _policy(*each, found.level, baseline) for name, each in policies.items()}
 
 
@@ -134,7 +134,7 @@ def _stop(found: Fitted) -> Told:
     Raters come one after another and prompts are what they are, so that this is about other people on these prompts.
     All of it is about the largest board: nothing can be said of a contender that no vote links to it.
     """
-    precision = estimate_precision(found.fit, found.votes, by=("rater",), method=found.options["covariance"])
+    precision = found.precision_by_rater
     ends = sequential.difference_sequences(precision, planned=PLANNED_RATERS, level=found.level)
     board = found.boards[0] if found.boards else []
     block = np.ix_(board, board)

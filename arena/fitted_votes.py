@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.counted_votes import CountedVotes
+from arena.ranking.cluster_scores import ClusterBy, ScoredVotes
 from arena.ranking.models import ConvergenceError, ModelFit, fit_model, fit_tie_models
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.tallies import TIE, Votes
@@ -33,14 +34,30 @@ class Fitted:
         return headline_fit(self.counted)
 
     @cached_property
+    def scored(self) -> ScoredVotes:
+        return ScoredVotes(self.fit, self.votes)
+
+    @cached_property
     def precision(self) -> Precision:
-        return self.precision_of(self.fit)
+        return estimate_precision(
+            self.fit, self.votes, by=self.clusters, method=self.options["covariance"], scored=self.scored
+        )
+
+    @cached_property
+    def precision_by_rater(self) -> Precision:
+        """About other people on these prompts."""
+        return estimate_precision(
+            self.fit, self.votes, by=("rater",), method=self.options["covariance"], scored=self.scored
+        )
 
     def precision_of(self, fit: ModelFit, votes: Votes | None = None) -> Precision:
         """Of a fit to these votes, or to all of them."""
         votes = self.votes if votes is None else votes
-        by = tuple(name for name in self.options["clusters"] if f"{name}s" not in self.counted.unknown)
-        return estimate_precision(fit, votes, by=by, method=self.options["covariance"])
+        return estimate_precision(fit, votes, by=self.clusters, method=self.options["covariance"])
+
+    @property
+    def clusters(self) -> tuple[ClusterBy, ...]:
+        return tuple(name for name in self.options["clusters"] if f"{name}s" not in self.counted.unknown)
 
     @property
     def level(self) -> float:
@@ -64,6 +81,16 @@ class Fitted:
             return fit_tie_models(self.counted.tallies, side_bias=self.fit.problem.side)
         except ConvergenceError:
             return {}
+
+    def tie_precision(self, name: TieModel) -> Precision:
+        """Of one of both models of ties, worked out once: its chances and the comparison of policies ask for it."""
+        if name not in self._tie_precisions:
+            self._tie_precisions[name] = self.precision_of(self.tie_models[name])
+        return self._tie_precisions[name]
+
+    @cached_property
+    def _tie_precisions(self) -> dict[TieModel, Precision]:
+        return {}
 
 
 def headline_fit(counted: CountedVotes) -> ModelFit:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.counted_votes import CountedVotes, read_votes
+from arena.fitted_pairs import MOST_LISTED
 from arena.models import Contender, Criterion, Fit, FrontSorting, Study
 from arena.ranking.tallies import NOBODY, Votes
 from arena.vote_snapshot import StudyVotes, study_votes
@@ -25,6 +26,7 @@ OPTIONS: Final[dict[str, Any]] = {"method": 1, "draws": 4_000, "seed": 1}
 FEWEST_CRITERIA: Final = 2
 
 _FEW: Final = "Intervals need more raters and prompts, so it is not known how firmly the fronts hold."
+_MANY: Final = "Among so many contenders it is not worked out how firmly the fronts hold."
 _APART: Final = "Contenders without a front cannot be compared with the others on every question yet."
 
 
@@ -155,17 +157,18 @@ def _sorted(counted: Sequence[CountedVotes]) -> dict[str, Any]:
     from arena.ranking.precision import estimate_precision
     from arena.ranking.stacked import stack
 
-    votes = _numbered_alike(counted)
     models = [headline_fit(own) for own in counted]
-    precisions = [estimate_precision(model, own) for model, own in zip(models, votes, strict=True)]
     strengths = np.stack([model.strengths for model in models])
     comparable = _comparable([model.components for model in models], strengths)
     scores = np.where(comparable[:, None], strengths.T, np.nan)
-    is_known = not any(np.array(precision.no_interval, dtype=object)[comparable].any() for precision in precisions)
     shares: NDArray[np.float64] = np.empty((len(comparable), 0))
-    if is_known and comparable.sum() > 1:
-        shares = stability(_resampled(stack(precisions, votes), comparable)).shares
-    notes = [] if shares.size else [_FEW]
+    is_many = len(comparable) > MOST_LISTED
+    if not is_many and comparable.sum() > 1:
+        votes = _numbered_alike(counted)
+        precisions = [estimate_precision(model, own) for model, own in zip(models, votes, strict=True)]
+        if not any(np.array(precision.no_interval, dtype=object)[comparable].any() for precision in precisions):
+            shares = stability(_resampled(stack(precisions, votes), comparable)).shares
+    notes = [] if shares.size else [_MANY if is_many else _FEW]
     if not comparable.all():
         notes.append(_APART)
     entries = [

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from arena import counted_votes, fitting
+from arena.fitted_pairs import MOST_LISTED, FittedPairs
 from arena.models import Ballot, Contender, Criterion, Fit, Rater, Study, Vote
 
 NOTHING = "–"
@@ -163,7 +164,6 @@ class CriterionResults:
     fit: Fit | None
     is_current: bool
     rows: tuple[Row, ...]
-    matrix: tuple[tuple[Estimate, ...], ...]
     not_comparable: tuple[str, ...]
     unbounded: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -222,24 +222,36 @@ class CriterionResults:
         """The matrix line by line, for tables."""
         return zip(self.rows, self.matrix, strict=True)
 
+    @property
+    def lists_pairs(self) -> bool:
+        """Whether contenders are few enough for every pair to have its place on the page."""
+        return len(self.rows) <= MOST_LISTED
+
+    @property
+    def pair_count(self) -> int:
+        return len(self.rows) * (len(self.rows) - 1) // 2
+
+    @cached_property
+    def matrix(self) -> tuple[tuple[Estimate, ...], ...]:
+        """How probably the contender of the line is preferred to that of the column."""
+        return tuple(tuple(self.between(row.contender, other.contender) for other in self.rows) for row in self.rows)
+
     def between(self, one: Contender, other: Contender) -> Estimate:
         """The probability that one is preferred to the other."""
-        place = {row.contender.pk: index for index, row in enumerate(self.rows)}
-        return self.matrix[place[one.pk]][place[other.pk]]
+        return Estimate() if self._pairs is None else Estimate(*self._pairs.share(one.pk, other.pk))
 
     def observed(self, one: Contender, other: Contender) -> Observed | None:
         """What raters said of these two, without ties by rule; None where the fit does not know them."""
-        place = self._fitted_place
-        if self.fit is None or one.pk not in place or other.pk not in place:
+        told = None if self._pairs is None else self._pairs.seen(one.pk, other.pk)
+        if told is None:
             return None
-        i, j, seen = place[one.pk], place[other.pk], self.fit.results["observed"]
-        wins, losses, ties = seen["wins"][i][j], seen["wins"][j][i], seen["ties"][i][j]
+        wins, losses, ties = told
         votes = wins + losses + ties
         return Observed((wins + ties / 2) / votes if votes else 0.5, votes)
 
     @cached_property
-    def _fitted_place(self) -> Mapping[int, int]:
-        return {entry["id"]: index for index, entry in enumerate(self.fit.results["contenders"])} if self.fit else {}
+    def _pairs(self) -> FittedPairs | None:
+        return FittedPairs(self.fit.results) if self.fit else None
 
 
 @dataclass(frozen=True)
@@ -297,8 +309,7 @@ def results_of(study: Study) -> tuple[CriterionResults, ...]:
 def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender], is_current: bool) -> CriterionResults:
     if fit is None:
         rows = tuple(_row(contender, {}, {}, is_baseline=contender.is_baseline) for contender in contenders)
-        matrix = tuple(tuple(Estimate() for _ in rows) for _ in rows)
-        return CriterionResults(criterion, None, False, rows, matrix, (), (), (), Estimate(), None, 0, 0, 0, 0, 0, 0, 0)
+        return CriterionResults(criterion, None, False, rows, (), (), (), Estimate(), None, 0, 0, 0, 0, 0, 0, 0)
     results = fit.results
     place = {entry["id"]: index for index, entry in enumerate(results["contenders"])}
     against = {entry["id"]: entry for entry in results["against_baseline"]}
@@ -317,7 +328,6 @@ def _results(criterion: Criterion, fit: Fit | None, contenders: list[Contender],
         fit=fit,
         is_current=is_current,
         rows=rows,
-        matrix=_matrix(rows, place, results["win_probability"]),
         not_comparable=tuple(results["not_comparable"]),
         unbounded=tuple(results.get("unbounded", ())),
         warnings=tuple(results["warnings"]),
@@ -366,18 +376,6 @@ def _in_order(rows: tuple[Row, ...]) -> tuple[Row, ...]:
         return False, board != first, -sizes[board], board, -strength, row.contender.position
 
     return tuple(sorted(rows, key=place))
-
-
-def _matrix(
-    rows: tuple[Row, ...], place: Mapping[int, int], stored: Mapping[str, Any]
-) -> tuple[tuple[Estimate, ...], ...]:
-    nothing = Estimate()
-    estimate, low, high = stored["estimate"], stored["low"], stored["high"]
-    places = [place.get(row.contender.pk) for row in rows]
-    return tuple(
-        tuple(nothing if i is None or j is None else Estimate(estimate[i][j], low[i][j], high[i][j]) for j in places)
-        for i in places
-    )
 
 
 def _estimate(entry: Mapping[str, Any]) -> Estimate:

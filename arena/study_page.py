@@ -8,6 +8,7 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from arena import counted_votes, external_contenders, judging, leaderboard, leaving_out, studies, targets, vote_roots
+from arena.automatic_metrics import MetricLine
 from arena.breakdowns import (
     Agreement,
     Breakdown,
@@ -32,17 +33,19 @@ from arena.charts.words import plural
 from arena.costs import Priced, priced
 from arena.curves import Curve, seconds_an_image, step_curves
 from arena.external_contenders import MissingImages
-from arena.front_sorting import Fronts, fronts_of
-from arena.leaderboard import CriterionResults, StratumCount
+from arena.fitted_pairs import MOST_LISTED
+from arena.front_sorting import FrontRow, Fronts, fronts_of
+from arena.leaderboard import CriterionResults, Estimate, Observed, Row, StratumCount
 from arena.live_progress import coverage_of, pace_of
 from arena.metrics_report import MetricsReport, metrics_report
 from arena.models import Study, VoteRoot
 from arena.not_worse import Margin, margin_of
 from arena.shift_curves import ShiftCurve, shift_curves
+from arena.shortening import MOST_WHOLE, ShownBoard, first_and_found, found_rows, shown_boards, shown_curves
 from arena.studies import Readiness
 from arena.supply import asked_prompts
 from arena.targets import TargetProgress
-from arena.trust_panel import TrustPanel, trust_panel
+from arena.trust_panel import PolicyRow, TrustPanel, trust_panel
 from generation import planning
 from generation.models import Recipe
 from generation.planning import RunProgress
@@ -66,6 +69,46 @@ class CriterionReport:
     breakdowns: tuple[Breakdown, ...] = ()
     agreement: Agreement | None = None
     divisions: Divisions = Divisions()
+    looked_for: str = ""
+    """Part of a contender's name; its place is shown where the board is too long to be shown whole."""
+
+    @cached_property
+    def boards(self) -> tuple[ShownBoard, ...]:
+        return shown_boards(self.results, self.looked_for)
+
+    @property
+    def shown_curves(self) -> tuple[Curve, ...]:
+        return shown_curves(self.curves, self.looked_for)
+
+    @property
+    def shown_costs(self) -> tuple[Priced, ...]:
+        """Of many contenders those on the front, which is what the table is about."""
+        is_long = len(self.priced) > MOST_WHOLE
+        return tuple(point for point in self.priced if not is_long or point.is_efficient or point.row.is_baseline)
+
+    @property
+    def shown_ties(self) -> tuple[PolicyRow, ...]:
+        """How ties matter for the contenders that are shown."""
+        shown = {line.row.label for board in self.boards for line in board.lines}
+        rows = self.trust.ties.rows if self.trust and self.trust.ties else ()
+        return tuple(row for row in rows if row.label in shown)
+
+    @cached_property
+    def found(self) -> Row | None:
+        """Whom somebody looks for."""
+        return next(iter(found_rows(self.results.rows, self.looked_for)), None)
+
+    @property
+    def duels(self) -> Iterator[tuple[Row, Estimate, Observed | None]]:
+        """The contender looked for against each that is shown: who, how probably it is preferred, and what was seen."""
+        if self.found is None:
+            return
+        one = self.found.contender
+        for board in self.boards:
+            for line in board.lines:
+                if line.row.contender.pk != one.pk:
+                    other = line.row.contender
+                    yield line.row, self.results.between(one, other), self.results.observed(one, other)
 
     @property
     def charts(self) -> Iterator[Chart]:
@@ -115,6 +158,7 @@ class StudyPage:
     targets: tuple[TargetProgress, ...]
     identical_pairs: int
     margin: Margin
+    looked_for: str = ""
     gaps: tuple[MissingImages, ...] = ()
     """Contenders some of whose images nobody can be shown; empty where none is missing."""
 
@@ -153,6 +197,32 @@ class StudyPage:
     @property
     def raters_in_words(self) -> str:
         return leaderboard.raters_in_words(self.counts)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there are too many contenders to show them all."""
+        return any(len(report.results.rows) > MOST_WHOLE for report in self.reports)
+
+    @property
+    def has_found(self) -> bool:
+        return any(report.found for report in self.reports)
+
+    @property
+    def omits_parts(self) -> bool:
+        """Whether findings were left out of fits of so many contenders."""
+        return any(not report.results.lists_pairs for report in self.reports)
+
+    @property
+    def most_listed(self) -> int:
+        return MOST_LISTED
+
+    @property
+    def shown_fronts(self) -> Sequence[FrontRow]:
+        return first_and_found(self.fronts.rows if self.fronts else (), self.looked_for)
+
+    @property
+    def shown_metrics(self) -> Sequence[MetricLine]:
+        return first_and_found(self.metrics.lines if self.metrics else (), self.looked_for)
 
     @property
     def images_missing(self) -> int:
@@ -198,15 +268,16 @@ class StudyPage:
         return digest_of([*state, shown, counts, notes, order, images, metrics, trust])[:20]
 
 
-def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
+def study_page(study: Study, *, margin: Margin | None = None, looked_for: str = "") -> StudyPage:
     """Read it all; the number of queries depends neither on contenders nor on votes.
 
     margin: by how much fewer steps may lose; the planned one where none is given
+    looked_for: part of a contender's name, whose place is shown on long boards
     """
     margin = margin or margin_of(study)
     images = studies.readiness(study)
     run = planning.progress_of(study.run) if study.run else None
-    reports = tuple(_with_findings(study, list(_reports(study, margin))))
+    reports = tuple(_with_findings(study, list(_reports(study, margin)), looked_for))
     fronts = _fronts(study, [report.results for report in reports])
     is_live = Q(withdrawn_at__isnull=True)
     counts = leaderboard.vote_counts(study)
@@ -232,6 +303,7 @@ def study_page(study: Study, *, margin: Margin | None = None) -> StudyPage:
         targets=tuple(targets.progress_of(study)),
         identical_pairs=study.rule_ties.count(),
         margin=margin,
+        looked_for=looked_for,
         gaps=_gaps(study, images, run),
     )
 
@@ -287,7 +359,7 @@ def _fronts(study: Study, results: Sequence[CriterionResults]) -> Fronts | None:
     return fronts_of(study, fits) if any(fit.vote_count for fit in fits.values()) else None
 
 
-def _with_findings(study: Study, reports: Sequence[CriterionReport]) -> Iterator[CriterionReport]:
+def _with_findings(study: Study, reports: Sequence[CriterionReport], looked_for: str) -> Iterator[CriterionReport]:
     """What the worker found beyond the estimates, with the prompts and images that it is about."""
     results = [report.results for report in reports]
     divisions = divisions_of(results, study)
@@ -299,6 +371,7 @@ def _with_findings(study: Study, reports: Sequence[CriterionReport]) -> Iterator
             breakdowns=breakdowns_of(own),
             agreement=agreement_of(own),
             divisions=divisions[key],
+            looked_for=looked_for,
         )
 
 

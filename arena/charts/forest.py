@@ -5,6 +5,7 @@ from typing import Any
 from arena.charts.rendering import Chart, Size, Spec, Theme, label_axis
 from arena.charts.words import described, ends, evidence
 from arena.leaderboard import CriterionResults, Row
+from arena.shortening import shown_rows
 
 _VERDICTS = {
     1: "preferred",
@@ -29,14 +30,16 @@ def forest_chart(results: CriterionResults) -> Chart | None:
     rows = [row for row in results.rows if row.against_baseline.value is not None]
     if baseline is None or not rows:
         return None
+    drawn = [row for row in shown_rows(results.rows) if row.against_baseline.value is not None]
+    left_out = f"\u00a0· drawn: {len(drawn)} of {len(rows):,}" if len(drawn) < len(rows) else ""
     return Chart(
         name=f"forest-{results.criterion.key}",
         title=(_seen(rows, baseline, few="comparable " if results.apart else ""),),
-        subtitle=evidence(results),
+        subtitle=evidence(results) + left_out,
         description=described(
-            f"Probability of being preferred to {baseline.label}", [(row.label, row.against_baseline) for row in rows]
+            f"Probability of being preferred to {baseline.label}", [(row.label, row.against_baseline) for row in drawn]
         ),
-        draw=lambda theme, size: _draw(rows, baseline, theme, size),
+        draw=lambda theme, size: _draw(drawn, baseline, theme, size),
         data=[
             ("contender", "preferred_to_baseline", "low", "high", "baseline", "votes"),
             *((row.label, *ends(row.against_baseline), baseline.label, row.votes) for row in rows),

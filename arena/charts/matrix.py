@@ -12,7 +12,9 @@ _HATCH = "M-1,0L0,-1M-1,1L1,-1M0,1L1,0"
 
 
 def matrix_chart(results: CriterionResults) -> Chart | None:
-    """None where no two contenders can be compared yet."""
+    """None where no two contenders can be compared yet, or there are too many for a picture."""
+    if not results.lists_pairs:
+        return None
     pairs = [
         (one, other, results.matrix[one][other])
         for one, other in combinations(range(len(results.rows)), 2)

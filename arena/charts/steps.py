@@ -8,6 +8,7 @@ from arena.charts.words import described, ends, evidence
 from arena.curves import Curve
 from arena.leaderboard import CriterionResults
 from arena.not_worse import USUAL, Margin
+from arena.shortening import MOST_CURVES
 from generation.schedules import steps_in_words
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
@@ -19,18 +20,21 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve], margin: Marg
     drawn = [curve for curve in curves if any(level.against_most.value is not None for level in curve.levels[:-1])]
     if not drawn:
         return None
+    # More lines than these could not be told apart.
+    pictured = drawn if len(drawn) <= MOST_CURVES else drawn[: len(_SHAPES)]
+    left_out = f"\u00a0· drawn: {len(pictured)} of {len(drawn)} checkpoints" if len(pictured) < len(drawn) else ""
     return Chart(
         name=f"steps-{results.criterion.key}",
-        title=tuple(curve.finding for curve in drawn),
-        subtitle=f"{evidence(results)}\u00a0· shaded: worse by at most {margin.points} points",
+        title=tuple(curve.finding for curve in pictured),
+        subtitle=f"{evidence(results)}{left_out}\u00a0· shaded: worse by at most {margin.points} points",
         description=" ".join(
             described(
                 f"{curve.name}, probability of being preferred to its {curve.reference.steps} steps",
                 [(steps_in_words(level.steps), level.against_most) for level in curve.levels[:-1]],
             )
-            for curve in drawn
+            for curve in pictured
         ),
-        draw=lambda theme, size: _draw(drawn, margin.value, theme, size),
+        draw=lambda theme, size: _draw(pictured, margin.value, theme, size),
         data=[
             (
                 *("curve", "steps", "preferred_to_most_steps", "low", "high", "evaluations", "seconds_an_image"),

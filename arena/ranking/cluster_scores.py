@@ -1,15 +1,15 @@
-"""What each rater and prompt contributes to a fit: summed scores of their votes, and the fit without each of them."""
+"""What each rater and prompt contributes to a fit: summed scores of their votes (without each of them: jackknife)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from arena.ranking.firth import Penalised
 from arena.ranking.fitted import ModelFit
 from arena.ranking.score_tables import ScoreTables, counted_outcomes
 from arena.ranking.tallies import NOBODY, OUTCOMES, Votes
@@ -20,13 +20,9 @@ Flags = NDArray[np.bool_]
 ClusterBy = Literal["rater", "prompt"]
 
 # Numbers in the largest temporary array of the exact jackknife, and in one of scores by cluster.
-_CHUNK = 2_000_000
-# A cluster that alone holds the graph together leaves a singular matrix behind, so this share of each cluster stays.
-# The scores have no part in the singular direction: nothing large comes of it.
-_KEPT_OF_THE_REMOVED = 1e-6
-# Clusters whose leverage is above this are left out exactly, the others by a series that ends below the error.
-_LIGHT = 0.03
-_SERIES_ERROR = 1e-3
+CHUNK: Final = 2_000_000
+# From so many contenders on a cell of few votes touches so few of them that its row of scores is kept sparse.
+MANY: Final = 200
 # Labels up to so many times the number of votes are counted in an array of that size, others are sorted.
 _SPARSE = 16
 # So many votes nearly always show every contender in more clusters than are asked for.
@@ -56,7 +52,7 @@ class Partition:
 
     def first(self, votes: int) -> Partition:
         """Of so many votes from the start."""
-        return Partition(self.of_vote[:votes], self.count, _rows_of(self.votes, slice(votes)))
+        return Partition(self.of_vote[:votes], self.count, rows_of(self.votes, slice(votes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +61,8 @@ class ScoredVotes:
 
     fit: ModelFit
     votes: Votes
+    # By clusters and method, as far as asked for: intervals by rater and by both share most of their work.
+    covariances: dict[tuple[ClusterBy, str], Floats] = field(init=False, repr=False, default_factory=dict)
 
     @cached_property
     def tables(self) -> ScoreTables:
@@ -110,13 +108,19 @@ class ScoredVotes:
         nobody = (one.of_vote == one.count) | (other.of_vote == other.count)
         return self._partition(np.where(nobody, NOBODY, one.of_vote * other.count + other.of_vote))
 
+    def part(self, rows: Integers) -> ScoredVotes:
+        """Some of the votes; what a vote says of each kind is not worked out again."""
+        some = ScoredVotes(self.fit, rows_of(self.votes, rows))
+        some.__dict__["tables"] = self.tables
+        return some
+
     def sizes(self, partition: Partition) -> Floats:
         """(C, G) weight of the votes of each cluster in each component."""
         components = int(self.fit.components.max(initial=-1)) + 1
         if components == 1:
-            return _totals(partition.of_vote, self.weight, partition.count + 1)[None, :-1]
+            return totals(partition.of_vote, self.weight, partition.count + 1)[None, :-1]
         place = self.fit.components[self.votes.left] * (partition.count + 1) + partition.of_vote
-        sizes = _totals(place, self.weight, components * (partition.count + 1))
+        sizes = totals(place, self.weight, components * (partition.count + 1))
         return sizes.reshape(components, partition.count + 1)[:, :-1]
 
     def contender_clusters(self, partition: Partition, *, enough: int | None = None) -> Integers:
@@ -136,27 +140,33 @@ class ScoredVotes:
     def scores(self, partition: Partition) -> Floats:
         """(G, K [+ 1] [+ 1]) derivatives of the log-likelihood of each cluster's votes."""
         tables, problem = self.tables, self.fit.problem
-        by_eta = self._weighted(tables.eta)
-        by_phi = self._weighted(tables.phi) if problem.has_ties else None
-        return self._summed(partition, by_eta, by_phi)
+        by_eta = self.weighted(tables.eta)
+        by_phi = self.weighted(tables.phi) if problem.has_ties else None
+        return self.summed(partition, by_eta, by_phi)
 
     def meat(self, partition: Partition) -> Floats:
         """(K [+ 1] [+ 1], same) sum over clusters of the products of their scores."""
-        if partition.count * self.fit.contenders <= _CHUNK:
+        if partition.count * self.fit.contenders <= CHUNK:
             scores = self.scores(partition)
             return scores.T @ scores
+        if self.fit.contenders >= MANY:
+            inside = np.flatnonzero(partition.of_vote < partition.count)
+            return self._sparse_meat(partition.of_vote[inside], inside, partition.count)
         number = np.bincount(partition.of_vote, minlength=partition.count + 1)
         return self._mixed_meat(partition.of_vote, number, partition.of_vote < partition.count)
 
     def cell_meat(self, one: Partition, other: Partition) -> Floats:
         """The same of the votes of one rater on one prompt."""
-        if one.count * other.count * self.fit.contenders <= _CHUNK:
+        if one.count * other.count * self.fit.contenders <= CHUNK:
             return self.meat(self.cells(one, other))
         cell, cells = one.of_vote * other.count + other.of_vote, (one.count + 1) * other.count + 1
         if cells > _SPARSE * len(cell):
             cell = np.unique(cell, return_inverse=True)[1]
             cells = int(cell.max(initial=0)) + 1
         inside = (one.of_vote < one.count) & (other.of_vote < other.count)
+        if self.fit.contenders >= MANY:
+            rows = np.flatnonzero(inside)
+            return self._sparse_meat(cell[rows], rows, cells)
         number = np.bincount(cell if inside.all() else cell[inside], minlength=cells)
         return self._mixed_meat(cell, number, inside)
 
@@ -170,150 +180,51 @@ class ScoredVotes:
         rows = np.flatnonzero(inside & ~single)
         rows = rows[np.argsort(of_vote[rows], kind="stable")]
         place = np.cumsum(np.diff(of_vote[rows], prepend=-1) > 0) - 1
-        step = max(1, _CHUNK // self.fit.contenders)
+        step = max(1, CHUNK // self.fit.contenders)
         for first in range(0, int(place.max(initial=-1)) + 1, step):
             part = slice(*np.searchsorted(place, [first, first + step]))
-            some = ScoredVotes(self.fit, _rows_of(self.votes, rows[part]))
+            some = self.part(rows[part])
             scores = some.scores(some._partition(place[part] - first))
             whole += scores.T @ scores
         return whole
+
+    def _sparse_meat(self, of_row: Integers, rows: Integers, count: int) -> Floats:
+        """Among many contenders a cell of few votes touches few of them."""
+        scores = self.sparse_scores(rows, of_row, count)
+        meat: Floats = (scores.T @ scores).toarray()
+        return meat
+
+    def sparse_scores(self, rows: Integers, of_row: Integers, count: int) -> sparse.csr_array:
+        """(count, K [+ 1] [+ 1]) summed scores of some votes, of_row (n,) naming the row that each goes into."""
+        problem, known, votes = self.fit.problem, self.fit.contenders, self.votes
+        weight = np.ones(len(rows)) if votes.weight is None else votes.weight[rows].astype(np.float64)
+        by_eta = self.tables.eta.ravel()[self.code[rows]] * weight
+        columns = [votes.left[rows].astype(np.intp), votes.right[rows].astype(np.intp)]
+        values = [by_eta, -by_eta]
+        if problem.side:
+            columns.append(np.full(len(rows), known))
+            values.append(by_eta)
+        if problem.has_ties:
+            columns.append(np.full(len(rows), known + problem.side))
+            values.append(self.tables.phi.ravel()[self.code[rows]] * weight)
+        places = np.tile(of_row, len(columns)), np.concatenate(columns)
+        return sparse.csr_array(
+            (np.concatenate(values), places), shape=(count, known + problem.side + problem.has_ties)
+        )
 
     def _single_meat(self, single: Flags) -> Floats:
         weight = None if self.votes.weight is None else self.votes.weight[single].astype(np.float64) ** 2
         known, tables = self.fit.contenders, self.tables
         size = known**2 * OUTCOMES
-        mass = _totals(self.code[single], weight, size).reshape(known, known, OUTCOMES)
+        mass = totals(self.code[single], weight, size).reshape(known, known, OUTCOMES)
         eta, cross, phi = (
             (mass * one * other).sum(axis=2)[None]
             for one, other in ((tables.eta, tables.eta), (tables.eta, tables.phi), (tables.phi, tables.phi))
         )
-        whole: Floats = self._assembled(eta, cross, phi)[0]
+        whole: Floats = self.assembled(eta, cross, phi)[0]
         return whole
 
-    def leverages(self, partition: Partition) -> Floats:
-        """(G,) trace of the inverse information times each cluster's own: above its largest eigenvalue."""
-        bread, known = self.fit.bread, self.fit.contenders
-        rows = bread[:known, :known]
-        spread = np.diagonal(rows)[:, None] + np.diagonal(rows)[None, :] - 2 * rows
-        tables, problem = self.tables, self.fit.problem
-        if problem.side:
-            flat = bread[known, :known]
-            spread = spread + 2 * (flat[:, None] - flat[None, :]) + bread[known, known]
-        table = tables.bend_eta * spread[:, :, None]
-        if problem.has_ties:
-            last = bread[-1]
-            cross = last[:known, None] - last[None, :known] + (last[known] if problem.side else 0.0)
-            table = table + 2 * tables.bend_cross * cross[:, :, None] + tables.bend_phi * last[-1]
-        return _totals(partition.of_vote, self._weighted(table), partition.count + 1)[:-1]
-
-    def left_out(self, partition: Partition) -> Floats:
-        """(G, K [+ 1] [+ 1]) what each cluster adds: minus the Newton step for leaving it out; strengths centred.
-
-        CR3: Bell & McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen & Webb 2023, J. Econometrics 232:272.
-        """
-        if partition.count * self.fit.contenders**2 * OUTCOMES <= len(self.votes):
-            counted, small = self._condensed(partition)
-            return counted._left_out(small)
-        return self._left_out(partition)
-
-    def _left_out(self, partition: Partition) -> Floats:
-        scores = self.scores(partition)
-        leverage = self.leverages(partition)
-        shifts = np.empty_like(scores)
-        light = leverage <= _LIGHT
-        heavy = np.flatnonzero(~light)
-        if light.any():
-            self._by_series(partition, scores, float(leverage[light].max()), out=shifts)
-        if len(heavy):
-            shifts[heavy] = self._exactly(partition, scores[heavy], heavy)
-        return shifts @ self.fit.centring.T
-
-    def _condensed(self, partition: Partition) -> tuple[ScoredVotes, Partition]:
-        """The same votes counted, one row for each cluster, ordered pair and outcome: few clusters have many alike."""
-        known = self.fit.contenders
-        cells = known**2 * OUTCOMES
-        mass = _totals(partition.of_vote * cells + self.code, self.weight, partition.count * cells)
-        rows = np.flatnonzero(mass[: partition.count * cells])
-        cluster, code = np.divmod(rows, cells)
-        pair, outcome = np.divmod(code, OUTCOMES)
-        left, right = np.divmod(pair, known)
-        votes = Votes(left, right, outcome, known, weight=mass[rows])
-        return ScoredVotes(self.fit, votes), Partition(cluster, partition.count, votes)
-
-    def _by_series(self, partition: Partition, scores: Floats, leverage: float, *, out: Floats) -> None:
-        """(I - V H)^-1 V u = V u + V H V u + ..., as far as it matters at this leverage."""
-        bread = self.fit.bread
-        first = scores @ bread
-        out[:] = first
-        reached = leverage
-        while reached > _SERIES_ERROR:
-            out[:] = first + self._bent(partition, out) @ bread
-            reached *= leverage
-
-    def _bent(self, partition: Partition, shifts: Floats) -> Floats:
-        """(G, K [+ 1] [+ 1]) each cluster's information times its row of shifts."""
-        known, problem, tables = self.fit.contenders, self.fit.problem, self.tables
-        padded = np.concatenate([shifts, np.zeros((1, shifts.shape[1]))])
-        gaps = self._gaps(partition, padded[:, :known])
-        if problem.side:
-            gaps += padded[:, known][partition.of_vote]
-        by_eta = self._weighted(tables.bend_eta) * gaps
-        if not problem.has_ties:
-            return self._summed(partition, by_eta, None)
-        levels = padded[:, -1][partition.of_vote]
-        cross = self._weighted(tables.bend_cross)
-        by_phi = cross * gaps + self._weighted(tables.bend_phi) * levels
-        return self._summed(partition, by_eta + cross * levels, by_phi)
-
-    def _gaps(self, partition: Partition, values: Floats) -> Floats:
-        """(n,) of the left contender less of the right one, from values (G + 1, K)."""
-        flat = np.ascontiguousarray(values).ravel()
-        gaps: Floats = flat[partition.left]
-        gaps -= flat[partition.right]
-        return gaps
-
-    def _exactly(self, partition: Partition, scores: Floats, clusters: Integers) -> Floats:
-        problem, bread_of = self.fit.problem, self.fit.problem.expansion
-        whole = problem.grounded(problem.information(self.fit.parameters[:, None])[0])
-        if self.fit.penalised.any():
-            # The penalty stays when a cluster goes. Without it, one that alone links a contender would leave nothing to
-            # hold that one, and a penalised fit's scores do have a part in that direction.
-            whole = whole + Penalised(problem, self.fit.penalised).added_information(self.fit.parameters)
-        number = np.full(partition.count + 1, -1)
-        number[clusters] = np.arange(len(clusters))
-        rows = np.flatnonzero(number[partition.of_vote] >= 0)
-        of_row = number[partition.of_vote[rows]]
-        shifts = np.empty_like(scores)
-        step = max(1, _CHUNK // scores.shape[1] ** 2)
-        if len(clusters) > step:
-            order = np.argsort(of_row, kind="stable")
-            rows, of_row = rows[order], of_row[order]
-        for first in range(0, len(clusters), step):
-            size = min(step, len(clusters) - first)
-            part = slice(None) if size == len(clusters) else slice(*np.searchsorted(of_row, [first, first + step]))
-            own = self._information(rows[part], of_row[part] - first, size)
-            left = whole - (1 - _KEPT_OF_THE_REMOVED) * problem.reduced(own)
-            moved = np.linalg.solve(left, (scores[first : first + size] @ bread_of)[..., None])[..., 0]
-            shifts[first : first + size] = moved @ bread_of.T
-        return shifts
-
-    def _information(self, rows: Integers, of_row: Integers, size: int) -> Floats:
-        """(size, K [+ 1] [+ 1], same) information of the votes of each of some clusters."""
-        problem, known = self.fit.problem, self.fit.contenders
-        left, right = self.votes.left[rows].astype(np.intp), self.votes.right[rows].astype(np.intp)
-        place = (of_row * known + left) * known + right
-
-        def met(table: Floats) -> Floats:
-            values = table.ravel()[self.code[rows]]
-            if self.votes.weight is not None:
-                values *= self.votes.weight[rows]
-            return _totals(place, values, size * known**2).reshape(size, known, known)
-
-        if not problem.has_ties:
-            return self._assembled(met(self.tables.bend_eta), None, None)
-        return self._assembled(*(met(t) for t in (self.tables.bend_eta, self.tables.bend_cross, self.tables.bend_phi)))
-
-    def _assembled(self, by_eta: Floats, cross: Floats | None, by_phi: Floats | None) -> Floats:
+    def assembled(self, by_eta: Floats, cross: Floats | None, by_phi: Floats | None) -> Floats:
         """(S, K [+ 1] [+ 1], same) from weights (S, K, K) of eta with eta, eta with phi, phi with phi."""
         problem, known = self.fit.problem, self.fit.contenders
         extra = problem.side + problem.has_ties
@@ -338,29 +249,29 @@ class ScoredVotes:
         of_vote, count = _numbered(labels, self.counted)
         return Partition(of_vote, count, self.votes)
 
-    def _weighted(self, table: Floats) -> Floats:
+    def weighted(self, table: Floats) -> Floats:
         """(n,) the value of each vote, by its weight."""
         values: Floats = table.ravel()[self.code]
         if self.votes.weight is not None:
             values *= self.votes.weight
         return values
 
-    def _summed(self, partition: Partition, by_eta: Floats, by_phi: Floats | None) -> Floats:
+    def summed(self, partition: Partition, by_eta: Floats, by_phi: Floats | None) -> Floats:
         """(G, K [+ 1] [+ 1]) sums over clusters of slopes in the parameters, from those in eta and phi of each vote."""
         known, problem = self.fit.contenders, self.fit.problem
         sums = np.empty((partition.count + 1, known + problem.side + problem.has_ties))
         cells = (partition.count + 1) * known
-        flat = _totals(partition.left, by_eta, cells)
-        flat -= _totals(partition.right, by_eta, cells)
+        flat = totals(partition.left, by_eta, cells)
+        flat -= totals(partition.right, by_eta, cells)
         sums[:, :known] = flat.reshape(-1, known)
         if problem.side:
-            sums[:, known] = _totals(partition.of_vote, by_eta, partition.count + 1)
+            sums[:, known] = totals(partition.of_vote, by_eta, partition.count + 1)
         if by_phi is not None:
-            sums[:, -1] = _totals(partition.of_vote, by_phi, partition.count + 1)
+            sums[:, -1] = totals(partition.of_vote, by_phi, partition.count + 1)
         return sums[:-1]
 
 
-def _totals(places: Integers, values: Floats | None, size: int) -> Floats:
+def totals(places: Integers, values: Floats | None, size: int) -> Floats:
     """(size,) sums of values by place; without values, how many there are."""
     return np.bincount(places, weights=values, minlength=size).astype(np.float64, copy=False)
 
@@ -386,6 +297,6 @@ def _numbered(labels: NDArray[np.integer[Any]], counted: Flags | None) -> tuple[
     return np.where(inside, number[places], count), count
 
 
-def _rows_of(votes: Votes, rows: Integers | slice) -> Votes:
+def rows_of(votes: Votes, rows: Integers | slice) -> Votes:
     weight = None if votes.weight is None else votes.weight[rows]
     return Votes(votes.left[rows], votes.right[rows], votes.outcome[rows], votes.contenders, weight=weight)

@@ -324,19 +324,27 @@ class ModelFit:
         share = left + tie / 2
         variance = (left + tie / 4 - share**2) * votes * self.dispersion
         by_eta, by_phi = self._share_slopes(left, tie, right)
-        rows = np.zeros((len(votes), len(self.covariance)))
-        pair = np.arange(len(votes))
-        rows[pair, problem.left] = by_eta
-        rows[pair, problem.right] = -by_eta
-        if self.problem.side:
-            rows[:, self.contenders] = by_eta
-        if self.problem.has_ties:
-            rows[:, -1] = by_phi
-        taken = ((rows @ self.covariance) * rows).sum(axis=1) * votes**2
+        taken = self._taken(problem, by_eta, by_phi) * votes**2
         left_over = variance - taken
         points = problem.masses[0, :, 0] + problem.masses[1, :, 0] / 2 - share * votes
         free = left_over > _BOUND * variance
         return np.divide(points, np.sqrt(np.where(free, left_over, 1.0)), out=np.full_like(points, np.nan), where=free)
+
+    def _taken(self, problem: Problem, by_eta: Floats, by_phi: Floats) -> Floats:
+        """(P,) variance of each pair's fitted share: of a contrast of three or four parameters, not of all of them."""
+        covariance, left, right = self.covariance, problem.left, problem.right
+        own = np.diagonal(covariance)
+        variance = own[left] + own[right] - 2 * covariance[left, right]
+        with_side = covariance[self.contenders] if self.problem.side else None
+        if with_side is not None:
+            variance = variance + own[self.contenders] + 2 * (with_side[left] - with_side[right])
+        taken: Floats = by_eta**2 * variance
+        if self.problem.has_ties:
+            cross = covariance[-1, left] - covariance[-1, right]
+            if with_side is not None:
+                cross = cross + with_side[-1]
+            taken = taken + 2 * by_eta * by_phi * cross + by_phi**2 * own[-1]
+        return taken
 
     def _share_slopes(self, left: Floats, tie: Floats, right: Floats) -> tuple[Floats, Floats]:
         """How P(left) + P(tie) / 2 changes with the log odds and with the tie parameter."""

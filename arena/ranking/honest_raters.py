@@ -22,6 +22,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from arena.ranking.cluster_scores import ScoredVotes
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.models import fit_model
 from arena.ranking.tallies import LEFT, NOBODY, RIGHT, Votes, tally
 
@@ -187,7 +188,7 @@ def own_votes(votes: Votes, *, trusted: NDArray[np.bool_]) -> tuple[list[OwnVote
     covariance = np.nan_to_num(fit.covariance[: fit.contenders, : fit.contenders])
     scored = ScoredVotes(fit, kept)
     partition = scored.partition("rater")
-    added = scored.left_out(partition)
+    added = Jackknife(scored, partition).shifts()
     inside = np.unique(kept.rater[partition.of_vote < partition.count]) if kept.rater is not None else np.empty(0)
     place = {int(label): number for number, label in enumerate(inside)}
     found = []

@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ranking.cluster_scores import ScoredVotes
+from arena.ranking.cluster_scores import MANY, ScoredVotes
 from arena.ranking.fitted import ModelFit
-from arena.ranking.models import fit_model
+from arena.ranking.jackknife import Jackknife
+from arena.ranking.models import fit_model, refit_without
 from arena.ranking.tallies import NOBODY, Votes, tally
 
 Floats = NDArray[np.float64]
@@ -79,9 +80,13 @@ class _Study:
         """The same units and their numbers, fitted again without the votes of some."""
         gone = np.zeros(len(self.labels) + 1, dtype=bool)
         gone[units] = True
-        votes, fit = _rows_of(self.votes, ~gone[self.of_vote]), self.fit
-        again = fit_model(tally(votes), ties=fit.ties, side_bias=fit.problem.side, both_bad=fit.both_bad)
-        return _Study(again, votes, self.unit, self.of_vote[~gone[self.of_vote]], self.labels)
+        kept = ~gone[self.of_vote]
+        votes, fit = _rows_of(self.votes, kept), self.fit
+        if fit.contenders < MANY:
+            again = fit_model(tally(votes), ties=fit.ties, side_bias=fit.problem.side, both_bad=fit.both_bad)
+        else:
+            again = refit_without(fit, tally(_rows_of(self.votes, ~kept)))
+        return _Study(again, votes, self.unit, self.of_vote[kept], self.labels)
 
     def first(self, before: int) -> int | None:
         """Who is first among those comparable with the one that was; None where that one has no rivals left."""
@@ -102,20 +107,31 @@ class _Study:
         partition = scored.partition(self.unit)
         # Clusters are numbered in the order of their labels, as units are.
         present = np.unique(self.of_vote[partition.of_vote < partition.count])
-        whole[present] = scored.left_out(partition)[:, : self.fit.contenders]
+        whole[present] = Jackknife(scored, partition).shifts()[:, : self.fit.contenders]
         return whole
 
     def lead(self, before: int, rival: int) -> Floats:
         """(G,) by how much each unit raises the gap between two. For single votes no table of all of them is made."""
         if self.unit != "vote":
+            return self._lead_of_clusters(before, rival)
+        scored = ScoredVotes(self.fit, self.votes)
+        by_code = _by_code(scored, np.array([before, rival]))
+        own = self.of_vote >= 0
+        lead = np.zeros(len(self.labels))
+        lead[self.of_vote[own]] = ((by_code[:, 0] - by_code[:, 1])[scored.code] * _weights(scored))[own]
+        return lead
+
+    def _lead_of_clusters(self, before: int, rival: int) -> Floats:
+        if self.fit.contenders < MANY:
             influence = self.influence()
             lead: Floats = influence[:, before] - influence[:, rival]
             return lead
+        # Among many a cluster's own leverage matters less than what it takes to work out for each of these refits.
         scored = ScoredVotes(self.fit, self.votes)
-        by_code = _by_code(scored)
-        own = self.of_vote >= 0
+        partition = scored.partition(self.unit)  # type: ignore[arg-type]
         lead = np.zeros(len(self.labels))
-        lead[self.of_vote[own]] = ((by_code[:, before] - by_code[:, rival])[scored.code] * _weights(scored))[own]
+        present = np.unique(self.of_vote[partition.of_vote < partition.count])
+        lead[present] = scored.scores(partition) @ (self.fit.bread[:, before] - self.fit.bread[:, rival])
         return lead
 
 
@@ -203,17 +219,22 @@ def _shortest(study: _Study, order: Integers, before: int, after: int, failed: i
     return order[:size], after
 
 
-def _by_code(scored: ScoredVotes) -> Floats:
-    """(K K 4, K) first-order influence of a vote of each kind: the inverse information times its score."""
+def _by_code(scored: ScoredVotes, of: Integers | None = None) -> Floats:
+    """(K K 4, K) first-order influence of a vote of each kind: the inverse information times its score.
+
+    of: contenders whose strengths it is about; a table of all is a hundred gigabytes for a thousand contenders
+    """
     fit, tables = scored.fit, scored.tables
-    bread, known = fit.bread, fit.contenders
-    along = bread[:known, None, :known] - bread[None, :known, :known]
+    known = fit.contenders
+    about = np.arange(known) if of is None else of
+    bread = fit.bread[:, about]
+    along = bread[:known, None] - bread[None, :known]
     if fit.problem.side:
-        along = along + bread[known, :known]
+        along = along + bread[known]
     influence: Floats = tables.eta[:, :, :, None] * along[:, :, None, :]
     if fit.problem.has_ties:
-        influence = influence + tables.phi[:, :, :, None] * bread[-1, :known]
-    return influence.reshape(-1, known)
+        influence = influence + tables.phi[:, :, :, None] * bread[-1]
+    return influence.reshape(-1, len(about))
 
 
 def _weights(scored: ScoredVotes) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -11,12 +12,21 @@ from arena.ranking.existence import unbounded
 from arena.ranking.firth import Penalised
 from arena.ranking.fitted import BothBad, Goodness, ModelFit, PairTable, Ties
 from arena.ranking.likelihoods import Link
-from arena.ranking.newton import ConvergenceError, maximise
+from arena.ranking.newton import ConvergenceError, maximise, maximise_near
 from arena.ranking.problem import Problem
 from arena.ranking.structure import weak_components
-from arena.ranking.tallies import Tallies
+from arena.ranking.tallies import OUTCOMES, Tallies
 
-__all__ = ["ConvergenceError", "Goodness", "ModelFit", "PairTable", "Ties", "fit_model", "fit_tie_models"]
+__all__ = [
+    "ConvergenceError",
+    "Goodness",
+    "ModelFit",
+    "PairTable",
+    "Ties",
+    "fit_model",
+    "fit_tie_models",
+    "refit_without",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -32,6 +42,8 @@ _LINKS: Final[dict[Ties, Link]] = {
 # Largest slope of the log-likelihood per vote that counts as zero: some roundings of a double.
 _FLAT = 1e-12
 _PENALISED_FLAT = 1e-8
+# A chord ends when its steps, and not its slope, are next to nothing.
+_NEARLY_FLAT = 1e-10
 # Singular values and distances below this share of the largest are zero.
 _RANK = 1e-9
 
@@ -99,6 +111,48 @@ def fit_tie_models(
     }
 
 
+def refit_without(fit: ModelFit, gone: Tallies) -> ModelFit:
+    """The fit again after a few of its votes were taken out, from where it stood; of many contenders in a tenth of the
+    time that a fit of the rest takes.
+
+    Only of free strengths. Where an estimate then rests on something else, such as the penalty, all is fitted anew.
+    """
+    counts = fit.counts - gone.outcomes(drop_both_bad=fit.both_bad == "drop")
+    if fit.ties == "drop":
+        counts[:, :, 1] = 0
+    # Weights that do not add up in binary leave a rounding behind.
+    counts[counts < _RANK] = 0
+    before = fit.problem
+    rest = Problem.of(counts, link=before.link, side=before.side, groups=before.groups)
+    groups = weak_components(counts.sum(axis=2))
+    is_alike = (groups == fit.components).all() and not fit.penalised.any() and not unbounded(rest).any()
+    if not is_alike or (before.has_ties and not counts[:, :, 1].any()):
+        whole = np.zeros((*counts.shape[:2], OUTCOMES))
+        whole[:, :, :3] = counts
+        return fit_model(
+            Tallies(np.ceil(whole).astype(np.int64), whole), ties=fit.ties, side_bias=before.side, both_bad=fit.both_bad
+        )
+    masses = np.zeros_like(before.masses)
+    place = np.searchsorted(_codes(before), _codes(rest))
+    masses[:, place] = rest.masses
+    near = before.with_masses(masses)
+    parameters = maximise_near(near, before, fit.parameters, inverse=fit.bread)[:, 0]
+    return replace(
+        fit,
+        counts=counts,
+        problem=rest,
+        parameters=parameters,
+        strengths=_shown(rest.strengths(parameters), groups),
+        slope=_checked_slope(rest, parameters, fit.penalised, flat=_NEARLY_FLAT),
+    )
+
+
+def _codes(problem: Problem) -> Integers:
+    """(P,) ascending numbers of the pairs."""
+    codes: Integers = problem.left * problem.contenders + problem.right
+    return codes
+
+
 def start(problem: Problem) -> Floats:
     """(p,) equal strengths, no side bias, and the tie parameter that fits the share of ties then."""
     parameters = np.zeros(problem.size)
@@ -132,7 +186,7 @@ def _solved(problem: Problem, estimator: Asked) -> tuple[Floats, Flags]:
     return maximise(problem, start(problem)[:, None])[:, 0], penalised
 
 
-def _checked_slope(problem: Problem, parameters: Floats, penalised: Flags) -> float:
+def _checked_slope(problem: Problem, parameters: Floats, penalised: Flags, *, flat: float = _FLAT) -> float:
     if not len(problem.left):
         return 0.0
     firth = bool(penalised.any())
@@ -142,7 +196,7 @@ def _checked_slope(problem: Problem, parameters: Floats, penalised: Flags) -> fl
         else problem.gradient(parameters[:, None])[:, 0]
     )
     slope = float(np.abs(score).max() / problem.totals.sum())
-    if not slope <= (_PENALISED_FLAT if firth else _FLAT):
+    if not slope <= (_PENALISED_FLAT if firth else flat):
         raise ConvergenceError(f"the likelihood still rises by {slope:.1e} per vote and log unit at the best found")
     return slope
 

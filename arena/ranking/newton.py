@@ -67,13 +67,15 @@ def maximise(problem: Problem, start: Floats) -> Floats:
     return problem.centred(parameters)
 
 
-def maximise_near(problem: Problem, base: Problem, at: Floats) -> Floats:
+def maximise_near(problem: Problem, base: Problem, at: Floats, *, inverse: Floats | None = None) -> Floats:
     """As maximise, for data sets that are reweightings of the one in base, whose maximum is at (p,).
+
+    inverse: (p, p) of base's information there, where it is known
 
     A chord iteration with the inverse information of base needs no matrix per data set. Those it does not bring
     closer by half at each step are solved by full Newton steps instead.
     """
-    inverse = np.linalg.inv(base.grounded(base.information(at[:, None])[0]))
+    ahead: Floats = inverse if inverse is not None else np.linalg.inv(base.grounded(base.information(at[:, None])[0]))
     # Without this a data set of double weight would overshoot by double.
     inverse_weight = base.totals.sum() / problem.totals.sum(axis=0)
     parameters = np.repeat(at[:, None], problem.n_sets, axis=1)
@@ -88,7 +90,7 @@ def maximise_near(problem: Problem, base: Problem, at: Floats) -> Floats:
         if not len(columns):
             break
         here, moving = parameters[:, columns], going[columns]
-        step = inverse @ part.gradient(here)
+        step = ahead @ part.gradient(here)
         step *= inverse_weight[columns] * moving
         size = step_size(part, step)
         ratio = size / previous[columns]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from arena.ranking.cluster_scores import ClusterBy, Partition, ScoredVotes
 from arena.ranking.fitted import ModelFit
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.tallies import Votes
 
 Floats = NDArray[np.float64]
@@ -162,13 +163,19 @@ class Precision:
 
 
 def estimate_precision(
-    fit: ModelFit, votes: Votes | None = None, *, by: Sequence[ClusterBy] = ("rater", "prompt"), method: Method = "cr3"
+    fit: ModelFit,
+    votes: Votes | None = None,
+    *,
+    by: Sequence[ClusterBy] = ("rater", "prompt"),
+    method: Method = "cr3",
+    scored: ScoredVotes | None = None,
 ) -> Precision:
     """The precision of a fit to these votes.
 
     by:     ("rater", "prompt") speaks about other people and other prompts, ("rater",) about other people on these
             prompts, () takes votes for independent; without votes that is all there is
     method: "cr3" leaves each cluster out, "cr0" is the plain sandwich, "cr1" that times G / (G - 1)
+    scored: these votes behind this fit, where they were summed by some cluster before
 
     Raises ValueError where the votes lack a column to cluster by.
     """
@@ -180,7 +187,7 @@ def estimate_precision(
         return Precision(fit, independent, (), _votes_per_component(fit), tuple(alone), ())
     if votes.contenders != fit.contenders:
         raise ValueError(f"votes on {votes.contenders} contenders are not those of a fit of {fit.contenders}")
-    scored = ScoredVotes(fit, votes)
+    scored = ScoredVotes(fit, votes) if scored is None else scored
     partitions = [scored.partition(name) for name in by]
     effective = np.full((len(by), fit.contenders), np.nan)
     for row, (name, partition) in enumerate(zip(by, partitions, strict=True)):
@@ -189,7 +196,10 @@ def estimate_precision(
             # Written so that NaN, the effective number of no clusters at all, counts as too few.
             if not effective[row, contender] >= _FEWEST_CLUSTERS or seen < _FEWEST_CLUSTERS:
                 alone[contender] = alone[contender] or ("too_few_raters" if name == "rater" else "too_few_prompts")
-    one_way = [cluster_covariance(scored, partition, method=method) for partition in partitions]
+    for name, partition in zip(by, partitions, strict=True):
+        if (name, method) not in scored.covariances:
+            scored.covariances[name, method] = cluster_covariance(scored, partition, method=method)
+    one_way = [scored.covariances[name, method] for name in by]
     if len(one_way) == 1:
         return Precision(fit, one_way[0], (independent,), effective[0], tuple(alone), tuple(by))
     cells = fit.bread @ scored.cell_meat(*partitions) @ fit.bread
@@ -201,8 +211,7 @@ def cluster_covariance(scored: ScoredVotes, partition: Partition, *, method: Met
     """(K [+ 1] [+ 1], same) covariance of the parameters if clusters, and not votes, are independent."""
     count = partition.count
     if method == "cr3":
-        shifts = scored.left_out(partition)
-        covariance: Floats = shifts.T @ shifts * (1 - 1 / max(count, 1))
+        covariance: Floats = Jackknife(scored, partition).squares() * (1 - 1 / max(count, 1))
         return covariance
     bread = scored.fit.bread
     plain: Floats = bread @ scored.meat(partition) @ bread

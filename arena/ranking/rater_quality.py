@@ -20,6 +20,7 @@ from scipy.stats import false_discovery_control, norm
 from arena.ranking import likelihoods
 from arena.ranking.cluster_scores import ScoredVotes
 from arena.ranking.fitted import ModelFit
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.models import ConvergenceError, fit_model
 from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Tallies, Votes
 
@@ -255,7 +256,7 @@ def _predictions(scored: ScoredVotes, rows: Integers, rater: Integers) -> tuple[
     fit, votes = scored.fit, scored.votes
     problem, known = fit.problem, fit.contenders
     # What a rater's votes have added comes off.
-    added = scored.left_out(scored.partition("rater"))
+    added = Jackknife(scored, scored.partition("rater")).shifts()
     strengths = np.nan_to_num(fit.strengths) - added[:, :known]
     gap = strengths[rater, votes.left[rows]] - strengths[rater, votes.right[rows]]
     if problem.side:

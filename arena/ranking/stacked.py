@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import brentq
 from scipy.special import gammaincc
 
 from arena.ranking.cluster_scores import ClusterBy, ScoredVotes
 from arena.ranking.intervals import Intervals, normal_quantile, t_quantile, wider
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.precision import Precision, clipped
 from arena.ranking.tallies import Votes
 
@@ -257,7 +257,7 @@ def _jackknifed(scored: Sequence[ScoredVotes], by: ClusterBy) -> Floats:
         present.append(np.unique(_labels(own.votes, by)[inside]))
         # Scaled so that the blocks on the diagonal are those of the single fits.
         scale = np.sqrt(1 - 1 / max(partition.count, 1))
-        shifts.append(own.left_out(partition)[:, :known] * scale)
+        shifts.append(Jackknife(own, partition).shifts()[:, :known] * scale)
     union = np.unique(np.concatenate(present))
     whole = np.zeros((len(union), len(scored), scored[0].fit.contenders))
     for number, (rows, labels) in enumerate(zip(shifts, present, strict=True)):
@@ -274,7 +274,7 @@ def _by_cell(scored: Sequence[ScoredVotes]) -> Floats:
     halves = []
     for own, keys in zip(scored, cells, strict=True):
         rows = np.flatnonzero(keys >= 0)
-        scores = _sparse_scores(own, rows, np.searchsorted(union, keys[rows]), len(union))
+        scores = own.sparse_scores(rows, np.searchsorted(union, keys[rows]), len(union))
         halves.append((scores, own.fit.bread[:, : own.fit.contenders]))
     blocks = [[right.T @ (one.T @ two).toarray().T @ left for two, right in halves] for one, left in halves]
     covariance: Floats = np.block([[block.T for block in row] for row in blocks])
@@ -288,20 +288,3 @@ def _cells(own: ScoredVotes) -> NDArray[np.int64]:
     partition = own.partition("rater")
     keys[partition.of_vote == partition.count] = -1
     return keys
-
-
-def _sparse_scores(own: ScoredVotes, rows: Integers, cells: Integers, count: int) -> sparse.csr_array:
-    """(count, K [+ 1] [+ 1]) summed scores of the votes in each cell."""
-    problem, known, votes = own.fit.problem, own.fit.contenders, own.votes
-    weight = np.ones(len(rows)) if votes.weight is None else votes.weight[rows].astype(np.float64)
-    by_eta = own.tables.eta.ravel()[own.code[rows]] * weight
-    columns = [votes.left[rows].astype(np.intp), votes.right[rows].astype(np.intp)]
-    values = [by_eta, -by_eta]
-    if problem.side:
-        columns.append(np.full(len(rows), known))
-        values.append(by_eta)
-    if problem.has_ties:
-        columns.append(np.full(len(rows), known + problem.side))
-        values.append(own.tables.phi.ravel()[own.code[rows]] * weight)
-    places = np.tile(cells, len(columns)), np.concatenate(columns)
-    return sparse.csr_array((np.concatenate(values), places), shape=(count, known + problem.side + problem.has_ties))

@@ -13,6 +13,9 @@ from scipy.sparse.csgraph import connected_components
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+# Names up to which all are told: a sentence about a thousand contenders would be a page, and there may be a thousand.
+_MOST_NAMED = 60
+_FIRST_NAMED = 10
 Kind = Literal["unlinked", "undefeated", "winless", "separated"]
 
 
@@ -98,5 +101,8 @@ def _where(members: NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _listed(contenders: tuple[int, ...], names: Sequence[str]) -> str:
+    if len(contenders) > _MOST_NAMED:
+        first = ", ".join(names[index] for index in contenders[:_FIRST_NAMED])
+        return f"{first} and {len(contenders) - _FIRST_NAMED:,} others"
     listed = [names[index] for index in contenders]
     return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"

@@ -23,6 +23,7 @@ from arena.views.charts import chart_answer
 
 _FOR_A_YEAR = "private, max-age=31536000, immutable"
 _ASK_EACH_TIME = "private, no-cache"
+_LONGEST_NAME = 100
 
 
 @login_required
@@ -33,9 +34,10 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
     is_refresh = request.headers.get("HX-Request") == "true"
     template = "arena/_results.html" if is_refresh else "arena/study.html"
     margin = margin_of(found, request.GET.get("margin", ""))
-    key = _key(request, found, template, margin)
+    looked_for = request.GET.get("contender", "")[:_LONGEST_NAME].strip()
+    key = _key(request, found, template, margin, looked_for)
     if (shown := page_cache.kept(key)) is None:
-        page = study_page(found, margin=margin)
+        page = study_page(found, margin=margin, looked_for=looked_for)
         is_known = is_refresh and request.GET.get("seen") == page.stamp
         body = b"" if is_known else render_to_string(template, {"page": page}, request).encode()
         if not is_known:
@@ -74,13 +76,13 @@ def count_simulated(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("arena:study", slug)
 
 
-def _key(request: HttpRequest, study: Study, template: str, margin: Margin) -> str | None:
+def _key(request: HttpRequest, study: Study, template: str, *shown: Margin | str) -> str | None:
     """Forms carry the token of this browser's cookie, and messages are shown once: neither may reach anybody else."""
     if len(messages.get_messages(request)):
         return None
     get_token(request)
     viewer = (request.user.pk, request.user.is_superuser, getattr(request.user, "is_staff", False), get_language())
-    return page_cache.key_of(study, *viewer, request.META["CSRF_COOKIE"], template, margin)
+    return page_cache.key_of(study, *viewer, request.META["CSRF_COOKIE"], template, *shown)
 
 
 def _visible(request: HttpRequest, slug: str) -> Study:

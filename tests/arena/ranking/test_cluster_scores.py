@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from arena.ranking import cluster_scores
+from arena.ranking import cluster_scores, jackknife
 from arena.ranking.cluster_scores import ScoredVotes
 from arena.ranking.fitted import Ties
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.models import fit_model
 from arena.ranking.tallies import BOTH_BAD, LEFT, NOBODY, RIGHT, TIE, Votes, tally
 from tests.arena.ranking.worlds import simulate_votes, some_votes
@@ -58,7 +59,7 @@ def test_leaving_a_rater_out_is_foreseen_by_one_newton_step(ties: Ties) -> None:
     votes = voting(votes=6000)
     data = scored(votes, ties)
     assert votes.rater is not None
-    shifts = data.left_out(data.partition("rater"))
+    shifts = Jackknife(data, data.partition("rater")).shifts()
 
     for rater in range(12):
         others = votes.rater != rater
@@ -74,15 +75,37 @@ def test_the_series_agrees_with_the_exact_jackknife(ties: Ties, monkeypatch: pyt
     votes = simulate_votes(rng, np.array([0.0, 0.3, 0.8, 1.1]), votes=20_000, raters=400)
     votes = replace(votes, weight=rng.uniform(0.5, 2, 20_000))
     data = scored(votes, ties)
-    partition = data.partition("rater")
-    quick = data.left_out(partition)
-    assert data.leverages(partition).max() < cluster_scores._LIGHT
+    each = Jackknife(data, data.partition("rater"))
+    quick = each.shifts()
+    assert each.leverages().max() < jackknife._LIGHT
 
-    monkeypatch.setattr(cluster_scores, "_LIGHT", -1.0)
-    exact = data.left_out(partition)
+    monkeypatch.setattr(jackknife, "_LIGHT", -1.0)
+    exact = each.shifts()
     np.testing.assert_allclose(quick, exact, atol=1e-3 * float(np.abs(exact).max()))
-    monkeypatch.setattr(cluster_scores, "_CHUNK", 200)
-    np.testing.assert_allclose(data.left_out(partition), exact, atol=1e-12)
+    monkeypatch.setattr(jackknife, "CHUNK", 200)
+    monkeypatch.setattr(cluster_scores, "CHUNK", 200)
+    np.testing.assert_allclose(each.shifts(), exact, atol=1e-12)
+
+
+@pytest.mark.parametrize("ties", ALL)
+def test_among_many_contenders_the_series_goes_on_until_it_is_exact(
+    ties: Ties, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes = voting()
+    assert votes.rater is not None and votes.prompt is not None
+    # One rater alone has seen the last contender: no series settles that one.
+    alone = (votes.left != 3) & (votes.right != 3) | (votes.rater == 5)
+    columns = (each[alone] for each in (votes.left, votes.right, votes.outcome))
+    for some in (votes, Votes(*columns, 4, votes.rater[alone], votes.prompt[alone])):
+        data = scored(some, ties)
+        each = Jackknife(data, data.partition("rater"))
+        monkeypatch.setattr(jackknife, "_LIGHT", -1.0)
+        exact, squares = each.shifts(), each.squares()
+        with monkeypatch.context() as many:
+            many.setattr(jackknife, "MANY", 4)
+            many.setattr(jackknife, "_LARGE", 8)
+            np.testing.assert_allclose(each.shifts(), exact, atol=1e-5 * float(np.abs(exact).max()))
+            np.testing.assert_allclose(each.squares(), squares, atol=1e-5 * float(np.abs(squares).max()))
 
 
 @pytest.mark.parametrize("ties", ALL)
@@ -90,13 +113,12 @@ def test_leverages_bound_what_each_cluster_knows_of_the_whole(ties: Ties) -> Non
     data = scored(voting(), ties)
     partition = data.partition("rater")
     rows = np.flatnonzero(partition.of_vote < partition.count)
-    own = data._information(rows, partition.of_vote[rows], partition.count)
+    each = Jackknife(data, partition)
+    own = each._information(rows, partition.of_vote[rows], partition.count)
 
-    np.testing.assert_allclose(
-        data.leverages(partition), [np.trace(data.fit.bread @ information) for information in own]
-    )
+    np.testing.assert_allclose(each.leverages(), [np.trace(data.fit.bread @ information) for information in own])
     # Together they know all there is: the number of free parameters.
-    assert data.leverages(partition).sum() == pytest.approx(data.fit.free_parameters)
+    assert each.leverages().sum() == pytest.approx(data.fit.free_parameters)
 
 
 @pytest.mark.parametrize("ties", ALL)
@@ -106,8 +128,12 @@ def test_many_small_clusters_are_counted_instead_of_listed(ties: Ties, monkeypat
     cells = data.cells(data.partition("rater"), data.partition("prompt"))
     listed = data.meat(cells)
 
-    monkeypatch.setattr(cluster_scores, "_CHUNK", 40)
+    monkeypatch.setattr(cluster_scores, "CHUNK", 40)
     np.testing.assert_allclose(data.meat(cells), listed, rtol=1e-10, atol=1e-10)
+    monkeypatch.setattr(cluster_scores, "MANY", 4)
+    np.testing.assert_allclose(data.meat(cells), listed, rtol=1e-10, atol=1e-10)
+    of_both = data.cell_meat(data.partition("rater"), data.partition("prompt"))
+    np.testing.assert_allclose(of_both, listed, rtol=1e-10, atol=1e-10)
 
 
 def test_votes_that_are_not_counted_are_in_no_cluster() -> None:

@@ -6,8 +6,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from arena.ranking.influence import fewest_to_flip, influences, leader
-from arena.ranking.models import fit_model
+from arena.ranking import influence
+from arena.ranking.fitted import Ties
+from arena.ranking.influence import Unit, fewest_to_flip, influences, leader
+from arena.ranking.models import fit_model, refit_without
 from arena.ranking.tallies import LEFT, NOBODY, RIGHT, Votes, tally
 from tests.arena.ranking.worlds import simulate_votes, some_votes
 
@@ -97,3 +99,32 @@ def test_what_nobody_said_is_no_vote_to_leave_out() -> None:
     assert influences(fit, votes, unit="vote")[0].tolist() == list(range(4, 11))
     # 8 : 3, of which only four can go: it stays 4 : 3.
     assert fewest_to_flip(fit, votes, unit="vote", most=1.0) is None
+
+
+@pytest.mark.parametrize("unit", ["vote", "rater", "prompt"])
+def test_among_many_contenders_quicker_refits_find_as_few(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = simulate_votes(np.random.default_rng(2), np.array([0.3, 0.1, 0.0, -0.3]), votes=900, raters=45, prompts=30)
+    fit = fit_model(tally(votes))
+    slow = fewest_to_flip(fit, votes, unit=unit, most=0.9)
+    monkeypatch.setattr(influence, "MANY", 4)
+    quick = fewest_to_flip(fit, votes, unit=unit, most=0.9)
+    assert slow is not None and quick is not None
+    assert (quick.before, quick.after) == (slow.before, slow.after)
+    assert abs(quick.count - slow.count) <= 1
+
+
+@pytest.mark.parametrize("ties", ["half", "davidson", "rao-kupper", "drop"])
+def test_a_fit_without_some_votes_is_that_of_the_others(ties: Ties) -> None:
+    votes = simulate_votes(np.random.default_rng(3), np.array([0.8, 0.2, 0.0, -0.8]), votes=300, raters=20)
+    fit = fit_model(tally(votes), ties=ties)
+    some = np.zeros(len(votes), dtype=bool)
+    some[::9] = True
+    # All votes on the last contender but one: nothing bounds its strength any more.
+    hers = (votes.left == 3) | (votes.right == 3)
+    hers[np.flatnonzero(hers)[0]] = False
+    for gone in (some, hers):
+        again = refit_without(fit, tally(kept(votes, gone)))
+        whole = fit_model(tally(kept(votes, ~gone)), ties=ties)
+        assert again.estimator == whole.estimator
+        np.testing.assert_allclose(again.strengths, whole.strengths, atol=1e-8)
+        assert again.counts.tolist() == whole.counts.tolist()

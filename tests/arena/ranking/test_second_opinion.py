@@ -15,6 +15,7 @@ from scipy.stats import t
 from arena.ranking.cluster_scores import ClusterBy, ScoredVotes
 from arena.ranking.fitted import BothBad, ModelFit, Ties
 from arena.ranking.intervals import difference_intervals, win_probability_intervals
+from arena.ranking.jackknife import Jackknife
 from arena.ranking.models import fit_model
 from arena.ranking.precision import cluster_covariance, estimate_precision
 from arena.ranking.tallies import BOTH_BAD, LEFT, RIGHT, TIE, Votes, tally
@@ -350,7 +351,7 @@ def test_the_jackknife_of_a_penalised_fit_is_near_penalised_refits(votes: int) -
     # n of n: a gap of log(2 n + 1), and of log(2 n - 1) without one of them.
     swept = some_votes([(0, 1, LEFT, number) for number in range(votes)], 2)
     fit = fit_model(tally(swept), side_bias=False)
-    left_out = ScoredVotes(fit, swept).left_out(ScoredVotes(fit, swept).partition("rater"))
+    left_out = Jackknife(ScoredVotes(fit, swept), ScoredVotes(fit, swept).partition("rater")).shifts()
 
     exact = math.log((2 * votes + 1) / (2 * votes - 1))
     np.testing.assert_allclose(left_out[:, 0] - left_out[:, 1], exact, rtol=0.6 / votes)
