@@ -20,7 +20,7 @@ help:
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
 up: install
-	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(UP)
+	@exec $(PY) manage.py up $(UP)
 
 # One process for each core, four at most: each may hold torch, a browser and servers. For a few tests one is as quick.
 PROCESSES ?= $(if $(TEST),0,logical)
