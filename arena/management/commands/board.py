@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from arena import board_fitting, boards
-from arena.board_page import Filters, board_page
+from arena.board_filters import Filters
+from arena.board_page import board_page
 from arena.counted_votes import ReadingError
 from arena.management.naming import user_named
 from arena.models import Board, Study
