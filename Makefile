@@ -20,7 +20,7 @@ help:
 	@echo "make venv       only make the virtual environment in $(VENV)"
 
 up: install
-	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(UP)
+	@exec $(PY) manage.py up $(UP)
 
 # One process more than there are cores, as tests of faults and of programs that start wait for most of their time; four at
 # most: each may hold torch, a browser and servers (about 2 GiB; PROCESSES=2 where memory is short). A few tests need one.

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 # Everything that changes the numbers for equal votes; a change of method raises "method".
 OPTIONS: Final[dict[str, Any]] = {
-    "method": 1,
+    "method": 2,
     "model": "Bradley-Terry",
     "ties": "half a win",
+    "outcomes": "the likelier of Davidson's and Rao and Kupper's model, one tie parameter",
     "both_bad": "tie",
     "side_bias": "of each study",
     "without_maximum": "Firth's penalty",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from arena.board_contenders import BoardContender, Cast, cast_of
+from arena.board_filters import Filters
 from arena.board_fitting import current_fits, saw_only
-from arena.leaderboard import NOTHING, Estimate
+from arena.leaderboard import NOTHING, Estimate, Outcomes, TieModels
 from arena.models import Board, BoardFit, Study
 from generation.schedules import steps_in_words
 
@@ -23,56 +24,13 @@ RECENT: Final = 10
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What of a board is looked at. Filters hide rows; places, ranks and tiers are those of the whole board."""
-
-    category: str = ""
-    family: str = ""
-    steps: str = ""
-    study: str = ""
-    name: str = ""
-    only_new: bool = False
-
-    @classmethod
-    def of(cls, said: Mapping[str, str]) -> "Filters":
-        """From a query; values that mean nothing here filter nothing."""
-        words = {name: str(said.get(name, ""))[:200].strip() for name in ("category", "family", "steps", "study")}
-        return cls(**words, name=str(said.get("name", ""))[:200].strip(), only_new=said.get("new") == "1")
-
-    @property
-    def query(self) -> dict[str, str]:
-        """As it stands in an address; what filters nothing is left out."""
-        said = {"category": self.category, "family": self.family, "steps": self.steps, "study": self.study}
-        said |= {"name": self.name, "new": "1" if self.only_new else ""}
-        return {name: value for name, value in said.items() if value}
-
-    def among(self, choices: Mapping[str, Sequence[tuple[str, str]]]) -> "Filters":
-        """Those that pick one of the offered values: then there are only so many pages and charts of a board."""
-
-        def picked(name: str, value: str) -> str:
-            return value if value in {each for each, _ in choices.get(name, ())} else ""
-
-        return replace(
-            self,
-            category=picked("category", self.category),
-            family=picked("family", self.family),
-            steps=picked("steps", self.steps),
-            study=picked("study", self.study),
-            name="",
-        )
-
-    @property
-    def hides_rows(self) -> bool:
-        return any((self.family, self.steps, self.study, self.name, self.only_new))
-
-
-@dataclass(frozen=True)
 class BoardRow:
     """One contender on one question.
 
-    place:  its line by strength among those it can be compared with
-    member: None where no study of the board has it any more
-    group:  number of the contenders that votes link it with
+    place:    its line by strength among those it can be compared with
+    member:   None where no study of the board has it any more
+    outcomes: against the reference; None where nobody tied, in a category, and where it cannot be compared
+    group:    number of the contenders that votes link it with
     """
 
     place: int
@@ -82,6 +40,7 @@ class BoardRow:
     is_reference: bool
     strength: Estimate
     against: Estimate
+    outcomes: Outcomes | None
     rank_low: int | None
     rank_high: int | None
     tier: int | None
@@ -170,6 +129,12 @@ class BoardPage:
     def recent(self) -> tuple[Moment, ...]:
         """The last fits, newest first."""
         return self.history[: -RECENT - 1 : -1]
+
+    @property
+    def tie_models(self) -> TieModels | None:
+        """What the chances of ties come from; a category has none."""
+        stored = self.fit.results.get("ties") if self.fit and self.category is None else None
+        return TieModels(stored["model"], stored["log_likelihoods"]) if stored else None
 
     @property
     def groups(self) -> int:
@@ -285,6 +250,7 @@ def _row(
         is_reference=entry["id"] == reference,
         strength=Estimate(entry["log_strength"], entry["low"], entry["high"]),
         against=Estimate(against["estimate"], against["low"], against["high"]),
+        outcomes=_outcomes(against.get("outcomes")),
         rank_low=entry["rank_low"],
         rank_high=entry["rank_high"],
         tier=entry["tier"],
@@ -298,6 +264,10 @@ def _row(
         is_new=since is not None and entry["since"] > begin and since > timezone.now() - NEW_FOR,
         is_penalised="firth" in entry["flags"],
     )
+
+
+def _outcomes(stored: Mapping[str, Any] | None) -> Outcomes | None:
+    return Outcomes(*(Estimate(*stored[name]) for name in ("win", "tie", "loss"))) if stored else None
 
 
 def _is_shown(row: BoardRow, filters: Filters, known: Mapping[str, Any], studies: Mapping[int, Study]) -> bool:

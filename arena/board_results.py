@@ -10,13 +10,14 @@ from arena.board_votes import PooledVotes
 from arena.fitted_votes import number, plain
 from arena.ranking import intervals
 from arena.ranking.models import ConvergenceError
-from arena.ranking.pooled import Disagreement, Pool, Stratum, disagreements, heterogeneity, pool, together
+from arena.ranking.pooled import Disagreement, Pool, Stratum, disagreements, heterogeneity, pool, pool_ties, together
 from arena.ranking.precision import estimate_precision
 from arena.ranking.tallies import BOTH_BAD, LOSS, TIE, WIN, tally
 
 Results = dict[str, Any]
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Of the results' shape. Fits of version 1 have no chances to win, tie and lose."""
 FEWEST_VOTES: Final = 10
 """Votes for each contender met below which a category is not fitted."""
 MOST_CATEGORIES: Final = 40
@@ -24,6 +25,8 @@ LEVEL: Final = 0.95
 CLEAR: Final = 0.05
 
 _ESTIMATES: Final = ("log_strength", "standard_error", "low", "high", "rank_low", "rank_high", "tier", "board")
+_OUTCOMES: Final = ("win", "tie", "loss")
+_NOTHING_AGAINST: Final = {"estimate": None, "low": None, "high": None, "outcomes": None}
 _TOO_FEW: Final = {"too_few_raters": "raters", "too_few_prompts": "prompts"}
 
 
@@ -40,6 +43,7 @@ def results_of(votes: PooledVotes, *, reference: str, since: Mapping[str, str], 
         "reference": None,
         "studies": [_study_counts(part.source) for part in votes.parts],
         "heterogeneity": None,
+        "ties": None,
         "categories": [],
         "not_comparable": [] if len(votes) else ["No votes are counted yet."],
         "warnings": [],
@@ -79,7 +83,7 @@ def _counted(votes: PooledVotes, since: Mapping[str, str], now: str) -> list[Res
             "id": member.identity,
             "label": member.label,
             **dict.fromkeys(_ESTIMATES),
-            "against": {"estimate": None, "low": None, "high": None},
+            "against": _NOTHING_AGAINST,
             "votes": int(counts[place].sum()),
             "wins": int(counts[place, :, WIN].sum()),
             "ties": int(counts[place, :, [TIE, BOTH_BAD]].sum()),
@@ -115,6 +119,7 @@ def _reference(votes: PooledVotes, counted: Sequence[Results], wanted: str) -> t
 def _estimates(votes: PooledVotes, pooled: Pool, results: Results, told: Sequence[str]) -> Results:
     order = [member.identity for member in votes.cast.members]
     numbers = _numbers(pooled, order.index(results["reference"]))
+    ties, outcomes = _ties(votes.with_ties, order.index(results["reference"]))
     labels = [member.label for member in votes.cast.members]
     places = [order.index(entry["id"]) for entry in results["contenders"]]
     reasons = [reason for reason in pooled.fit.reasons if len(reason.contenders) > 1 or reason.contenders[0] in places]
@@ -122,7 +127,12 @@ def _estimates(votes: PooledVotes, pooled: Pool, results: Results, told: Sequenc
     studies = _studies(votes, pooled, results["studies"])
     return {
         "contenders": [
-            {**entry, **numbers[place], "flags": list(pooled.fit.flags[place])}
+            {
+                **entry,
+                **numbers[place],
+                "against": {**numbers[place]["against"], "outcomes": outcomes[place]},
+                "flags": list(pooled.fit.flags[place]),
+            }
             for entry, place in zip(results["contenders"], places, strict=True)
         ],
         "studies": studies,
@@ -134,6 +144,7 @@ def _estimates(votes: PooledVotes, pooled: Pool, results: Results, told: Sequenc
             "p": whole.p_value,
             "share": whole.share,
         },
+        "ties": ties,
         "categories": _categories(votes, results["reference"]),
         "not_comparable": _unlinked(pooled, labels, places),
         "warnings": [*told, *_warnings(votes, pooled, labels, [one for one in reasons if one.kind != "unlinked"])],
@@ -168,9 +179,38 @@ def _numbers(pooled: Pool, reference: int) -> list[Results]:
     return [
         {
             **dict(zip(_ESTIMATES, values, strict=True)),
-            "against": dict(zip(("estimate", "low", "high"), share, strict=True)),
+            "against": {**dict(zip(("estimate", "low", "high"), share, strict=True)), "outcomes": None},
         }
         for values, share in zip(columns, against, strict=True)
+    ]
+
+
+def _ties(votes: PooledVotes, reference: int) -> tuple[Results | None, list[Results | None]]:
+    """The model of ties, and by it each contender's chances to win, tie and lose against the reference.
+
+    The chances are [estimate, low, high] each; null where nobody tied and for who cannot be compared.
+    """
+    nothing: list[Results | None] = [None] * len(votes.cast.members)
+    try:
+        found = pool_ties(votes.strata, by=votes.by)
+    except ConvergenceError:
+        return None, nothing
+    if found is None:
+        return None, nothing
+    fit = found.precision.fit
+    chances = intervals.outcome_probability_intervals(found.precision, level=LEVEL)
+    told = {
+        "model": found.model,
+        "log_likelihoods": dict(found.log_likelihoods),
+        "parameter": fit.tie_parameter,
+        "standard_error": found.precision.tie_parameter_error,
+        "studies": [part.study.pk for part in votes.parts],
+    }
+    each = np.stack([chances.estimate, chances.low, chances.high], axis=-1)[:, reference]
+    known = ~np.isnan(chances.estimate[:, reference, 0])
+    return told, [
+        dict(zip(_OUTCOMES, plain(own), strict=True)) if is_known else None
+        for own, is_known in zip(each, known, strict=True)
     ]
 
 
@@ -284,7 +324,7 @@ def _category(votes: PooledVotes, counted: Sequence[Results], reference: str) ->
         {
             **entry,
             **numbers[order.index(entry["id"])],
-            **({} if reference in there else {"against": {"estimate": None, "low": None, "high": None}}),
+            **({} if reference in there else {"against": _NOTHING_AGAINST}),
         }
         for entry in bare
     ]

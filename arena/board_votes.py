@@ -61,6 +61,12 @@ class Part:
             return False
 
     @property
+    def may_tie(self) -> bool:
+        """Whether a tie can be called, or comes by rule: else its votes say nothing of how probable one is."""
+        asked = self.criterion.allows_tie or self.criterion.allows_both_bad
+        return asked or len(self.counted.rule_ties) > 0
+
+    @property
     def source(self) -> dict[str, Any]:
         """Which votes these are."""
         return {
@@ -96,6 +102,11 @@ class PooledVotes:
     @cached_property
     def strata(self) -> tuple[Stratum, ...]:
         return tuple(Stratum(part.votes(self.cast), has_sides=part.has_sides) for part in self.parts)
+
+    @property
+    def with_ties(self) -> "PooledVotes":
+        """Of the studies in which a tie can be called."""
+        return replace(self, parts=tuple(part for part in self.parts if part.may_tie))
 
     @property
     def raters(self) -> int:

@@ -13,25 +13,26 @@ from django.utils.translation import ngettext
 from arena import privacy_rules
 from arena.models import Provider, Study
 from arena.phase_rules import rules_of
-from arena.raters import TYPICAL_SECONDS
+from arena.raters import TYPICAL_SECONDS, most_ballots
 from arena.voting import quota_of
 
 
-def asked_of_raters(study: Study) -> str:
-    """What is asked, and how long it takes."""
-    quota = quota_of(study)
-    if quota is None:
+def asked_of_raters(pairs: int | None) -> str:
+    """What is asked, and how long it takes. pairs: at most so many for one person; None where nothing limits them."""
+    if pairs is None:
         return _(
             "You will see pairs of images made from the same text and say which is better. Stop whenever you like."
         )
-    minutes = max(1, round(quota * TYPICAL_SECONDS / 60))
+    if pairs == 1:
+        return _("You will see one pair of images made from the same text and say which is better.")
+    minutes = max(1, round(pairs * TYPICAL_SECONDS / 60))
     return ngettext(
         "You will see up to {quota} pairs of images made from the same text and say which is better: "
         "about {minutes} minute. You can stop at any time and come back later.",
         "You will see up to {quota} pairs of images made from the same text and say which is better: "
         "about {minutes} minutes. You can stop at any time and come back later.",
         minutes,
-    ).format(quota=quota, minutes=minutes)
+    ).format(quota=pairs, minutes=minutes)
 
 
 def run_by(study: Study) -> str:
@@ -42,9 +43,13 @@ def run_by(study: Study) -> str:
 
 def consent_text(study: Study) -> str:
     """All of it as plain paragraphs: what the page shows and what is stored with the rater's consent."""
+    return _text(study, pairs=most_ballots(study))
+
+
+def _text(study: Study, *, pairs: int | None) -> str:
     return "\n\n".join(
         [
-            asked_of_raters(study),
+            asked_of_raters(pairs),
             _("The study “{study}” is run by {people}.").format(study=study.name, people=run_by(study)),
             _(
                 "Kept are your answers, the time they took, and a random number that stands for you; no name, no "
@@ -77,6 +82,10 @@ def kept_apart(study: Study) -> list[str]:
 
 
 def consent_version(study: Study) -> str:
-    """sha256 of the text in the site's own language: who agreed to a translation agreed to the same version."""
+    """sha256 of the text in the site's own language: who agreed to a translation agreed to the same version.
+
+    With the study's own limit for the number of pairs: how many there are moves with images and contenders, and nobody
+    should have to agree again for that.
+    """
     with translation.override(settings.LANGUAGE_CODE):
-        return hashlib.sha256(consent_text(study).encode()).hexdigest()
+        return hashlib.sha256(_text(study, pairs=quota_of(study)).encode()).hexdigest()

@@ -154,17 +154,17 @@ def progress_of(rater: Rater) -> RaterProgress:
     else:
         recent = _RECENT.rows(rater=rater.pk)
         answered = recent[0][0] if recent else 0
-        quota = _promised(rater.study, answered=answered)
+        quota = most_ballots(rater.study, answered=answered)
     looks = [seconds for _each, *times in recent if (seconds := _seconds(*times)) is not None]
     median = statistics.median(looks) if looks else None
     left = None if quota is None else max(0, quota - answered) * (TYPICAL_SECONDS if median is None else median) / 60
     return RaterProgress(answered=answered, quota=quota, median_seconds=median, minutes_left=left)
 
 
-def _promised(study: Study, *, answered: int) -> int | None:
+def most_ballots(study: Study, *, answered: int = 0) -> int | None:
     """How many ballots a rater is told of: the quota, or fewer where the study has no more pairs for one person."""
-    quota, most = quota_of(study), known_stock_of(study).most_looks
-    if quota is None or not most:
+    quota = quota_of(study)
+    if quota is None or not (most := known_stock_of(study).most_looks):
         return quota
     # A share of the ballots repeats a pair, so that there are more ballots than pairs.
     with_repeats = math.floor(most / (1 - float(study.rater_rules.get("repeat_share", 0))) + 1e-9)

@@ -22,11 +22,17 @@ PERIODS: Final = {
     "fold_exposure": 60.0,
 }
 
+# A message that no worker took within its period is dropped, or they would pile up while a worker is busy. Where one
+# has more to do than time for it, messages wait for longer than a short period, and those of short periods would all be
+# dropped as long as that lasts. So what people wait for waits longer: a few at a time; all but the first only look.
+WAITED_FOR: Final = ("prepare_display_copies", "refit_changed", "refresh_pair_plans")
+PATIENCE_SECONDS: Final = 30.0
+
 BEAT_SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     task.replace("_", "-"): {
         "task": f"arena.tasks.{task}",
         "schedule": seconds,
-        "options": {"queue": DEFAULT_QUEUE, "expires": seconds},
+        "options": {"queue": DEFAULT_QUEUE, "expires": PATIENCE_SECONDS if task in WAITED_FOR else seconds},
     }
     for task, seconds in PERIODS.items()
 }

@@ -105,6 +105,13 @@ def count(value: str) -> int:
     return int(value)
 
 
+def port(value: str) -> int:
+    """a port, a whole number from 1 to 65535."""
+    if not 1 <= count(value) <= 65535:
+        raise ValueError
+    return int(value)
+
+
 def words(value: str) -> list[str]:
     """a list separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]

@@ -127,6 +127,12 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.setting(
     meaning="The sender of such mail.",
 )
 
+PORT = env.setting(
+    "PORT",
+    read.port,
+    default="8000",
+    meaning="Where `manage.py up` serves the pages, unless --port says otherwise.",
+)
 START_SECONDS = env.setting(
     "WINRATE_START_SECONDS",
     read.seconds,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from arena.board_page import BoardPage, BoardRow
 from arena.charts.rendering import Chart, Size, Spec, Theme, label_axis
 from arena.charts.words import described, ends, plural
+from arena.leaderboard import Estimate
 
 MOST_LINES: Final = 6
 """Contenders in the history: more lines than colours could not be told apart."""
@@ -15,6 +16,9 @@ MOST_BANDS: Final = 2
 MOST_ROWS: Final = 60
 
 _SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_SHARES: Final = tuple(
+    f"{name}{end}" for name in ("preferred_to_reference", "win", "tie", "loss") for end in ("", "_low", "_high")
+)
 _ROW_HEIGHT: Final = 24
 
 
@@ -30,13 +34,21 @@ def standing_chart(page: BoardPage) -> Chart | None:
         description=_description(rows),
         draw=lambda theme, size: _draw_standing(rows, theme, size),
         data=[
-            ("place", "contender", "log_strength", "low", "high", "rank_low", "rank_high", "tier", "votes"),
+            ("place", "contender", "log_strength", "low", "high", "rank_low", "rank_high", "tier", "votes", *_SHARES),
             *(
                 (row.place, row.label, *ends(row.strength), row.rank_low, row.rank_high, row.tier, row.votes)
+                + _shares(row)
                 for row in rows
             ),
         ],
     )
+
+
+def _shares(row: BoardRow) -> tuple[float | None, ...]:
+    """Against the reference, with intervals: half wins, and the three outcomes."""
+    known = row.outcomes
+    outcomes = (Estimate(),) * 3 if known is None else (known.win, known.tie, known.loss)
+    return tuple(end for estimate in (row.against, *outcomes) for end in ends(estimate))
 
 
 def history_chart(page: BoardPage) -> Chart | None:

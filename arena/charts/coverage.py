@@ -42,40 +42,20 @@ def coverage_chart(coverage: Coverage) -> Chart | None:
 def _draw(coverage: Coverage, theme: Theme, size: Size) -> Spec:
     common = _common({each.label for row in coverage.rows for each in (row.one, row.other)})
     labels = [f"{row.one.label[common:]} · {row.other.label[common:]}" for row in coverage.rows]
+    if len(labels) > MOST_ROWS:
+        return _by_contender(coverage, theme, size)
     values = [
-        {"pair": label, "prompt": place + 1, "ballots": count}
+        {"row": label, "prompt": place + 1, "value": count}
         for label, row in zip(labels, coverage.rows, strict=True)
         for place, count in enumerate(row.counts)
     ]
-    if len(labels) > MOST_ROWS:
-        return _by_contender(coverage, theme, size)
-    return {
-        "height": max(3, len(labels)) * 16 + 96,
-        "data": {"values": values},
-        "mark": {"type": "rect"},
-        "encoding": {
-            "x": {
-                "field": "prompt",
-                "type": "ordinal",
-                "title": "prompt" if coverage.by_prompt else None,
-                "axis": {"labels": False, "ticks": False},
-            },
-            "y": {
-                "field": "pair",
-                "type": "nominal",
-                "sort": labels,
-                "title": None,
-                "axis": {**label_axis(labels, most=130 if size.is_narrow else 300), "grid": False},
-            },
-            "color": {
-                "field": "ballots",
-                "type": "quantitative",
-                "title": "ballots",
-                "scale": {"domain": [0, coverage.most], "range": [theme.surface, theme.better]},
-                "legend": {"gradientLength": 120, "tickMinStep": 1},
-            },
-        },
+    height = max(3, len(labels)) * 16 + 96
+    colour = {
+        "title": "ballots",
+        "scale": {"domain": [0, coverage.most], "range": [theme.surface, theme.better]},
+        "legend": {"gradientLength": 120, "tickMinStep": 1},
     }
+    return _heat_map(values, labels, colour, height=height, has_prompts=coverage.by_prompt, size=size)
 
 
 def _by_contender(coverage: Coverage, theme: Theme, size: Size) -> Spec:
@@ -85,30 +65,32 @@ def _by_contender(coverage: Coverage, theme: Theme, size: Size) -> Spec:
         for each in (row.one, row.other):
             shown.setdefault(each.label, []).append([count > 0 for count in row.counts])
     values = [
-        {"contender": label, "prompt": place + 1, "share": sum(column) / len(column)}
+        {"row": label, "prompt": place + 1, "value": sum(column) / len(column)}
         for label, pairs in shown.items()
         for place, column in enumerate(zip(*pairs, strict=True))
     ]
-    axis = {**label_axis(list(shown), most=130 if size.is_narrow else 300), "grid": False}
+    colour = {
+        "title": "its pairs shown",
+        "scale": {"domain": [0, 1], "range": [theme.surface, theme.better]},
+        "legend": {"gradientLength": 120, "format": ".0%"},
+    }
+    height = len(shown) * 20 + 96
+    return _heat_map(values, list(shown), colour, height=height, has_prompts=coverage.by_prompt, size=size)
+
+
+def _heat_map(
+    values: list[Spec], labels: list[str], colour: Spec, *, height: int, has_prompts: bool, size: Size
+) -> Spec:
+    axis = {"labels": False, "ticks": False}
+    rows = {**label_axis(labels, most=130 if size.is_narrow else 300), "grid": False}
     return {
-        "height": len(shown) * 20 + 96,
+        "height": height,
         "data": {"values": values},
         "mark": {"type": "rect"},
         "encoding": {
-            "x": {
-                "field": "prompt",
-                "type": "ordinal",
-                "title": "prompt" if coverage.by_prompt else None,
-                "axis": {"labels": False, "ticks": False},
-            },
-            "y": {"field": "contender", "type": "nominal", "sort": list(shown), "title": None, "axis": axis},
-            "color": {
-                "field": "share",
-                "type": "quantitative",
-                "title": "its pairs shown",
-                "scale": {"domain": [0, 1], "range": [theme.surface, theme.better]},
-                "legend": {"gradientLength": 120, "format": ".0%"},
-            },
+            "x": {"field": "prompt", "type": "ordinal", "title": "prompt" if has_prompts else None, "axis": axis},
+            "y": {"field": "row", "type": "nominal", "sort": labels, "title": None, "axis": rows},
+            "color": {"field": "value", "type": "quantitative", **colour},
         },
     }
 

@@ -9,9 +9,10 @@ asked by the likelihood ratio against strengths that each study has for itself, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ from scipy.special import chdtrc, fdtrc
 
 from arena.ranking.cluster_scores import ClusterBy
 from arena.ranking.fitted import ModelFit
-from arena.ranking.models import ConvergenceError, fit_model
+from arena.ranking.models import ConvergenceError, Ties, fit_model
 from arena.ranking.precision import Precision, estimate_precision
 from arena.ranking.structure import weak_components
-from arena.ranking.tallies import Tallies, Votes, tally
+from arena.ranking.tallies import TIE, Tallies, Votes, tally
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+TieModel = Literal["davidson", "rao-kupper"]
 
+TIE_MODELS: Final[tuple[TieModel, ...]] = ("davidson", "rao-kupper")
 MOST_SEATS = 600
 """Contenders by side and study above which all studies share one side bias: tables of votes grow with the square."""
 
@@ -77,6 +80,20 @@ class Pool:
         return self.precision.fit
 
 
+@dataclass(frozen=True, eq=False)
+class PooledTies:
+    """Three outcomes instead of half wins: strengths, and one tie parameter that all studies share.
+
+    model:           the likelier of the two, which have equally many parameters
+    log_likelihoods: of both
+    precision:       of that model's strengths and tie parameter
+    """
+
+    model: TieModel
+    log_likelihoods: Mapping[TieModel, float]
+    precision: Precision
+
+
 @dataclass(frozen=True)
 class Disagreement:
     """Whether one study orders its contenders otherwise than the rest of the pool does.
@@ -123,21 +140,30 @@ def pool(strata: Sequence[Stratum], *, by: Sequence[ClusterBy] = ("rater", "prom
     """
     if not strata or len({stratum.votes.contenders for stratum in strata}) > 1:
         raise ValueError("a pool needs one stratum or more, all of the same contenders")
-    votes = together(strata)
     found = _fit(strata)
-    if found.seats is None:
-        fit = found.fit
-        biases = tuple(fit.side_bias if stratum.has_sides else None for stratum in strata)
-        return Pool(estimate_precision(fit, votes, by=by), biases, len(strata) == 1 or not fit.problem.side, found.why)
-    shown = _shown(strata, found.fit)
-    precision = estimate_precision(shown, votes, by=by)
-    seated = estimate_precision(found.fit, found.seats.seated(strata), by=by)
-    own = replace(
-        precision,
-        covariance=_of_contenders(shown, seated.covariance),
-        floors=tuple(_of_contenders(shown, floor) for floor in seated.floors),
-    )
-    return Pool(own, found.seats.biases(found.fit), True)
+    precision = _precision(strata, found, by)
+    if found.seats is not None:
+        return Pool(precision, found.seats.biases(found.fit), True)
+    fit = found.fit
+    biases = tuple(fit.side_bias if stratum.has_sides else None for stratum in strata)
+    return Pool(precision, biases, len(strata) == 1 or not fit.problem.side, found.why)
+
+
+def pool_ties(strata: Sequence[Stratum], *, by: Sequence[ClusterBy] = ("rater", "prompt")) -> PooledTies | None:
+    """Both models of ties over the studies in which a tie can be called; None where nobody tied.
+
+    Raises ConvergenceError where one of them has no fit.
+    """
+    if not strata or not tally(together(strata)).outcomes()[:, :, TIE].any():
+        return None
+    found = {name: _fit(strata, ties=name) for name in TIE_MODELS}
+    if len({one.seats is None for one in found.values()}) > 1:
+        # With side biases in one of them only, their likelihoods could not be compared.
+        tallies = tally(together(strata))
+        found = {name: _Found(fit_model(tallies, ties=name)) for name in TIE_MODELS}
+    model = max(TIE_MODELS, key=lambda name: found[name].fit.log_likelihood)
+    likelihoods = {name: one.fit.log_likelihood for name, one in found.items()}
+    return PooledTies(model, likelihoods, _precision(strata, found[model], by))
 
 
 def disagreements(strata: Sequence[Stratum], pooled: Pool) -> list[Disagreement | None]:
@@ -267,21 +293,35 @@ class _Found:
     why: str = ""
 
 
-def _fit(strata: Sequence[Stratum]) -> _Found:
+def _fit(strata: Sequence[Stratum], *, ties: Ties = "half") -> _Found:
     tallies = tally(together(strata))
     if len(strata) == 1:
-        return _Found(fit_model(tallies, side_bias=strata[0].has_sides))
+        return _Found(fit_model(tallies, ties=ties, side_bias=strata[0].has_sides))
     if not any(stratum.has_sides for stratum in strata):
-        return _Found(fit_model(tallies, side_bias=False))
+        return _Found(fit_model(tallies, ties=ties, side_bias=False))
     seats = _Seats.of(strata)
     if len(seats) > MOST_SEATS:
-        return _Found(fit_model(tallies), why="there are too many contenders and studies")
-    fit = fit_model(tally(seats.seated(strata)), side_bias=False, covariates=seats.covariates)
+        return _Found(fit_model(tallies, ties=ties), why="there are too many contenders and studies")
+    fit = fit_model(tally(seats.seated(strata)), ties=ties, side_bias=False, covariates=seats.covariates)
     if fit.penalised.any():
-        return _Found(fit_model(tallies), why="some contender never won or never lost")
+        return _Found(fit_model(tallies, ties=ties), why="some contender never won or never lost")
     if not _same_groups(fit.components[: tallies.counts.shape[0]], _linked(tallies)):
-        return _Found(fit_model(tallies), why="it cannot be told from the strengths in some study")
+        return _Found(fit_model(tallies, ties=ties), why="it cannot be told from the strengths in some study")
     return _Found(fit, seats)
+
+
+def _precision(strata: Sequence[Stratum], found: _Found, by: Sequence[ClusterBy]) -> Precision:
+    """Of the contenders themselves, whether or not they were fitted by their seats."""
+    votes = together(strata)
+    if found.seats is None:
+        return estimate_precision(found.fit, votes, by=by)
+    shown = _shown(strata, found.fit)
+    seated = estimate_precision(found.fit, found.seats.seated(strata), by=by)
+    return replace(
+        estimate_precision(shown, votes, by=by),
+        covariance=_of_contenders(shown, seated.covariance),
+        floors=tuple(_of_contenders(shown, floor) for floor in seated.floors),
+    )
 
 
 def _without(strata: Sequence[Stratum], place: int) -> ModelFit | None:
@@ -294,17 +334,19 @@ def _without(strata: Sequence[Stratum], place: int) -> ModelFit | None:
 
 def _shown(strata: Sequence[Stratum], seated: ModelFit) -> ModelFit:
     """A fit of the contenders themselves that has the strengths of their seats; side biases are taken out of it."""
-    plain = fit_model(tally(together(strata)), side_bias=False)
+    plain = fit_model(tally(together(strata)), ties=seated.ties, side_bias=False)
     strengths = seated.problem.strengths(seated.parameters)[: plain.contenders]
     means = np.bincount(plain.components, weights=strengths) / np.bincount(plain.components)
     centred = strengths - means[plain.components]
-    return replace(plain, strengths=np.where(np.isnan(plain.strengths), np.nan, centred), parameters=centred)
+    level = seated.parameters[-1:] if seated.problem.has_ties else np.zeros(0)
+    shown = np.where(np.isnan(plain.strengths), np.nan, centred)
+    return replace(plain, strengths=shown, parameters=np.concatenate([centred, level]))
 
 
 def _of_contenders(shown: ModelFit, covariance: Floats) -> Floats:
-    """(K, K) covariance of the contenders' strengths from that of all seats: the first K of them are theirs."""
-    known, centring = shown.contenders, shown.centring
-    own: Floats = centring @ covariance[:known, :known] @ centring.T
+    """(K [+ 1], same) of the contenders' strengths and the tie parameter from that of all seats, the first K theirs."""
+    kept = np.r_[: shown.contenders, len(covariance) - shown.problem.has_ties : len(covariance)]
+    own: Floats = shown.centring @ covariance[np.ix_(kept, kept)] @ shown.centring.T
     return own
 
 

@@ -15,8 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from arena import board_fitting, boards
+from arena.board_filters import Filters
 from arena.board_forms import BoardForm
-from arena.board_page import BoardPage, Filters, board_page, question_of
+from arena.board_page import BoardPage, board_page, question_of
 from arena.charts import Chart
 from arena.charts.boards import history_chart, standing_chart
 from arena.models import Board

@@ -1,13 +1,14 @@
 """A board's fits: the votes of its studies pooled, as rows that follow what counts."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from django.utils import timezone
 
 from arena import board_fitting, board_page, board_sources, boards, fitting
-from arena.board_page import Filters
+from arena.board_filters import Filters
 from arena.board_sources import BoardSources, VoteCounts
 from arena.counted_votes import counts_by_criterion
 from arena.models import Board, BoardFit, Exclusion, Study, Vote
@@ -26,7 +27,15 @@ def only_fit(board: Board) -> BoardFit:
 
 
 def strengths(fit: BoardFit) -> dict[str, float]:
-    return {entry["label"]: entry["log_strength"] for entry in fit.results["contenders"]}
+    return strengths_of(fit.results)
+
+
+def strengths_of(results: dict[str, Any]) -> dict[str, float]:
+    return {entry["label"]: entry["log_strength"] for entry in results["contenders"]}
+
+
+def label_of(identity: str, results: dict[str, Any]) -> str:
+    return str(next(entry["label"] for entry in results["contenders"] if entry["id"] == identity))
 
 
 def by_hand(*members: Study) -> dict[str, float]:
@@ -65,6 +74,33 @@ def test_a_board_of_one_study_says_what_the_study_says() -> None:
     for entry in own.results["contenders"]:
         for name in ("log_strength", "low", "high", "rank_low", "rank_high", "tier", "votes", "wins", "ties"):
             assert shown[entry["label"]][name] == pytest.approx(entry[name], abs=1e-9), name
+    chances = {entry["id"]: entry["outcomes"] for entry in own.results["against_baseline"]}
+    for entry in own.results["contenders"]:
+        if (wanted := chances[entry["id"]]) is not None:
+            found = shown[entry["label"]]["against"]["outcomes"]
+            assert {name: found[name] == pytest.approx(ends, abs=1e-9) for name, ends in wanted.items()} == {
+                **dict.fromkeys(("win", "tie", "loss"), True)
+            }
+    assert sum(ends is not None for ends in chances.values()) == 2
+
+
+def test_ties_are_told_by_the_studies_in_which_one_can_be_called() -> None:
+    first, second = two_studies()
+    board = make_board(first, second)
+    both = only_fit(board).results
+    assert both["ties"]["studies"] == [first.pk, second.pk]
+    chances = {entry["label"]: entry["against"]["outcomes"] for entry in both["contenders"]}
+    assert [label for label, own in chances.items() if own is None] == [label_of(both["reference"], both)]
+    win, tie, loss = (chances["model e"][name] for name in ("win", "tie", "loss"))
+    assert win[0] + tie[0] + loss[0] == pytest.approx(1) and tie[1] < tie[0] < tie[2]
+
+    second.criteria.update(allows_tie=False)
+    BoardFit.objects.all().delete()
+    one = only_fit(board).results
+    assert one["ties"]["studies"] == [first.pk]
+    known = {entry["label"] for entry in one["contenders"] if entry["against"]["outcomes"]}
+    assert known == set(first.contenders.values_list("label", flat=True)) - {label_of(one["reference"], one)}
+    assert strengths_of(one) == strengths_of(both)  # half wins are those of all votes
 
 
 @pytest.mark.once

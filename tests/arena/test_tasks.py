@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from arena import tasks
 from arena.models import Ballot, DisplayCopy, RuleTie, Study
-from arena.timetable import BEAT_SCHEDULE
+from arena.timetable import BEAT_SCHEDULE, WAITED_FOR
 from arena.voting import open_ballots
 from tests.arena import factories
 
@@ -52,6 +52,12 @@ def test_abandoned_ballots_are_taken_back() -> None:
 @pytest.mark.parametrize("name", sorted(entry["task"] for entry in BEAT_SCHEDULE.values()))
 def test_every_task_that_beat_sends_exists(name: str) -> None:
     assert callable(getattr(tasks, name.rpartition(".")[2]))
+
+
+def test_a_busy_worker_drops_what_only_programs_wait_for_before_what_people_wait_for() -> None:
+    patience = {entry["task"].rpartition(".")[2]: entry["options"]["expires"] for entry in BEAT_SCHEDULE.values()}
+    fillers = ("let_simulated_raters_vote", "measure_readable_images")
+    assert min(patience[task] for task in WAITED_FOR) > max(patience[task] for task in fillers)
 
 
 def test_sessions_that_are_over_are_thrown_away_and_others_are_not() -> None:

@@ -29,7 +29,11 @@ def administrator() -> Client:
     beat_heart(worker="gpu-1:4711", queues=["gen.gpu24"], weights=["tiny"], device="NVIDIA H100 80GB HBM3")
     beat_heart(worker="gpu-2:815", queues=["gen.gpu24"], device="NVIDIA H100 80GB HBM3")
     WorkerHeartbeat.objects.filter(worker="gpu-1:4711").update(
-        memory_used=31_000_000_000, memory_peak=52_000_000_000, memory_total=85_000_000_000, images_made=12_345
+        memory_used=31_000_000_000,
+        memory_peak=52_000_000_000,
+        memory_total=85_000_000_000,
+        images_made=12_345,
+        out_of_memory=3,
     )
     WorkerHeartbeat.objects.filter(worker="gpu-2:815").update(seen_at=timezone.now() - timedelta(minutes=7))
     claimed = jobs.claim(worker="gpu-1:4711", most=4)
@@ -44,6 +48,12 @@ def administrator() -> Client:
     return client
 
 
+def workers_scroll(page: Page) -> bool:
+    """Whether the table of workers is wider than its place."""
+    place = page.locator(".table-scroll:has(.workers)")
+    return bool(place.evaluate("element => element.scrollWidth > element.clientWidth"))
+
+
 def enter(page: Page, administrator: Client) -> None:
     page.goto(reverse("arena:login"))
     site = page.evaluate("location.origin")
@@ -54,8 +64,9 @@ def enter(page: Page, administrator: Client) -> None:
 
 
 def test_the_page_follows_by_itself(administrator: Client, open_window: OpenWindow, pictures: Path) -> None:
-    page = open_window(viewport={"width": 1440, "height": 1500})
+    page = open_window(viewport={"width": 1280, "height": 1500})
     enter(page, administrator)
+    assert not workers_scroll(page)
     page.screenshot(path=pictures / "operation.png", full_page=True)
     TaskRecord.objects.create(name="arena.tasks.newcomer", succeeded_at=timezone.now(), seconds=0.1)
     page.evaluate("htmx.ajax('GET', location.pathname, {target: '#operation', swap: 'outerHTML'})")
@@ -70,3 +81,4 @@ def test_on_a_phone_nothing_scrolls_sideways(
     enter(page, administrator)
     page.screenshot(path=pictures / f"operation-phone-{scheme}.png", full_page=True)
     assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not workers_scroll(page)

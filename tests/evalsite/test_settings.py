@@ -16,6 +16,7 @@ SENTENCES = {
     "WINRATE_COLOUR": ("red", "unknown setting WINRATE_COLOUR; see the README's table of settings."),
     "DEBUG": ("maybe", "DEBUG='maybe' is not on or off."),
     "WINRATE_LOG_LEVEL": ("LOUD", "WINRATE_LOG_LEVEL='LOUD' is not one of DEBUG, INFO, WARNING, ERROR."),
+    "PORT": ("70000", "PORT='70000' is not a port, a whole number from 1 to 65535."),
     "SECRET_KEY": (
         "changeme",
         "SECRET_KEY is not a secret of at least 32 characters "

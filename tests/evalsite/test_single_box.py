@@ -28,14 +28,16 @@ class RunningBox:
     """One `manage.py up` on a data folder and port of its own."""
 
     def __init__(self, data_folder: Path, *arguments: str, port: int | None = None, **variables: str) -> None:
-        self.port = port or free_port()
+        self.port = port or int(variables.get("PORT", 0)) or free_port()
+        if "PORT" not in variables:
+            arguments = ("--port", str(self.port), *arguments)
         self.data_folder = data_folder
         environment = {name: value for name, value in os.environ.items() if name not in ("CELERY_BROKER_URL",)}
         environment |= {"WINRATE_DATA_DIR": str(data_folder), "WINRATE_HASHED_STATIC": "on", **variables}
         self._printed = data_folder.parent / f"printed-{len(list(data_folder.parent.glob('printed-*')))}"
         with self._printed.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--no-demo", "--port", str(self.port), *arguments],
+                [sys.executable, "manage.py", "up", "--no-demo", *arguments],
                 cwd=settings.BASE_DIR,
                 env=environment,
                 stdout=file,
@@ -210,9 +212,11 @@ def test_without_any_redis_tasks_travel_through_files(start_box: StartBox, tmp_p
     assert "No Redis or Valkey server found: tasks travel through files" in output
 
 
-def test_a_taken_port_is_a_sentence(start_box: StartBox) -> None:
+@pytest.mark.parametrize("asked_by", ["--port", "PORT"])
+def test_a_taken_port_is_a_sentence(start_box: StartBox, asked_by: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        box = start_box(port=server.getsockname()[1])
+        taken = server.getsockname()[1]
+        box = start_box(port=taken) if asked_by == "--port" else start_box(PORT=str(taken))
         ended = box.wait()
     assert ended == (
         1,

@@ -58,7 +58,8 @@ def test_beat_sends_tasks_that_exist_to_queues_that_are_served() -> None:
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in celery_app.tasks
         assert entry["options"]["queue"] == "default"
-        assert entry["options"]["expires"] == entry["schedule"]
+        # As many wait for a busy worker as it may take at once when it comes back, and none is gone before the next.
+        assert 1 <= entry["options"]["expires"] / entry["schedule"] <= 6
 
 
 def test_work_is_sent_to_the_image_workers_queue() -> None:

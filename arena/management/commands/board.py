@@ -5,12 +5,13 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 
 from arena import board_fitting, boards
-from arena.board_page import Filters, board_page
+from arena.board_filters import Filters
+from arena.board_page import board_page
 from arena.counted_votes import ReadingError
+from arena.management.naming import user_named
 from arena.models import Board, Study
 from arena.refusals import Refusal
 
@@ -57,7 +58,7 @@ class Command(BaseCommand):
 
 
 def _create(said: dict[str, Any]) -> Answer:
-    owner = _user(said["owner"])
+    owner = user_named(said["owner"])
     visible = Study.objects.all() if owner is None else Study.objects.visible_to(owner)
     found = {study.slug: study for study in visible.filter(slug__in=said["study"])}
     if missing := [slug for slug in said["study"] if slug not in found]:
@@ -131,13 +132,4 @@ def _board(slug: str) -> Board:
     if found is None:
         known = ", ".join(Board.objects.values_list("slug", flat=True)[:20]) or "none yet"
         raise CommandError(f"There is no board {slug!r}. Known: {known}.")
-    return found
-
-
-def _user(name: str) -> User | None:
-    if not name:
-        return None
-    found = User.objects.filter(username=name).first()
-    if found is None:
-        raise CommandError(f"There is no user {name!r}.")
     return found

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from arena import external_contenders, studies
 from arena.intake import take_in_images
+from arena.management.naming import user_named
 from arena.models import Study
 from arena.refusals import Refusal
 from generation.image_imports import Asked, ImageImportError, Layout, PromptIndex, look_at, open_import, take_in
@@ -116,7 +117,7 @@ def _asked(options: dict[str, Any], study: Study | None) -> Asked:
     samples = options["samples"]
     if samples is not None and not 1 <= samples <= 1000:
         raise CommandError(f"--samples must lie between 1 and 1000, not {samples}.")
-    owner = _owner(options["owner"]) or (study.owner if study else None)
+    owner = user_named(options["owner"]) or (study.owner if study else None)
     names = [name.strip() for name in options["contender"]]
     if options["prompts"]:
         index = PromptIndex.of_set(_prompt_set(options["prompts"]), first_index=options["first_index"])
@@ -126,15 +127,6 @@ def _asked(options: dict[str, Any], study: Study | None) -> Asked:
     else:
         raise CommandError("Say whose prompts these images are of: --prompts SET, or --study SLUG.")
     return Asked(index=index, contenders=names, owner=owner, samples=samples)
-
-
-def _owner(name: str | None) -> User | None:
-    if name is None:
-        return None
-    user = User.objects.filter(username=name).first()
-    if user is None:
-        raise CommandError(f"There is no user {name!r}.")
-    return user
 
 
 def _prompt_set(name: str) -> PromptSet:

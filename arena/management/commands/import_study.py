@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from arena.management.naming import user_named
 from arena.refusals import Refusal
 
 
@@ -27,9 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from arena.bundles.reading import import_study
 
-        owner = User.objects.filter(username=options["owner"]).first() if options["owner"] else None
-        if options["owner"] and owner is None:
-            raise CommandError(f"There is no user {options['owner']!r}.")
+        owner = user_named(options["owner"])
         try:
             done = import_study(
                 options["file"],

@@ -15,6 +15,7 @@ from arena.contender_wishes import wishes_of
 from arena.design_files import MOST_BYTES, PlannedStudy, design_file_of, planned_study, read_design
 from arena.design_summary import Summary, summary_of
 from arena.drafting import save_draft
+from arena.management.naming import user_named
 from arena.models import Study
 from arena.preregistration import plan_data, plan_text
 from arena.refusals import Refusal
@@ -83,7 +84,7 @@ class Command(BaseCommand):
         return parser
 
     def _create(self, options: dict[str, Any]) -> Answer:
-        owner = _user(options["owner"])
+        owner = user_named(options["owner"])
         study = save_draft(_planned(options, owner), owner=owner)
         if options["open"]:
             study = studies.open_study(study, actor=owner)
@@ -91,7 +92,7 @@ class Command(BaseCommand):
         return _status(study)
 
     def _summary(self, options: dict[str, Any]) -> Answer:
-        found = summary_of(_planned(options, _user(options["owner"])))
+        found = summary_of(_planned(options, user_named(options["owner"])))
         return found.to_json(), _summary_lines(found)
 
     def _open(self, options: dict[str, Any]) -> Answer:
@@ -151,15 +152,6 @@ def _study(slug: str) -> Study:
     if found is None:
         known = ", ".join(Study.objects.values_list("slug", flat=True)[:20]) or "none yet"
         raise CommandError(f"There is no study {slug!r}. Known: {known}.")
-    return found
-
-
-def _user(name: str) -> User | None:
-    if not name:
-        return None
-    found = User.objects.filter(username=name).first()
-    if found is None:
-        raise CommandError(f"There is no user {name!r}.")
     return found
 
 

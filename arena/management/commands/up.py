@@ -3,10 +3,12 @@
 import contextlib
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evalsite.box.errors import BoxError
 from evalsite.box.life import Options, run_box
+from evalsite.environment import port
 
 
 class Command(BaseCommand):
@@ -17,7 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to listen and what to leave out."""
-        parser.add_argument("--port", type=port, default=8000, help="port of the web pages (default 8000)")
+        parser.add_argument(
+            "--port", type=port, default=settings.PORT, help="port of the web pages (default: PORT, or 8000)"
+        )
         parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
         parser.add_argument("--no-demo", action="store_true", help="do not set up the demo study on first start")
         parser.add_argument("--no-worker", action="store_true", help="start no workers: they run elsewhere")
@@ -39,10 +43,3 @@ class Command(BaseCommand):
         with contextlib.suppress(OSError):  # a closed terminal is no reason to stop serving
             self.stdout.write(sentence)
             self.stdout.flush()
-
-
-def port(value: str) -> int:
-    """A port number; argparse prints this function's name where it raises."""
-    if not value.isdigit() or not 1 <= int(value) <= 65535:
-        raise ValueError
-    return int(value)

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from arena import consent, raters, studies
+from arena import consent, raters, stock, studies, withdrawing
 from arena.models import Consent, Invitation, Provider, Rater
 from tests.arena.factories import make_study, make_user
 from tests.arena.views.browsers import joined_browser, vote_address
@@ -20,18 +20,31 @@ def join_address(token: str) -> str:
 
 
 def test_the_page_says_what_is_asked_how_long_who_runs_it_and_what_is_kept() -> None:
-    study = make_study(owner=make_user("ada"), ballots_per_rater=30)
+    study = make_study(owner=make_user("ada"), ballots_per_rater=9)
     _, token = raters.invite(study=study)
     page = Client().get(join_address(token))
     assert page.status_code == 200
     for words in (
-        "up to 30 pairs",
-        "about 5 minutes",
+        "up to 9 pairs",
+        "about 2 minutes",
         "run by the people who run this site",
         "Kept are your answers",
         "I agree, begin",
     ):
         assert words in page.content.decode()
+
+
+def test_nobody_is_told_of_more_pairs_than_there_are_nor_asked_again_when_they_change() -> None:
+    study = make_study(contenders=4, prompts=1, with_text=0, ballots_per_rater=40)
+    browser, rater = joined_browser(study)
+    assert rater.consents.get().text.startswith("You will see up to 6 pairs of images")
+    for position, words in ((3, "up to 3 pairs of images"), (2, "one pair of images")):
+        contender = study.contenders.get(position=position)
+        withdrawing.withdraw_contender(contender=contender, reason="It was made with a wrong checkpoint.", author=None)
+        stock.forget()  # else the number may be a minute old
+        assert consent.consent_text(study).startswith(f"You will see {words}")
+    assert browser.get(vote_address(study)).status_code == 200
+    assert rater.consents.get().version == consent.consent_version(study)
 
 
 def test_the_page_names_the_owner_in_full_and_never_by_their_login() -> None:
