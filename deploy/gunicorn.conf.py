@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from evalsite.gunicorn_hooks import Logger
+from evalsite.gunicorn_hooks import Logger, child_exit, forwarder_headers
+
+__all__ = ["child_exit", "forwarder_headers"]  # gunicorn reads them here
 
 # Threads wait for the database; a process more for each core computes. WEB_CONCURRENCY is gunicorn's own variable.
 workers = int(os.environ.get("WEB_CONCURRENCY") or (os.cpu_count() or 1) + 1)

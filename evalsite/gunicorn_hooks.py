@@ -27,6 +27,8 @@ class Logger(GunicornLogger):  # type: ignore[misc] # gunicorn has no annotation
 
 logger_class = Logger
 accesslog = None
+# By itself gunicorn takes SCRIPT_NAME and PATH_INFO from the headers of whoever speaks from this machine, a proxy too.
+forwarder_headers = ""
 
 
 def on_starting(server: Any) -> None:
@@ -34,3 +36,10 @@ def on_starting(server: Any) -> None:
     from evalsite.metrics import requests
 
     requests.begin_anew()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What an ended process counted still counts, and its files go."""
+    from evalsite.metrics import requests
+
+    requests.fold_ended()

@@ -1,5 +1,6 @@
 """Requests, counted by each web process in a file of its own and summed over all of this host when they are read."""
 
+import fcntl
 import logging
 import os
 import shutil
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from evalsite.metrics import catalogue
+from evalsite.metrics import catalogue, folding
 
 SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -52,11 +53,19 @@ def count(*, route: str, method: str, status: int, seconds: float) -> None:
 
 
 def families() -> Iterator[Family]:
-    """The sums over all processes of this host since its web server started."""
+    """The sums over all processes of this host since its web server started, ended ones too."""
     if not folder().is_dir():
         return
     collector = MultiProcessCollector(None, path=str(folder()))  # type: ignore[no-untyped-call]
-    yield from collector.collect()  # type: ignore[no-untyped-call]
+    with folding.locked(folder(), fcntl.LOCK_SH):
+        found = list(collector.collect())  # type: ignore[no-untyped-call]
+    yield from found
+
+
+def fold_ended() -> None:
+    """Move what ended processes counted into one file."""
+    if folder().is_dir():
+        folding.fold_ended(folder())
 
 
 def begin_anew() -> None:
@@ -95,7 +104,7 @@ def _has_room() -> bool:
         return False
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-        for kind in ("counter", "histogram"):
+        for kind in folding.KINDS:
             _reserve(folder() / f"{kind}_{process}.db")
     except OSError as error:
         logger.warning("Requests are not counted for now: %s", error)

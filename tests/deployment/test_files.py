@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from gunicorn.app.base import Application
 
+from evalsite import gunicorn_hooks
 from tests.servers.missing import say_missing
 
 ROOT = Path(settings.BASE_DIR)
@@ -160,3 +162,18 @@ def test_the_web_image_has_no_torch_and_copies_what_exists() -> None:
     assert not re.search(r"^(torch|diffusers|transformers|-r)", needed, re.MULTILINE)
     copied = [name for line in re.findall(r"^COPY (.*) \S+$", web, re.MULTILINE) for name in line.split()]
     assert copied and [name for name in copied if not (ROOT / name).exists()] == []
+
+
+class Configured(Application):  # type: ignore[misc] # gunicorn has no annotations
+    """gunicorn with one of our files, and without the words of this process's command line."""
+
+    def load_config(self) -> None:
+        """None yet."""
+
+
+def test_gunicorn_takes_no_part_of_an_address_from_a_header() -> None:
+    for place in ("deploy/gunicorn.conf.py", "python:evalsite.gunicorn_hooks"):
+        server = Configured()
+        server.load_config_from_file(place)
+        assert server.cfg.forwarder_headers == [], place
+        assert server.cfg.child_exit is gunicorn_hooks.child_exit, place

@@ -1,11 +1,15 @@
 """What Prometheus reads: every documented metric is there, it moves with what happens, and strangers get nothing."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -15,12 +19,14 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from arena import fitting, voting
 from arena.models import Ballot, Exclusion
 from evalsite.forgiving_cache import ForgivingRedisCache
-from evalsite.metrics import collecting
+from evalsite.metrics import collecting, folding
 from evalsite.metrics.catalogue import CATALOGUE
 from generation import jobs
 from generation.heartbeats import beat_heart
@@ -29,6 +35,7 @@ from generation.worker_tallies import tallies
 from tests.arena.factories import cast, make_rater, make_study
 from tests.arena.views.browsers import answers_to, joined_browser, open_ballot, vote_address
 from tests.generation.rows import image_for, make_run
+from tests.servers.addresses import free_port, wait_until
 
 TOKEN = "a token of more than thirty-two characters"  # noqa: S105
 
@@ -199,6 +206,73 @@ def test_requests_are_summed_over_processes_until_the_server_starts_anew(tmp_pat
         return float(done.stdout)
 
     assert [process(2), process(3), process(1, begin="requests.begin_anew()")] == [2, 5, 1]
+
+
+class CountingServer:
+    """gunicorn with our hooks and two processes of `counting_app`, in a data folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        self.url, self.folder = f"http://{address}/", folder / "metrics" / gethostname()
+        command = [sys.executable, "-m", "gunicorn", "tests.evalsite.counting_app", "--workers", "2", "--preload"]
+        command += ["--bind", address, "--config", "python:evalsite.gunicorn_hooks"]
+        variables = {**os.environ, "WINRATE_DATA_DIR": str(folder)}
+        self._process = subprocess.Popen([*command, "--no-control-socket"], cwd=site.BASE_DIR, env=variables)
+        wait_until(lambda: self.process_that_counted() is not None, seconds=120, what="the counting server answers")
+
+    def process_that_counted(self) -> int | None:
+        """Its number, after one request; None where nobody answers yet."""
+        try:
+            with urllib.request.urlopen(self.url, timeout=30) as answer:  # noqa: S310 - our own
+                return int(answer.read())
+        except OSError:
+            return None
+
+    def counted(self) -> float:
+        """All requests, as any of its processes would tell them."""
+        return sum(
+            one.value
+            for family in MultiProcessCollector(None, path=str(self.folder)).collect()  # type: ignore[no-untyped-call]
+            for one in family.samples
+            if one.name in ("winrate_requests_total", "winrate_request_seconds_count")
+        )
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=60)
+
+
+@pytest.mark.once
+def test_killed_processes_leave_their_counts_and_no_files(tmp_path: Path) -> None:
+    server = CountingServer(tmp_path)
+    try:
+        already = server.counted()
+        for turn in range(1, 4):
+            killed = server.process_that_counted()
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            gone = [server.folder / f"{kind}_{killed}.db" for kind in ("counter", "histogram")]
+            wait_until(lambda gone=gone: not any(map(Path.exists, gone)), seconds=60, what=f"{gone} are folded away")
+            assert server.counted() == already + 2 * turn
+    finally:
+        server.stop()
+    assert sorted(file.name for file in server.folder.iterdir()) == ["counter_ended.db", "histogram_ended.db"]
+    assert server.counted() == already + 6 and sum(one.stat().st_size for one in server.folder.iterdir()) < 8_192
+
+
+def test_counts_stay_where_they_are_while_somebody_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / f"counter_{2**22 + 1}.db"  # beyond the largest number of a process
+    MmapedDict(str(file)).write_value('["a", "a_total", {}, "A."]', 3.0, 0.0)  # type: ignore[no-untyped-call]
+    with folding.locked(tmp_path, fcntl.LOCK_SH):
+        folding.fold_ended(tmp_path)
+        assert list(tmp_path.iterdir()) == [file]
+    folding.fold_ended(tmp_path)
+    (only,) = tmp_path.iterdir()
+    read = MmapedDict.read_all_values_from_file(only)  # type: ignore[no-untyped-call]
+    assert (only.name, [(key, number) for key, number, _, _ in read]) == (
+        "counter_ended.db",
+        [('["a", "a_total", {}, "A."]', 3.0)],
+    )
 
 
 NO_ROOM = """
