@@ -1,0 +1,26 @@
+"""How far an import is, on a terminal; nothing where there is none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+from arena.batches import Progress
+
+
+@contextmanager
+def import_bar(stream: Any) -> Iterator[Progress]:
+    """A bar for each act, one after the other."""
+    with tqdm(unit="row", file=stream, disable=None, leave=False) as bar:
+        last = ""
+
+        def follow(what: str, done: int, number: int) -> None:
+            nonlocal last
+            if what != last:
+                last = what
+                bar.reset(total=number)
+                bar.set_description(what)
+            bar.update(done - bar.n)
+
+        yield follow
