@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from tqdm import tqdm
 
@@ -10,9 +9,9 @@ from arena.batches import Progress
 
 
 @contextmanager
-def import_bar(stream: Any) -> Iterator[Progress]:
-    """A bar for each act, one after the other."""
-    with tqdm(unit="row", file=stream, disable=None, leave=False) as bar:
+def import_bar() -> Iterator[Progress]:
+    """A bar for each act, one after the other. Not by a command's own stream, which ends every piece with a line."""
+    with tqdm(unit="row", disable=None, leave=False) as bar:
         last = ""
 
         def follow(what: str, done: int, number: int) -> None:

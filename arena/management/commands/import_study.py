@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if options["owner"] and owner is None:
             raise CommandError(f"There is no user {options['owner']!r}.")
         try:
-            with import_bar(self.stderr) as progress:
+            with import_bar() as progress:
                 done = import_study(
                     options["file"],
                     owner=owner,

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         if len(options["source"]) > 300 or len(options["name"]) > 200:
             raise CommandError("--source takes up to 300 characters, --name up to 200; say it shorter.")
         try:
-            with import_bar(self.stderr) as progress:
+            with import_bar() as progress:
                 done = import_votes(
                     options["file"],
                     slug=options["study"],
