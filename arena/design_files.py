@@ -166,7 +166,7 @@ def _prompts(said: Any, owner: User | None) -> tuple[PromptSet, SampleRule]:
         )
     if unknown := sorted(set(said) - {"set", "version", "digest", "sample"}):
         raise _refusal(f"“prompts” has an unknown entry {str(unknown[0])[:40]!r}.", "prompts")
-    visible = PromptSet.objects.all() if owner is None else PromptSet.objects.visible_to(owner)
+    visible = PromptSet.objects.whole() if owner is None else PromptSet.objects.visible_to(owner)
     versions = visible.filter(name=said["set"]).order_by("-version")
     version = said.get("version")
     if version is not None:

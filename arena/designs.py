@@ -1,9 +1,10 @@
 """What a study's design may say, and its canonical form, which is hashed when the study opens."""
 
+from collections import defaultdict
 from typing import Any
 
 from arena import privacy_rules
-from arena.models import Criterion, Study
+from arena.models import Criterion, Study, StudyPrompt
 from arena.pair_designs import ALL_PAIRS, PAIR_DESIGNS, joined_later
 from arena.phase_rules import PHASE_RULES, check_phase_rules
 from arena.planning_assumptions import check_assumptions
@@ -46,7 +47,11 @@ def frozen_design(study: Study) -> dict[str, Any]:
     As it was when the study opened: contenders that joined later stand in the amendments.
     """
     joined = joined_later(study)
-    prompts = study.study_prompts.select_related("prompt").prefetch_related("criteria").order_by("position")
+    asked: dict[int, list[str]] = defaultdict(list)
+    links = StudyPrompt.criteria.through._default_manager.filter(studyprompt__study=study)
+    for prompt, key in links.values_list("studyprompt_id", "criterion__key").iterator(chunk_size=10_000):
+        asked[prompt].append(key)
+    prompts = study.study_prompts.values_list("pk", "prompt__text", "prompt__target_text", "stratum")
     return {
         "design": study.design,
         "display_rule": study.display_rule,
@@ -70,12 +75,12 @@ def frozen_design(study: Study) -> dict[str, Any]:
         ],
         "prompts": [
             {
-                "text": row.prompt.text,
-                "target_text": row.prompt.target_text,
-                "stratum": row.stratum,
-                "criteria": sorted(criterion.key for criterion in row.criteria.all()),
+                "text": text,
+                "target_text": target_text,
+                "stratum": stratum,
+                "criteria": sorted(asked[pk]),
             }
-            for row in prompts
+            for pk, text, target_text, stratum in prompts.order_by("position")
         ],
     }
 

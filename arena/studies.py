@@ -90,8 +90,8 @@ def why_taken(study: Study) -> str:
     """What to do where this study has the short name that somebody wants."""
     if study.taking_in:
         return (
-            f"The short name {study.slug!r} is kept for a bundle that is not taken in whole yet: "
-            "import that bundle again to go on, or choose another short name."
+            f"The short name {study.slug!r} is kept for an import that is not whole yet: "
+            "import that file again to go on, or choose another short name."
         )
     return f"There is a study {study.slug!r} already: choose another short name."
 
@@ -246,7 +246,7 @@ def _locked(study: Study) -> Study:
     study = Study.objects.select_for_update().get(pk=study.pk)
     if study.taking_in:
         raise StudyError(
-            f"The study {study.slug!r} is not whole yet: import its bundle again to go on where that ended.",
+            f"The study {study.slug!r} is not whole yet: import its file again to go on where that ended.",
             code="being_taken_in",
         )
     return study

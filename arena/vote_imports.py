@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
-from numpy.typing import NDArray
 
 from arena import studies
 from arena.audit import note
+from arena.batches import Claim, Progress, unfinished
 from arena.criteria import CriterionSpec
-from arena.designs import IMPORTED, design_digest
-from arena.models import Ballot, Rater, Study, StudyPrompt, Vote
-from arena.ranking.tallies import BOTH_BAD, LEFT, RIGHT, TIE
+from arena.designs import design_digest
+from arena.imported_prompts import first_prompt
+from arena.models import Study
+from arena.ranking.tallies import BOTH_BAD
 from arena.refusals import Refusal
-from arena.vote_chain import GENESIS, chain_hash
 from arena.vote_files.judgements import Judgements, VoteFileError, read_judgements
 from arena.vote_files.shapes import SKIP
-from generation.image_imports import ImageImportError, get_external_recipe
-from generation.models import Prompt
-from generation.prompt_files import PromptRow
-from generation.prompt_sets import save_prompt_set
+from arena.vote_taking import VoteTaker, name_of_votes, prompt_rows
+from generation.image_imports import ImageImportError, get_external_recipes
 
-ROWS_AT_ONCE: Final = 1_000
 MOST_JUDGEMENTS: Final = 5_000_000
-_CHOICES: Final = {LEFT: "left", RIGHT: "right", TIE: "tie", BOTH_BAD: "both_bad", SKIP: "skip"}
 
 
 class VoteImportError(Refusal):
@@ -53,9 +45,20 @@ class ImportedVotes:
 
 
 def import_votes(
-    path: Path, *, slug: str, name: str = "", owner: User | None = None, baseline: str = "", source: str = ""
+    path: Path,
+    *,
+    slug: str,
+    name: str = "",
+    owner: User | None = None,
+    baseline: str = "",
+    source: str = "",
+    progress: Progress | None = None,
 ) -> ImportedVotes:
-    """A closed study of the votes or ratings in a file, all of them or none. Raises Refusal with file and line.
+    """A closed study of the votes or ratings in a file. Raises Refusal with file and line before anything is stored.
+
+    It is stored a batch at a time, so that others can vote meanwhile, into a study that nobody sees until it is whole.
+    Where that was ended, importing the same votes again goes on from there, under the short name, name and baseline
+    that are given then (see `batches.unfinished` for who may).
 
     Contenders are services of the owner, raters are numbers: what names them in the file is not kept. Votes on
     different criteria by one rater on one pair and prompt share a ballot. Answers have the time of the import.
@@ -65,17 +68,38 @@ def import_votes(
     except VoteFileError as error:
         raise VoteImportError(str(error), code="bad_votes_file", field="file") from error
     _check(found, path, baseline)
+    votes_name = name_of_votes(found)
+    begun = unfinished(votes_name, owner=owner, slug=slug)
+    _refuse_a_taken_slug(slug, begun)
     try:
-        with transaction.atomic():
-            study = _study(found, slug=slug, name=name or slug, owner=owner, baseline=baseline)
-            ballots = _Writer(study, found).write()
-            _close(study)
-            detail = {"file": path.name, "source": source, "shape": found.shape, "votes": len(found)}
-            note(study, owner, "votes imported", **detail)
+        study = begun or _found_study(found, votes_name, slug=slug, name=name or slug, owner=owner, baseline=baseline)
+        claim = Claim(study, votes_name, progress=progress)
+        if begun:
+            _say_anew(claim, slug=slug, name=name or slug, baseline=baseline)
+        prompts, ballots = VoteTaker(claim, found).take()
+        digest = design_digest(study)  # takes long for many prompts: not while others wait
+        end = prompts.ending()
+        with claim.batch():
+            end()
+            _close(study, digest)
+            note(study, owner, "votes imported", file=path.name, source=source, shape=found.shape, votes=len(found))
     except ImageImportError as error:
         raise VoteImportError(f"{path.name}: {error}", code="bad_contender", field="file") from error
+    except DataError as error:
+        raise VoteImportError(
+            f"{path.name}: one of its values cannot be stored ({error}).", code="bad_value"
+        ) from error
+    except IntegrityError as error:
+        sentence = f"{path.name}: something of these names was made at the same moment; try it again ({error})."
+        raise VoteImportError(sentence, code="conflict") from error
     skips = int((found.outcome == SKIP).sum())
     return ImportedVotes(study, found.shape, len(found) - skips, skips, ballots, _notes(found))
+
+
+def _refuse_a_taken_slug(slug: str, begun: Study | None) -> None:
+    there = Study.objects.filter(slug=slug).first()
+    if there is not None and there != begun:
+        raise VoteImportError(studies.why_taken(there), code="slug_taken", field="slug")
 
 
 def _check(found: Judgements, path: Path, baseline: str) -> None:
@@ -104,12 +128,35 @@ def _notes(found: Judgements) -> tuple[str, ...]:
     return (*left_out, *(_UNKNOWN[part] for part in found.unknown))
 
 
-def _study(found: Judgements, *, slug: str, name: str, owner: User | None, baseline: str) -> Study:
-    contenders = []
-    for label in found.contenders:
-        recipe, _ = get_external_recipe(name=label, owner=owner)
-        contenders.append(studies.ContenderSpec(label=label, recipe=recipe, is_baseline=label == baseline))
-    criteria = [
+def _found_study(
+    found: Judgements, votes_name: str, *, slug: str, name: str, owner: User | None, baseline: str
+) -> Study:
+    """A draft with the first prompt and without votes, that nobody sees, for it says what is being taken into it."""
+    with transaction.atomic():
+        recipes = get_external_recipes(names=found.contenders, owner=owner)
+        contenders = [
+            studies.ContenderSpec(label=label, recipe=recipe, is_baseline=label == baseline)
+            for label, recipe in zip(found.contenders, recipes, strict=True)
+        ]
+        rows, set_name = prompt_rows(found), f"{name[:180]} (imported)"
+        study = studies.create_study(
+            slug=slug,
+            name=name,
+            owner=owner,
+            prompts=[first_prompt(name=set_name, rows=rows, source="Imported votes", owner=owner)],
+            contenders=contenders,
+            criteria=_criteria(found),
+            design={"unknown": list(found.unknown)} if found.unknown else {},
+            rater_rules={"ballots_per_rater": None},
+            is_imported=True,
+        )
+        study.taking_in = votes_name[:64]
+        study.save(update_fields=["taking_in"])
+    return study
+
+
+def _criteria(found: Judgements) -> list[CriterionSpec]:
+    return [
         CriterionSpec(
             key=key,
             name=label,
@@ -118,17 +165,17 @@ def _study(found: Judgements, *, slug: str, name: str, owner: User | None, basel
         )
         for place, (label, key) in enumerate(zip(found.criteria, _keys(found.criteria), strict=True))
     ]
-    return studies.create_study(
-        slug=slug,
-        name=name,
-        owner=owner,
-        prompts=_prompts(found, name, owner),
-        contenders=contenders,
-        criteria=criteria,
-        design={"unknown": list(found.unknown)} if found.unknown else {},
-        rater_rules={"ballots_per_rater": None},
-        is_imported=True,
-    )
+
+
+def _say_anew(claim: Claim, *, slug: str, name: str, baseline: str) -> None:
+    """What is said this time holds."""
+    claim.name(slug)
+    study = claim.study
+    with claim.batch():
+        study.name = name
+        study.save(update_fields=["name"])
+        study.contenders.filter(is_baseline=True).update(is_baseline=False)
+        study.contenders.filter(label=baseline).update(is_baseline=True)
 
 
 def _keys(names: tuple[str, ...]) -> list[str]:
@@ -139,115 +186,7 @@ def _keys(names: tuple[str, ...]) -> list[str]:
     return keys
 
 
-def _prompts(found: Judgements, name: str, owner: User | None) -> list[Prompt]:
-    rows = [
-        PromptRow(text=text, category=category) for text, category in zip(found.prompts, found.category, strict=True)
-    ]
-    prompt_set = save_prompt_set(name=f"{name[:180]} (imported)", rows=rows, source="Imported votes", owner=owner)
-    return list(prompt_set.prompts.order_by("position"))
-
-
-class _Writer:
-    """Rows of judgements as ballots and votes, in their order, under hash chains."""
-
-    def __init__(self, study: Study, found: Judgements) -> None:
-        self._study, self._found = study, found
-        self._contenders = list(study.contenders.order_by("position").values_list("pk", flat=True))
-        self._criteria = list(study.criteria.order_by("position").values_list("pk", flat=True))
-        self._prompts = list(study.study_prompts.order_by("position").values_list("pk", flat=True))
-        self._now = timezone.now()
-
-    def write(self) -> int:
-        """Store everything; returns how many ballots that made."""
-        found = self._found
-        through = StudyPrompt.criteria.through
-        asked = np.unique(np.stack([found.prompt, found.criterion]), axis=1).T.tolist()
-        links = (
-            through(studyprompt_id=self._prompts[prompt], criterion_id=self._criteria[criterion])
-            for prompt, criterion in asked
-        )
-        through._default_manager.bulk_create(links, batch_size=ROWS_AT_ONCE)
-        raters = (Rater(study=self._study, kind=Rater.Kind.PANEL) for _ in range(found.raters))
-        self._raters = [row.pk for chunk in _chunks(raters) for row in Rater.objects.bulk_create(chunk)]
-        looks, ballot_of = looks_of(found)
-        ballots = [row.pk for chunk in _chunks(self._ballots(looks)) for row in Ballot.objects.bulk_create(chunk)]
-        for chunk in _chunks(self._votes(ballots, ballot_of)):
-            Vote.objects.bulk_create(chunk)
-        return len(ballots)
-
-    def _ballots(self, looks: NDArray[np.intp]) -> Iterator[Ballot]:
-        found, places = self._found, defaultdict[int, int](int)
-        for row in looks.tolist():
-            rater = int(found.rater[row])
-            places[rater] += 1
-            yield Ballot(
-                **self._shared(row),
-                origin=Ballot.Origin.IMPORTED,
-                rule=IMPORTED,
-                position=places[rater],
-                state=Ballot.State.ANSWERED,
-                answered_at=self._now,
-            )
-
-    def _votes(self, ballots: list[int], ballot_of: NDArray[np.intp]) -> Iterator[Vote]:
-        found, ends = self._found, dict[int, tuple[int, str]]()
-        bare = Ballot()  # no images to hash
-        for row in range(len(found)):
-            rater = int(found.rater[row])
-            sequence, previous = ends.get(rater, (0, GENESIS))
-            vote = Vote(
-                **self._shared(row),
-                ballot_id=ballots[ballot_of[row]],
-                criterion_id=self._criteria[found.criterion[row]],
-                choice=_CHOICES[int(found.outcome[row])],
-                cast_at=self._now,
-                sequence=sequence + 1,
-            )
-            vote.chain_hash = chain_hash(previous=previous, vote=vote, ballot=bare)
-            ends[rater] = vote.sequence, vote.chain_hash
-            yield vote
-
-    def _shared(self, row: int) -> dict[str, Any]:
-        found = self._found
-        return {
-            "study_id": self._study.pk,
-            "rater_id": self._raters[found.rater[row]],
-            "study_prompt_id": self._prompts[found.prompt[row]],
-            "left_contender_id": self._contenders[found.left[row]],
-            "right_contender_id": self._contenders[found.right[row]],
-            "stratum": "people",
-        }
-
-
-def looks_of(found: Judgements) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(first row of each ballot in order, ballot of each row).
-
-    Answers to different criteria about one pair on one prompt by one rater are one look; the second answer to the same
-    criterion begins another one.
-    """
-    number = len(found)
-    pair = found.left * len(found.contenders) + found.right
-    same = np.lexsort((np.arange(number), found.criterion, pair, found.prompt, found.rater))
-    keys = np.stack([found.rater, found.prompt, pair, found.criterion])[:, same]
-    is_new = np.ones(number, dtype=bool)
-    is_new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    starts = np.maximum.accumulate(np.where(is_new, np.arange(number), 0))
-    turn = np.empty(number, dtype=np.int64)
-    turn[same] = np.arange(number) - starts
-    look = np.stack([found.rater, found.prompt, pair, turn])
-    _, first, ballot = np.unique(look, axis=1, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty(len(order), dtype=np.intp)
-    place[order] = np.arange(len(order))
-    return first[order], place[ballot.ravel()]
-
-
-def _close(study: Study) -> None:
+def _close(study: Study, digest: str) -> None:
     study.state, study.opened_at, study.closed_at = Study.State.CLOSED, timezone.now(), timezone.now()
-    study.frozen_digest = design_digest(study)
-    study.save(update_fields=["state", "opened_at", "closed_at", "frozen_digest"])
-
-
-def _chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    while chunk := list(islice(rows, ROWS_AT_ONCE)):
-        yield chunk
+    study.frozen_digest, study.taking_in = digest, ""
+    study.save(update_fields=["state", "opened_at", "closed_at", "frozen_digest", "taking_in"])

@@ -1,9 +1,11 @@
 """A study of many votes: in from a CSV file, out as votes and as a bundle, and the bundle in again. Seconds and memory.
 
 WINRATE_DATA_DIR=$(mktemp -d) python -m benchmarks.bundles --votes 1000000
+WINRATE_DATA_DIR=$(mktemp -d) python -m benchmarks.bundles --votes 200000 --acts import_votes export_study import_study
+DATABASE_URL=postgres://user@host/empty WINRATE_DATA_DIR=$(mktemp -d) python -m benchmarks.bundles
 python -m benchmarks.bundles --study large    # the one that benchmarks.results_page made, in its data folder
 
-While the bundle comes in, another process writes votes' worth of rows and tells how long it waited.
+While votes and the bundle come in, another process makes one small write after the other and tells how long it waited.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ import numpy as np
 from benchmarks.measuring import machine
 
 CONTENDERS, CRITERIA, RATERS, PROMPTS = 50, 3, 2_000, 1_000
+ACTS = ("import_votes", "fit", "export_votes", "export_study", "import_study")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--votes", type=int, default=1_000_000)
     parser.add_argument("--study", default="", help="short name of a study that is there already")
+    parser.add_argument("--acts", nargs="+", choices=ACTS, default=ACTS)
     parser.add_argument("--step", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
@@ -43,21 +47,36 @@ def main() -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, {kind}.\n")
     print("| act | seconds | of these busy | peak memory, MiB | size, MB |\n|---|---|---|---|---|", flush=True)
     _measured("nothing (Django and this program's imports)", ["check"])
-    if not asked.study:
-        _write_votes(folder / "votes.csv", asked.votes)
+    _act(asked.acts, asked.study or "many", folder, asked.votes, is_there=bool(asked.study))
+
+
+def _act(acts: list[str], study: str, folder: Path, votes: int, *, is_there: bool) -> None:
+    waited = []
+    if not is_there:
+        _write_votes(folder / "votes.csv", votes)
         _measured("migrate", ["migrate", "-v0"])
-        _measured("import_votes", ["import_votes", str(folder / "votes.csv"), "many"])
-    study = asked.study or "many"
-    _measured("fit", ["fit", study])
-    for suffix in ("csv", "jsonl", "parquet"):
+        with _writing() as waits:
+            _measured("import_votes", ["import_votes", str(folder / "votes.csv"), study], rows=votes)
+        waited.append(("import_votes", waits))
+    if "fit" in acts:
+        _measured("fit", ["fit", study])
+    for suffix in ("csv", "jsonl", "parquet") if "export_votes" in acts else ():
         file = folder / f"out.{suffix}"
         _measured(f"export_votes, {suffix}", ["export_votes", study, str(file)], file)
         file.unlink()
-    _measured("export_study", ["export_study", study, str(folder / "out.zip")], folder / "out.zip")
-    with _writing() as waits:
-        taken = ["import_study", str(folder / "out.zip"), "--slug", "again", "--accept-broken-chain", "--json"]
-        told = _measured("import_study", taken)
-    print(f"\nWrites by another process meanwhile: {len(waits):,}, {_told(waits)}.\n\n{told}")
+    if "export_study" in acts or "import_study" in acts:
+        _measured("export_study", ["export_study", study, str(folder / "out.zip")], folder / "out.zip")
+    told = ""
+    if "import_study" in acts:
+        with _writing() as waits:
+            told = _measured("import_study", ["import_study", str(folder / "out.zip"), "--slug", "again", "--json"])
+        waited.append(("import_study", waits))
+    print("\nWrites by another process meanwhile:\n")
+    print("| during | writes | median, ms | 95 %, ms | 99 %, ms | worst, ms |\n|---|---|---|---|---|---|")
+    for act, waits in waited:
+        found = " | ".join(f"{np.quantile(waits, share):.0f}" for share in (0.5, 0.95, 0.99, 1.0))
+        print(f"| `{act}` | {len(waits):,} | {found} |")
+    print(f"\n{told}")
 
 
 @contextmanager
@@ -71,11 +90,6 @@ def _writing() -> Iterator[list[float]]:
     finally:
         told, _ = writer.communicate("")
         waits += json.loads(told.splitlines()[-1])
-
-
-def _told(waits: list[float]) -> str:
-    middle, late, worst = (float(np.quantile(waits, share)) for share in (0.5, 0.99, 1.0))
-    return f"half of them within {middle:.0f} ms, 99 % within {late:.0f} ms, all within {worst:.0f} ms"
 
 
 def _write_until_told() -> None:
@@ -117,7 +131,7 @@ def _write_votes(path: Path, votes: int) -> None:
                 written += 1
 
 
-def _measured(name: str, command: list[str], file: Path | None = None) -> str:
+def _measured(name: str, command: list[str], file: Path | None = None, rows: int = 0) -> str:
     """One command in a process of its own; the last line that it printed."""
     ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "benchmarks.bundles", "--step", json.dumps(command)],
@@ -131,7 +145,8 @@ def _measured(name: str, command: list[str], file: Path | None = None) -> str:
     told = json.loads(lines[-1])
     size = f"{file.stat().st_size / 1e6:.1f}" if file else ""
     spent = f"{told['seconds']:.1f} | {told['busy']:.1f} | {told['mebibytes']:.0f}"
-    print(f"| `{name}` | {spent} | {size} |", flush=True)
+    pace = f", {rows / told['busy']:,.0f} rows a second of processor" if rows else ""
+    print(f"| `{name}`{pace} | {spent} | {size} |", flush=True)
     return lines[-2] if len(lines) > 1 else ""
 
 

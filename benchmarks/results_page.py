@@ -99,11 +99,15 @@ def _study(contenders: int, prompts: int) -> Study:
 
 
 def _votes(study: Study, votes: int, raters: int) -> None:
-    """Imported ballots, three votes each; raters have tastes of their own, a fifth of the answers are ties."""
+    """Imported ballots, three chained votes each; raters have tastes of their own, a fifth of the answers are ties."""
+    from django.db import transaction
     from django.utils import timezone
 
+    from arena.bulk_rows import insertion_of
     from arena.models import Ballot, Rater, Vote
+    from arena.vote_chain import GENESIS, chain_hash
 
+    ends: dict[int, str] = {}
     rng = np.random.default_rng(1)
     people = Rater.objects.bulk_create([Rater(study=study, kind="invited") for _ in range(raters)], batch_size=500)
     contenders = list(study.contenders.values_list("pk", flat=True))
@@ -132,18 +136,19 @@ def _votes(study: Study, votes: int, raters: int) -> None:
             ballots.append(
                 Ballot(**shared, origin="imported", rule="bench", position=position, state="answered", answered_at=now)
             )
-        Ballot.objects.bulk_create(ballots, batch_size=500)
+        with transaction.atomic():
+            insertion_of(ballots)()
         gap = worth[left] + taste[who, left] - worth[right] - taste[who, right]
+        chosen = np.where(rng.random((len(criteria), size)) < 1 / (1 + np.exp(-gap)), "left", "right")
+        chosen[rng.random(chosen.shape) < 0.2] = "tie"
         rows = []
-        for number, criterion in enumerate(criteria):
-            chosen = np.where(rng.random(size) < 1 / (1 + np.exp(-gap)), "left", "right")
-            chosen[rng.random(size) < 0.2] = "tie"
-            rows += [
-                Vote(
-                    ballot=ballot,
+        for ballot, choices in zip(ballots, chosen.T.tolist(), strict=True):
+            for number, (criterion, choice) in enumerate(zip(criteria, choices, strict=True), start=1):
+                vote = Vote(
+                    ballot_id=ballot.pk,
                     criterion_id=criterion,
-                    choice=str(choice),
-                    study=study,
+                    choice=choice,
+                    study_id=study.pk,
                     rater_id=ballot.rater_id,
                     study_prompt_id=ballot.study_prompt_id,
                     left_contender_id=ballot.left_contender_id,
@@ -152,11 +157,12 @@ def _votes(study: Study, votes: int, raters: int) -> None:
                     cast_at=now,
                     page_milliseconds=3_000,
                     sequence=ballot.position * len(criteria) + number,
-                    chain_hash="",
                 )
-                for ballot, choice in zip(ballots, chosen, strict=True)
-            ]
-        Vote.objects.bulk_create(rows, batch_size=500)
+                previous = ends.get(ballot.rater_id, GENESIS)
+                ends[ballot.rater_id] = vote.chain_hash = chain_hash(previous=previous, vote=vote, ballot=ballot)
+                rows.append(vote)
+        with transaction.atomic():
+            insertion_of(rows)()
 
 
 def _looks(study: Study, looks: int) -> None:

@@ -44,6 +44,32 @@ def save_prompt_set(
         return _get_or_store(fields, rows)
 
 
+def begin_prompt_set(
+    *, name: str, rows: Sequence[PromptRow], licence: str = "", source: str = "", owner: User | None = None
+) -> PromptSet:
+    """The owner's set that holds these rows under this name; else a new one with the first of them alone.
+
+    That one is nobody's until `complete_prompt_set`, so that the others can be added a batch at a time.
+    """
+    name, licence, source = _checked(name=name, licence=licence, source=source)
+    if not rows:
+        raise PromptSetError("A prompt set needs at least one prompt.")
+    versions = PromptSet.objects.filter(name=name)
+    if found := versions.filter(digest=content_digest(rows), owner=owner).first():
+        return found
+    newest = versions.aggregate(newest=Max("version"))["newest"] or 0
+    fields = {"name": name, "licence": licence, "source": source, "owner": owner}
+    prompt_set = PromptSet.objects.create(**fields, digest="", version=newest + 1)
+    prompt_of(prompt_set, 0, rows[0]).save()
+    return prompt_set
+
+
+def complete_prompt_set(prompt_set: PromptSet, digest: str) -> None:
+    """All of its rows are stored, whose `content_digest` this is: it can be seen and used like any other."""
+    prompt_set.digest = digest
+    prompt_set.save(update_fields=["digest"])
+
+
 def find_prompt_set(*, name: str, rows: Iterable[PromptRow]) -> PromptSet | None:
     """The version under this name that already holds exactly these prompts."""
     return PromptSet.objects.filter(name=name.strip(), digest=content_digest(rows)).first()
@@ -84,19 +110,21 @@ def _get_or_store(fields: dict[str, Any], rows: Sequence[PromptRow]) -> PromptSe
 
 
 def _store(prompt_set: PromptSet, rows: Sequence[PromptRow]) -> None:
-    prompts = (
-        Prompt(
-            prompt_set=prompt_set,
-            position=position,
-            text=row.text,
-            text_digest=text_digest(row.text),
-            category=row.category,
-            challenge=row.challenge,
-            target_text=row.target_text,
-            tags=list(row.tags),
-            metadata=row.metadata,
-        )
-        for position, row in enumerate(rows)
-    )
+    prompts = (prompt_of(prompt_set, position, row) for position, row in enumerate(rows))
     while chunk := list(islice(prompts, ROWS_AT_ONCE)):
         Prompt.objects.bulk_create(chunk)
+
+
+def prompt_of(prompt_set: PromptSet, position: int, row: PromptRow) -> Prompt:
+    """A row of a prompt file as the prompt at this place of a set, not stored."""
+    return Prompt(
+        prompt_set=prompt_set,
+        position=position,
+        text=row.text,
+        text_digest=text_digest(row.text),
+        category=row.category,
+        challenge=row.challenge,
+        target_text=row.target_text,
+        tags=list(row.tags),
+        metadata=row.metadata,
+    )

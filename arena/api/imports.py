@@ -30,7 +30,7 @@ class VotesIn(Schema):
 
 
 class BundleIn(Schema):
-    """The study's short name here; that of the bundle if left out."""
+    """The study's short name here; that of the bundle, or the first free one after it, if left out."""
 
     slug: str = Field("", pattern=r"^[-a-zA-Z0-9_]{0,100}$")
 
@@ -56,7 +56,10 @@ class ImportedBundleOut(Schema):
 
 @router.post("/votes", response={201: ImportedVotesOut, REFUSALS: Problem})
 def import_votes(request: HttpRequest, details: Form[VotesIn], file: File[UploadedFile]) -> Status[object]:
-    """Votes or ratings in CSV, JSON lines or Parquet as a closed study without images; all or none."""
+    """Votes or ratings in CSV, JSON lines or Parquet as a closed study without images; a bad row makes none.
+
+    Nobody sees the study before it is whole. Where the call is cut off, the same file sent again goes on from there.
+    """
     researchers_only(request)
     # Arrow takes a second to load: only who imports should wait for it.
     from arena.vote_imports import import_votes as take_votes

@@ -9,13 +9,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from arena.batches import Progress
 from arena.bundles import layout
 from arena.bundles.layout import BundleError, Manifest, Row
 from arena.bundles.writing import name_of_bundle
@@ -34,6 +35,7 @@ MOST_TABLE: Final = 64 * 2**30
 MOST_PACKED: Final = 400
 _FREE: Final = 10 * 2**20
 _CHUNK: Final = 2**20
+_TOLD_EVERY: Final = 1_000
 _PICTURE: Final = re.compile(r"images/([0-9a-f]{64})\.png")
 _END_OF_DIRECTORY: Final = b"PK\x05\x06"
 _BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, struct.error)
@@ -46,9 +48,14 @@ class Archive:
 
     def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
         self._archive, self._name = archive, path.name
+        self._follow: Callable[[str, int, int], None] | None = None
         self._entries = {entry.filename: entry for entry in archive.infolist()}
         self.manifest = self._manifest()
         self.name = name_of_bundle({name: facts.model_dump() for name, facts in self.manifest.files.items()})
+
+    def follow(self, progress: Progress | None, act: str) -> None:
+        """Tell how many lines of a file were read, every thousand of them."""
+        self._follow = progress and (lambda name, number, said: progress(f"{act} {name}", number, said))
 
     @property
     def pictures(self) -> list[str]:
@@ -74,6 +81,8 @@ class Archive:
                 if number > said:
                     raise self.fault(name, f"has more lines than the {said:,} that the table of contents says")
                 seen.add(line)
+                if self._follow and (number % _TOLD_EVERY == 0 or number == said):
+                    self._follow(name, number, said)
                 yield self._parsed(kind, line, f"{name}, line {number}")
         if number != said:
             raise self.fault(name, f"has {number:,} lines where the table of contents says {said:,}")

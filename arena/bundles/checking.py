@@ -12,8 +12,7 @@ from arena.bundles import layout
 from arena.bundles.archive import Archive
 from arena.bundles.checking_findings import Images, check_findings
 from arena.bundles.layout import BallotLine, BundleError, Design, ImageLine, RaterLine, VoteLine
-from arena.models import Ballot, Vote
-from arena.vote_chain import GENESIS, chain_hash
+from arena.vote_chain import GENESIS, row_hash
 from arena.vote_roots import root_over
 from generation.image_imports import ImageImportError
 from generation.image_imports.pictures import read_picture
@@ -278,27 +277,28 @@ class Checker:
         """As the site that made the bundle hashed this vote, from its row numbers."""
         design, ballots, place = self.design, self.ballots, row.ballot
         left, right = ballots.left_image[place], ballots.right_image[place]
-        vote = Vote(
-            study_id=design.study_id or 0,
-            rater_id=self._rater_ids[ballots.rater[place]],
-            ballot_id=ballots.id[place],
-            criterion_id=design.criteria_ids[row.criterion],
-            choice=row.choice,
-            skip_reason=row.skip_reason,
-            study_prompt_id=design.prompt_ids[ballots.prompt[place]],
-            left_contender_id=design.contender_ids[ballots.left[place]],
-            right_contender_id=design.contender_ids[ballots.right[place]],
-            stratum=STRATA[ballots.stratum[place]],
-            is_ordinary=bool(ballots.is_ordinary[place]),
-            cast_at=row.cast_at,
-            page_milliseconds=row.milliseconds,
-            sequence=row.sequence,
+        vote = {
+            "study_id": design.study_id or 0,
+            "rater_id": self._rater_ids[ballots.rater[place]],
+            "ballot_id": ballots.id[place],
+            "criterion_id": design.criteria_ids[row.criterion],
+            "choice": row.choice,
+            "skip_reason": row.skip_reason,
+            "study_prompt_id": design.prompt_ids[ballots.prompt[place]],
+            "left_contender_id": design.contender_ids[ballots.left[place]],
+            "right_contender_id": design.contender_ids[ballots.right[place]],
+            "stratum": STRATA[ballots.stratum[place]],
+            "is_ordinary": bool(ballots.is_ordinary[place]),
+            "cast_at": row.cast_at,
+            "page_milliseconds": row.milliseconds,
+            "sequence": row.sequence,
+        }
+        return row_hash(
+            previous,
+            vote,
+            left_image=None if left == NONE else self._image_ids[left],
+            right_image=None if right == NONE else self._image_ids[right],
         )
-        ballot = Ballot(
-            left_image_id=None if left == NONE else self._image_ids[left],
-            right_image_id=None if right == NONE else self._image_ids[right],
-        )
-        return chain_hash(previous=previous, vote=vote, ballot=ballot)
 
     def _check_exclusions(self) -> None:
         sizes = {

@@ -6,9 +6,10 @@ from array import array
 from collections.abc import Iterator
 from datetime import datetime
 
+from arena.batches import ROWS_AT_ONCE, Claim, in_chunks
+from arena.bulk_rows import insertion_of
 from arena.bundles import layout
 from arena.bundles.archive import Archive
-from arena.bundles.batches import ROWS_AT_ONCE, Claim, in_chunks, insert
 from arena.bundles.checking import NONE
 from arena.models import BallotCheck, Flag, Gold
 from generation.models import Metric
@@ -29,7 +30,7 @@ class Findings:
     def take(self) -> None:
         golds = self._take_golds()
         stored = BallotCheck.objects.filter(ballot__study=self._study)
-        self._claim.fill(stored, self._checks(golds), lambda row: row)
+        self._claim.fill(stored, self._checks(golds), vars)
         self._take_flags()
         self._take_metrics()
 
@@ -56,7 +57,7 @@ class Findings:
                         retired_at=line.retired_at,
                     )
 
-        made = iter(self._claim.fill(self._study.golds.all(), rows(), lambda row: row))
+        made = iter(self._claim.fill(self._study.golds.all(), rows(), vars))
         self.golds_left = has_come.count(False)
         return array("q", (next(made) if has else NONE for has in has_come))
 
@@ -81,8 +82,9 @@ class Findings:
         for chunk in in_chunks(lines):
             rows = [self._flag(line) for line in chunk]
             found: list[datetime] = [line.found_at for line in chunk]
+            store = insertion_of(rows)
             with self._claim.batch():
-                insert(rows)
+                store()
                 for row, at in zip(rows, found, strict=True):
                     row.found_at = at
                 Flag.objects.bulk_update(rows, ["found_at"], batch_size=ROWS_AT_ONCE)

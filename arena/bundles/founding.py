@@ -10,13 +10,12 @@ from django.db import transaction
 from arena import studies
 from arena.bundles import layout
 from arena.bundles.archive import Archive
-from arena.bundles.batches import ROWS_AT_ONCE
 from arena.bundles.layout import Design
 from arena.criteria import CriterionSpec
-from arena.models import Amendment, Study, StudyPrompt
+from arena.imported_prompts import first_prompt
+from arena.models import Amendment, Study
 from generation.models import Checkpoint, Prompt, Recipe, Schedule
 from generation.prompt_files import PromptRow
-from generation.prompt_sets import save_prompt_set
 from generation.provenance import digest_of
 
 _WEIGHTS_STAYED: Final = "This checkpoint came with a bundle of a study, and its weights did not: add it to use it."
@@ -29,15 +28,17 @@ class Founder:
 
     def __init__(self, archive: Archive, design: Design, *, slug: str, owner: User | None) -> None:
         self._archive, self._design, self._slug, self._owner = archive, design, slug, owner
-        self._mark = archive.name[:8]
+        # Each owner's copy has rows of its own, so that nobody's can be told from another's.
+        self._name = archive.name if owner is None else digest_of({"bundle": archive.name, "owner": owner.pk})
+        self._mark = self._name[:8]
 
     def found(self) -> Study:
-        """A draft that nobody sees, for it says that a bundle is being taken into it."""
+        """A draft with the first prompt, that nobody sees, for it says that a bundle is being taken into it."""
         with transaction.atomic():
             study = self._study()
             study.taking_in = self._archive.name
             study.save(update_fields=["taking_in"])
-            self._link_criteria(study)
+            study.study_prompts.update(stratum=stratum_of(self._design.prompts[0]))
             self._amend(study)
         return study
 
@@ -47,7 +48,7 @@ class Founder:
             slug=self._slug,
             name=imported_name(design.name),
             owner=self._owner,
-            prompts=self._prompt_rows(),
+            prompts=[self._first_prompt()],
             contenders=[
                 studies.ContenderSpec(
                     label=row.label, recipe=self._recipe(place, row.recipe), is_baseline=row.is_baseline
@@ -74,8 +75,9 @@ class Founder:
             is_imported=True,
         )
 
-    def _prompt_rows(self) -> list[Prompt]:
-        rows = [
+    def prompt_rows(self) -> list[PromptRow]:
+        """Those of the study, as a prompt file would say them."""
+        return [
             PromptRow(
                 text=row.text,
                 category=row.category,
@@ -87,15 +89,16 @@ class Founder:
             )
             for number, row in enumerate(self._design.prompts, start=1)
         ]
+
+    def _first_prompt(self) -> Prompt:
         licences = sorted({str(each.get("licence") or "") for each in self._design.prompt_sets} - {""})
-        prompt_set = save_prompt_set(
+        return first_prompt(
             name=f"{self._design.name[:150]} (bundle {self._mark})",
-            rows=rows,
+            rows=self.prompt_rows(),
             licence=", ".join(licences)[:200],
             source=f"Bundle {self._archive.name}",
             owner=self._owner,
         )
-        return list(prompt_set.prompts.order_by("position"))
 
     def _recipe(self, place: int, row: layout.RecipeRow) -> Recipe:
         values = row.model_dump(exclude={"checkpoint", "schedule", "digest"})
@@ -105,7 +108,7 @@ class Founder:
             schedule=None if row.schedule is None else self._schedule(row.schedule),
             state=Recipe.State.READY,
             owner=self._owner,
-            digest=digest_of({"bundle": self._archive.name, "contender": place}),
+            digest=digest_of({"bundle": self._name, "contender": place}),
         )
 
     def _checkpoint(self, row: layout.CheckpointRow) -> Checkpoint:
@@ -119,23 +122,9 @@ class Founder:
     def _schedule(self, row: layout.ScheduleRow) -> Schedule:
         values = row.model_dump()
         found, _ = Schedule.objects.get_or_create(
-            digest=digest_of({"bundle": self._archive.name, "schedule": values}), defaults=values
+            digest=digest_of({"bundle": self._name, "schedule": values}), defaults=values
         )
         return found
-
-    def _link_criteria(self, study: Study) -> None:
-        """As they were resolved when the study opened."""
-        criteria, prompts = list(study.criteria.order_by("position")), list(study.study_prompts.order_by("pk"))
-        through = StudyPrompt.criteria.through
-        links = (
-            through(studyprompt_id=row.pk, criterion_id=criteria[place].pk)
-            for row, told in zip(prompts, self._design.prompts, strict=True)
-            for place in told.criteria
-        )
-        through._default_manager.bulk_create(links, batch_size=ROWS_AT_ONCE)
-        for row, told in zip(prompts, self._design.prompts, strict=True):
-            row.stratum = told.stratum
-        StudyPrompt.objects.bulk_update([row for row in prompts if row.stratum], ["stratum"], batch_size=100)
 
     def _amend(self, study: Study) -> None:
         contenders = list(study.contenders.order_by("position"))
@@ -148,6 +137,11 @@ class Founder:
             Amendment(study=study, change=_change(row.change, places), reason=f"{row.at:%Y-%m-%d}: {row.reason}")
             for row in self._design.amendments
         )
+
+
+def stratum_of(row: layout.PromptRow) -> str:
+    """As it was when the study opened."""
+    return row.stratum or row.category
 
 
 def imported_name(name: str) -> str:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 
 from arena.audit import note
+from arena.batches import ROWS_AT_ONCE, Claim, ids_of, in_chunks
+from arena.bulk_rows import insertion, insertion_of
 from arena.bundles import layout
 from arena.bundles.archive import Archive
-from arena.bundles.batches import ROWS_AT_ONCE, Claim, ids_of, in_chunks, insert
 from arena.bundles.checking import NONE, STRATA, Ballots, Checked
 from arena.bundles.findings import Findings
+from arena.bundles.founding import stratum_of
 from arena.designs import design_digest
-from arena.models import AuditEvent, Ballot, Exclusion, Rater, RuleTie, Study, Vote
-from arena.vote_chain import GENESIS, chain_hash
+from arena.imported_prompts import PromptTaker
+from arena.models import AuditEvent, Ballot, Exclusion, Study
+from arena.vote_chain import GENESIS, row_hash
 from generation.image_imports.pictures import Facts, read_picture, store
 from generation.models import Image
+from generation.prompt_files import PromptRow
 from generation.provenance import digest_of, request_digest, text_digest
 
+Values = dict[str, Any]
 _EXCLUDED_THERE = "Excluded where the bundle was made."
 
 
@@ -35,15 +41,17 @@ class Taker:
         study = claim.study
         self._contenders = list(study.contenders.select_related("recipe").order_by("position"))
         self._criteria = list(study.criteria.order_by("position"))
-        self._prompts = list(study.study_prompts.order_by("pk"))
 
-    def take(self, *, owner: User | None) -> Findings:
+    def take(self, prompts: Sequence[PromptRow], *, owner: User | None) -> Findings:
         """All rows in their order, votes under hash chains of their own; at last the study is there, closed.
 
         Returns what could not be kept of what the bundle says beside the votes.
         """
         self._store_pictures()
         study, claim, archive = self._study, self._claim, self._archive
+        asked = PromptTaker(claim, prompts)
+        self._prompts = asked.take(lambda place: stratum_of(self._design.prompts[place]))
+        asked.link(self._questions())
         raters = claim.fill(study.raters.all(), archive.rows(layout.RATERS, layout.RaterLine), self._rater)
         self._image_ids = self._take_images()
         ballots = self._take_ballots(raters)
@@ -52,9 +60,18 @@ class Taker:
         claim.fill(study.rule_ties.all(), archive.rows(layout.RULE_TIES, layout.RuleTieLine), self._rule_tie)
         findings = Findings(archive, claim, raters=raters, ballots=ballots, images=self._image_ids)
         findings.take()
+        digest = design_digest(study)  # takes long for many prompts: not while others wait
+        end = asked.ending()
         with claim.batch():
-            self._close(owner)
+            end()
+            self._close(owner, digest)
         return findings
+
+    def _questions(self) -> Iterator[tuple[int, int]]:
+        """As they were resolved when the study opened."""
+        for prompt, row in zip(self._prompts, self._design.prompts, strict=True):
+            for place in row.criteria:
+                yield prompt, self._criteria[place].pk
 
     def _store_pictures(self) -> None:
         """Put the pictures into the image store, before any row: files without a row are swept, never the reverse."""
@@ -62,8 +79,8 @@ class Taker:
             picture = read_picture(self._archive.picture(sha256), file_name=f"{layout.PICTURES}{sha256}.png")
             self._pictures[sha256] = store(picture)
 
-    def _rater(self, line: layout.RaterLine) -> Rater:
-        return Rater(study=self._study, kind=line.kind, traits=line.traits)
+    def _rater(self, line: layout.RaterLine) -> Values:
+        return {"study_id": self._study.pk, "kind": line.kind, "traits": line.traits}
 
     def _take_images(self) -> array[int]:
         """Ids by place; NONE for an image whose picture did not come."""
@@ -75,9 +92,9 @@ class Taker:
             known = [next(there, NONE) if has else NONE for has in has_come]
             new = [place for place, pk in enumerate(known) if pk == NONE and has_come[place]]
             if new:
-                rows = [self._image(lines[place]) for place in new]
+                store = insertion_of([self._image(lines[place]) for place in new])
                 with self._claim.batch():
-                    made = insert(rows)
+                    made = store()
                 for place, pk in zip(new, made, strict=True):
                     known[place] = pk
             places.extend(known)
@@ -111,32 +128,32 @@ class Taker:
     def _take_ballots(self, raters: array[int]) -> array[int]:
         made = ids_of(self._study.ballots.all())
         for lines in _before_what_they_supersede(self._archive.rows(layout.BALLOTS, layout.BallotLine), made):
-            rows = [self._ballot(line, raters, made) for line in lines]
+            store = insertion(Ballot, [self._ballot(line, raters, made) for line in lines])
             with self._claim.batch():
-                made.extend(insert(rows))
+                made.extend(store())
         return made
 
-    def _ballot(self, line: layout.BallotLine, raters: array[int], made: array[int]) -> Ballot:
-        return Ballot(
-            study=self._study,
-            rater_id=raters[line.rater],
-            study_prompt_id=self._prompts[line.prompt].pk,
-            left_contender_id=self._contenders[line.left].pk,
-            right_contender_id=self._contenders[line.right].pk,
-            left_image_id=_id(self._image_ids, line.left_image),
-            right_image_id=_id(self._image_ids, line.right_image),
-            stratum=line.stratum,
-            purpose=line.purpose,
-            origin=Ballot.Origin.IMPORTED,
-            rule=line.rule,
-            probability=line.probability,
-            position=line.position,
+    def _ballot(self, line: layout.BallotLine, raters: array[int], made: array[int]) -> Values:
+        return {
+            "study_id": self._study.pk,
+            "rater_id": raters[line.rater],
+            "study_prompt_id": self._prompts[line.prompt],
+            "left_contender_id": self._contenders[line.left].pk,
+            "right_contender_id": self._contenders[line.right].pk,
+            "left_image_id": _id(self._image_ids, line.left_image),
+            "right_image_id": _id(self._image_ids, line.right_image),
+            "stratum": line.stratum,
+            "purpose": line.purpose,
+            "origin": Ballot.Origin.IMPORTED,
+            "rule": line.rule,
+            "probability": line.probability,
+            "position": line.position,
             # Nobody can answer here what was still open there.
-            state=Ballot.State.EXPIRED if line.state == "open" else line.state,
-            shown_at=line.shown_at,
-            answered_at=line.answered_at,
-            supersedes_id=None if line.supersedes is None else made[line.supersedes],
-        )
+            "state": Ballot.State.EXPIRED if line.state == "open" else line.state,
+            "shown_at": line.shown_at,
+            "answered_at": line.answered_at,
+            "supersedes_id": None if line.supersedes is None else made[line.supersedes],
+        }
 
     def _take_votes(self, raters: array[int], ballots: array[int]) -> array[int]:
         stored = self._study.votes.order_by("pk")
@@ -144,30 +161,30 @@ class Taker:
         lines = self._archive.rows(layout.VOTES, layout.VoteLine)
         return self._claim.fill(stored, lines, lambda line: self._vote(line, raters, ballots, ends))
 
-    def _vote(self, line: layout.VoteLine, raters: array[int], ballots: array[int], ends: dict[int, str]) -> Vote:
+    def _vote(self, line: layout.VoteLine, raters: array[int], ballots: array[int], ends: dict[int, str]) -> Values:
         own, place = self._ballots, line.ballot
-        vote = Vote(
-            ballot_id=ballots[place],
-            criterion_id=self._criteria[line.criterion].pk,
-            choice=line.choice,
-            skip_reason=line.skip_reason,
-            study_id=self._study.pk,
-            rater_id=raters[own.rater[place]],
-            study_prompt_id=self._prompts[own.prompt[place]].pk,
-            left_contender_id=self._contenders[own.left[place]].pk,
-            right_contender_id=self._contenders[own.right[place]].pk,
-            stratum=STRATA[own.stratum[place]],
-            is_ordinary=bool(own.is_ordinary[place]),
-            cast_at=line.cast_at,
-            page_milliseconds=line.milliseconds,
-            sequence=line.sequence,
+        vote: dict[str, Any] = {
+            "ballot_id": ballots[place],
+            "criterion_id": self._criteria[line.criterion].pk,
+            "choice": line.choice,
+            "skip_reason": line.skip_reason,
+            "study_id": self._study.pk,
+            "rater_id": raters[own.rater[place]],
+            "study_prompt_id": self._prompts[own.prompt[place]],
+            "left_contender_id": self._contenders[own.left[place]].pk,
+            "right_contender_id": self._contenders[own.right[place]].pk,
+            "stratum": STRATA[own.stratum[place]],
+            "is_ordinary": bool(own.is_ordinary[place]),
+            "cast_at": line.cast_at,
+            "page_milliseconds": line.milliseconds,
+            "sequence": line.sequence,
+        }
+        vote["chain_hash"] = ends[vote["rater_id"]] = row_hash(
+            ends.get(vote["rater_id"], GENESIS),
+            vote,
+            left_image=_id(self._image_ids, own.left_image[place]),
+            right_image=_id(self._image_ids, own.right_image[place]),
         )
-        shown = Ballot(
-            left_image_id=_id(self._image_ids, own.left_image[place]),
-            right_image_id=_id(self._image_ids, own.right_image[place]),
-        )
-        previous = ends.get(vote.rater_id, GENESIS)
-        vote.chain_hash = ends[vote.rater_id] = chain_hash(previous=previous, vote=vote, ballot=shown)
         return vote
 
     def _exclude(self, raters: array[int], ballots: array[int], votes: array[int]) -> None:
@@ -177,8 +194,9 @@ class Taker:
             next(told, None)
         for chunk in in_chunks(told):
             rows = [row for row, _ in chunk]
+            store = insertion_of(rows)
             with self._claim.batch():
-                insert(rows)
+                store()
                 for row, at in chunk:
                     row.created_at = at
                 Exclusion.objects.bulk_update(rows, ["created_at"], batch_size=ROWS_AT_ONCE)
@@ -206,20 +224,20 @@ class Taker:
                 at, reason = min(gone)
                 yield Exclusion(scope=Exclusion.Scope.BALLOT, ballot_id=pk, reason=reason, **shared), at
 
-    def _rule_tie(self, line: layout.RuleTieLine) -> RuleTie:
+    def _rule_tie(self, line: layout.RuleTieLine) -> Values:
         low, high = sorted((self._contenders[line.low].pk, self._contenders[line.high].pk))
-        return RuleTie(
-            study=self._study,
-            study_prompt=self._prompts[line.prompt],
-            low_contender_id=low,
-            high_contender_id=high,
-            weight=line.weight,
-        )
+        return {
+            "study_id": self._study.pk,
+            "study_prompt_id": self._prompts[line.prompt],
+            "low_contender_id": low,
+            "high_contender_id": high,
+            "weight": line.weight,
+        }
 
-    def _close(self, owner: User | None) -> None:
+    def _close(self, owner: User | None, digest: str) -> None:
         """Closed as it was made here: nothing is open to raters, no invitation came along."""
         study, design, manifest = self._study, self._design, self._archive.manifest
-        study.frozen_digest = design_digest(study)
+        study.frozen_digest = digest
         study.state = Study.State.CLOSED
         study.counts_simulated = design.counts_simulated
         study.opened_at = design.opened_at
@@ -240,9 +258,10 @@ class Taker:
         )
 
 
-def imported_as(name: str) -> Study | None:
-    """The study that a bundle of this name was taken in as."""
-    event = AuditEvent.objects.filter(act="study imported", detail__bundle=name, study__isnull=False).first()
+def imported_as(name: str, among: QuerySet[Study]) -> Study | None:
+    """The study of these that a bundle of this name was taken in as."""
+    imports = AuditEvent.objects.filter(act="study imported", detail__bundle=name)
+    event = imports.filter(study__in=among).select_related("study").order_by("pk").first()
     return None if event is None else event.study
 
 

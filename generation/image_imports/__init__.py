@@ -4,7 +4,7 @@ from generation.image_imports.coverage import ContenderCoverage, Report
 from generation.image_imports.importing import Asked, look_at, open_import, take_in
 from generation.image_imports.placing import PromptIndex
 from generation.image_imports.rows import ConflictError, ImageImportError, Layout
-from generation.image_imports.storing import find_external_recipe, get_external_recipe
+from generation.image_imports.storing import find_external_recipe, get_external_recipe, get_external_recipes
 
 __all__ = [
     "Asked",
@@ -16,6 +16,7 @@ __all__ = [
     "Report",
     "find_external_recipe",
     "get_external_recipe",
+    "get_external_recipes",
     "look_at",
     "open_import",
     "take_in",

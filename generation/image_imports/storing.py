@@ -31,6 +31,31 @@ def get_external_recipe(
     *, name: str, owner: User | None, width: int = USUAL_SIDE, height: int = USUAL_SIDE, notes: str = ""
 ) -> tuple[Recipe, bool]:
     """The recipe that stands for a service, made at first use, and whether it was. Its size follows its images."""
+    name = _checked(name)
+    defaults = {"name": name, "owner": owner, "kind": Recipe.Kind.EXTERNAL, "state": Recipe.State.READY}
+    return Recipe.objects.get_or_create(
+        digest=external_digest(name=name, owner=owner),
+        defaults=defaults | {"width": width, "height": height, "notes": notes},
+    )
+
+
+def get_external_recipes(*, names: Sequence[str], owner: User | None) -> list[Recipe]:
+    """The recipes that stand for so many services, in two statements however many there are; missing ones are made."""
+    names = [_checked(name) for name in names]
+    digests = [external_digest(name=name, owner=owner) for name in names]
+    known = Recipe.objects.filter(digest__in=digests)
+    there = set(known.values_list("digest", flat=True))
+    missing = {digest: name for digest, name in zip(digests, names, strict=True) if digest not in there}
+    shared = {"owner": owner, "kind": Recipe.Kind.EXTERNAL, "state": Recipe.State.READY}
+    Recipe.objects.bulk_create(
+        Recipe(name=name, digest=digest, width=USUAL_SIDE, height=USUAL_SIDE, **shared)
+        for digest, name in missing.items()
+    )
+    found = {recipe.digest: recipe for recipe in known.all()}
+    return [found[digest] for digest in digests]
+
+
+def _checked(name: str) -> str:
     name = name.strip()
     if not name or len(name) > LONGEST_CONTENDER or not name.isprintable():
         raise ImageImportError(
@@ -38,11 +63,7 @@ def get_external_recipe(
             remedy="choose another name",
             field="name",
         )
-    defaults = {"name": name, "owner": owner, "kind": Recipe.Kind.EXTERNAL, "state": Recipe.State.READY}
-    return Recipe.objects.get_or_create(
-        digest=external_digest(name=name, owner=owner),
-        defaults=defaults | {"width": width, "height": height, "notes": notes},
-    )
+    return name
 
 
 def store_images(placed: Sequence[Placed], *, facts: Mapping[str, Facts], owner: User | None) -> list[Image]:

@@ -9,13 +9,17 @@ from django.db.models import Q
 
 
 class PromptSetQuerySet(models.QuerySet["PromptSet"]):
+    def whole(self) -> Self:
+        """All but those into which prompts are still being taken, which have no digest yet."""
+        return self.exclude(digest="")
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Sets this person may use: all for superusers, else their own and those that belong to the whole site."""
         if not user.is_authenticated:
             return self.none()
         if getattr(user, "is_superuser", False):
-            return self
-        return self.filter(Q(owner=user.pk) | Q(owner__isnull=True))
+            return self.whole()
+        return self.whole().filter(Q(owner=user.pk) | Q(owner__isnull=True))
 
 
 class PromptSet(models.Model):

@@ -110,6 +110,7 @@ def test_the_command_tells_what_it_made_and_what_comes_next(models: Path, capsys
 
 
 @pytest.mark.once
+@pytest.mark.torch
 @pytest.mark.django_db
 def test_ablations_come_from_the_template_to_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real models at two steps: with and without T5 from one pipeline in memory, and latent diffusion."""

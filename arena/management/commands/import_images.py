@@ -130,8 +130,9 @@ def _asked(options: dict[str, Any], study: Study | None) -> Asked:
 
 
 def _prompt_set(name: str) -> PromptSet:
-    prompt_set = PromptSet.objects.filter(name=name).order_by("-version").first()
+    prompt_set = PromptSet.objects.whole().filter(name=name).order_by("-version").first()
     if prompt_set is None:
-        known = ", ".join(PromptSet.objects.values_list("name", flat=True).distinct().order_by("name")) or "none yet"
+        names = PromptSet.objects.whole().values_list("name", flat=True).distinct().order_by("name")
+        known = ", ".join(names) or "none yet"
         raise CommandError(f"There is no prompt set {name!r}. Known: {known}. import_prompts adds one.")
     return prompt_set

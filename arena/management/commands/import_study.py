@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from arena.management.import_bar import import_bar
 from arena.management.naming import user_named
 from arena.refusals import Refusal
 
@@ -15,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="The zip that `export_study` wrote.")
-        parser.add_argument("--slug", default="", help="Short name here (default: that of the bundle).")
+        parser.add_argument(
+            "--slug", default="", help="Short name here (default: that of the bundle, or the first free one after it)."
+        )
         parser.add_argument("--owner", metavar="USER", help="Whose study it is (default: superusers' only).")
         parser.add_argument(
             "--accept-broken-chain",
@@ -29,12 +32,14 @@ class Command(BaseCommand):
 
         owner = user_named(options["owner"])
         try:
-            done = import_study(
-                options["file"],
-                owner=owner,
-                slug=options["slug"],
-                accepts_broken_chain=options["accept_broken_chain"],
-            )
+            with import_bar() as progress:
+                done = import_study(
+                    options["file"],
+                    owner=owner,
+                    slug=options["slug"],
+                    accepts_broken_chain=options["accept_broken_chain"],
+                    progress=progress,
+                )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
         except KeyboardInterrupt as stop:

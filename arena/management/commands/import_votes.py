@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from arena.management.import_bar import import_bar
 from arena.refusals import Refusal
 
 
@@ -14,6 +15,7 @@ class Command(BaseCommand):
     help = (
         "Make a closed study of votes (left,right,choice), scores (prompt,model,rater,criterion,score), an arena's log"
         " (model_a,model_b,winner) or Pick-a-Pic, from CSV, JSON lines or Parquet. A file with a bad row makes nothing."
+        " Others can vote meanwhile, nobody sees a part, and an import that was ended goes on when asked again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,16 +38,21 @@ class Command(BaseCommand):
         if len(options["source"]) > 300 or len(options["name"]) > 200:
             raise CommandError("--source takes up to 300 characters, --name up to 200; say it shorter.")
         try:
-            done = import_votes(
-                options["file"],
-                slug=options["study"],
-                name=options["name"],
-                owner=owner,
-                baseline=options["baseline"],
-                source=options["source"],
-            )
+            with import_bar() as progress:
+                done = import_votes(
+                    options["file"],
+                    slug=options["study"],
+                    name=options["name"],
+                    owner=owner,
+                    baseline=options["baseline"],
+                    source=options["source"],
+                    progress=progress,
+                )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
+        except KeyboardInterrupt as stop:
+            sentence = "Stopped. Nobody sees what came in so far; the same command goes on from there."
+            raise CommandError(sentence) from stop
         if options["json"]:
             told = {"study": done.study.slug, "shape": done.shape, "votes": done.votes, "skips": done.skips}
             self.stdout.write(json.dumps(told | {"ballots": done.ballots, "notes": done.notes}))

@@ -131,9 +131,10 @@ def _wish_of(options: dict[str, Any]) -> Wish:
 
 
 def _prompts(name: str, limit: int | None) -> tuple[PromptSet, list[str]]:
-    prompt_set = PromptSet.objects.filter(name=name).order_by("-version").first()
+    prompt_set = PromptSet.objects.whole().filter(name=name).order_by("-version").first()
     if prompt_set is None:
-        known = ", ".join(PromptSet.objects.values_list("name", flat=True).distinct().order_by("name")) or "none yet"
+        names = PromptSet.objects.whole().values_list("name", flat=True).distinct().order_by("name")
+        known = ", ".join(names) or "none yet"
         raise GenerationError(f"There is no prompt set {name!r}. Known: {known}. import_prompts adds one.")
     if limit is not None and limit < 1:
         raise GenerationError(f"--limit must be at least 1, not {limit}.")

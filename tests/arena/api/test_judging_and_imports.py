@@ -143,12 +143,11 @@ def test_who_imported_what_is_told_to_those_alone_who_see_it(tmp_path: Path) -> 
     export_study(study, tmp_path / "b.zip", actor=None)
     data = (tmp_path / "b.zip").read_bytes()
     body_of(caller("bob").form("/imports/bundle", file=SimpleUploadedFile("b.zip", data), slug="bobs-secret"), 201)
-    said = {
-        name: problem(caller(name).form("/imports/bundle", file=SimpleUploadedFile("../my run.zip", data)), 422)
-        for name in ("bob", "eve")
-    }
-    assert said["bob"]["detail"] == "my_run.zip was imported already, as the study bobs-secret."
-    assert said["eve"]["detail"] == "my_run.zip was imported already, by somebody else: ask them to share the study."
+    told = problem(caller("bob").form("/imports/bundle", file=SimpleUploadedFile("../my run.zip", data)), 422)
+    assert told["detail"] == "my_run.zip was imported already, as the study bobs-secret."
+    own = body_of(caller("eve").form("/imports/bundle", file=SimpleUploadedFile("../my run.zip", data)), 201)
+    assert Study.objects.get(slug=own["study"], owner__username="eve") and "bobs-secret" not in str(own)
+    assert [each["slug"] for each in body_of(caller("eve").get("/studies"))["items"]] == [own["study"]]
 
 
 def test_an_odd_file_name_is_told_tamed() -> None:

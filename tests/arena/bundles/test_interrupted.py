@@ -13,9 +13,8 @@ from django.db import connection
 from django.test import RequestFactory
 from django.urls import reverse
 
-from arena import fitting, judging, studies, vote_roots
+from arena import batches, bulk_rows, fitting, judging, studies, vote_roots
 from arena.admin import ContenderInline, CriterionInline, StudyAdmin
-from arena.bundles import batches
 from arena.bundles.layout import BundleError
 from arena.bundles.reading import import_study
 from arena.bundles.writing import export_study
@@ -35,22 +34,28 @@ class Killed(KeyboardInterrupt):
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("batches", "taking", "findings", "founding"):
-        monkeypatch.setattr(f"arena.bundles.{module}.ROWS_AT_ONCE", 7)
+    for module in ("batches", "bundles.taking", "bundles.findings"):
+        monkeypatch.setattr(f"arena.{module}.ROWS_AT_ONCE", 7)
     monkeypatch.setattr(batches, "BREATH", 0)
 
 
-def killed_after(writes: int) -> Callable[[list[Any]], list[int]]:
-    """`insert` for so many batches; the next one ends the process in the midst of its transaction."""
-    insert, left = batches.insert, iter(range(writes))
+def killed_after(patch: pytest.MonkeyPatch, writes: int) -> None:
+    """So many batches are stored; the next one ends the process in the midst of its transaction."""
+    left = iter(range(writes))
 
-    def inserted(rows: list[Any]) -> list[int]:
-        made = insert(rows)
-        if next(left, None) is None:
-            raise Killed
-        return made
+    def stopping(store: Callable[[], list[int]]) -> Callable[[], list[int]]:
+        def stored() -> list[int]:
+            made = store()
+            if next(left, None) is None:
+                raise Killed
+            return made
 
-    return inserted
+        return stored
+
+    for module in ("batches", "bundles.taking"):
+        patch.setattr(f"arena.{module}.insertion", lambda *told: stopping(bulk_rows.insertion(*told)))
+    for module in ("bundles.taking", "bundles.findings"):
+        patch.setattr(f"arena.{module}.insertion_of", lambda rows: stopping(bulk_rows.insertion_of(rows)))
 
 
 def test_a_killed_import_shows_nothing_and_goes_on_where_it_ended(
@@ -64,9 +69,7 @@ def test_a_killed_import_shows_nothing_and_goes_on_where_it_ended(
     votes = 0
     for writes in (0, 4, 6, 9, 1):  # each goes on from the one before: raters, images, ballots, votes
         with monkeypatch.context() as patch:
-            inserted = killed_after(writes)
-            for module in ("batches", "taking", "findings"):
-                patch.setattr(f"arena.bundles.{module}.insert", inserted)
+            killed_after(patch, writes)
             with pytest.raises(CommandError, match="Stopped. Nobody sees what came in so far"):
                 call_command("import_study", str(path), "--slug", "again")
         begun = Study.objects.get(slug="again")
@@ -103,21 +106,21 @@ def test_of_two_imports_of_a_bundle_the_later_one_goes_on(tmp_path: Path, small_
     export_study(study, path)
 
     class Overtaken(batches.Claim):
-        """Another import claims the study once its raters are stored."""
+        """Another import claims the study once something is stored."""
 
-        def fill(self, *args: Any) -> Any:
-            made = super().fill(*args)
+        def fill(self, *args: Any, **told: Any) -> Any:
+            made = super().fill(*args, **told)
             batches.Claim(self.study, self.study.taking_in)
             return made
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("arena.bundles.reading.Claim", Overtaken)
-        with pytest.raises(BundleError, match="Another import of this bundle has begun"):
+        with pytest.raises(batches.OvertakenError, match="Another import of this file has begun"):
             import_study(path, slug="again")
     done = import_study(path)
     assert done.study.slug == "again" and numbers_of(done.study) == numbers_of(study)
     bundle = AuditEvent.objects.get(act="study imported").detail["bundle"]
-    with pytest.raises(BundleError, match="has ended meanwhile: it is the study again"):
+    with pytest.raises(batches.OvertakenError, match="has ended meanwhile: it is the study again"):
         batches.Claim(done.study, bundle)
     assert Study.objects.get(slug="again").taking_in == ""
 
@@ -129,14 +132,12 @@ def test_an_unfinished_import_stays_with_who_began_it(
     path = tmp_path / "busy.zip"
     export_study(study, path)
     with monkeypatch.context() as patch:
-        patch.setattr("arena.bundles.batches.insert", killed_after(0))
-        patch.setattr("arena.bundles.taking.insert", killed_after(0))
+        killed_after(patch, 0)
         with pytest.raises(Killed):
             import_study(path, owner=bob, slug="bobs")
-    with pytest.raises(BundleError, match="busy.zip is being imported for somebody else") as refused:
-        import_study(path, owner=eve, slug="eves")
-    assert "bobs" not in refused.value.sentence
-    with pytest.raises(Refusal, match="'bobs' is kept for a bundle that is not taken in whole yet: import that bundle"):
+    own = import_study(path, owner=eve, slug="eves").study  # what bob has not ended is none of her business
+    assert (own.owner, own.slug) == (eve, "eves") and numbers_of(own) == numbers_of(study)
+    with pytest.raises(Refusal, match="'bobs' is kept for an import that is not whole yet: import that file again"):
         make_study(slug="bobs", images=False)
     begun = Study.objects.get(slug="bobs")
     assert begun.owner == bob and not Study.objects.managed_by(eve).filter(pk=begun.pk).exists()
@@ -149,18 +150,21 @@ def test_an_unfinished_import_stays_with_who_began_it(
     class Late(batches.Claim):
         """Another import of the bundle ends just before this one claims it."""
 
-        def __init__(self, study: Study, bundle: str) -> None:
+        def __init__(self, study: Study, bundle: str, **told: Any) -> None:
             Study.objects.filter(pk=study.pk).update(taking_in="")
-            super().__init__(study, bundle)
+            super().__init__(study, bundle, **told)
 
     with monkeypatch.context() as patch:
         patch.setattr("arena.bundles.reading.Claim", Late)
-        with pytest.raises(BundleError, match="Another import of this bundle has ended meanwhile"):
+        with pytest.raises(batches.OvertakenError, match="Another import of this file has ended meanwhile"):
             import_study(path, owner=bob, slug="renamed")
     assert Study.objects.get(pk=begun.pk).slug == "bobs"
     Study.objects.filter(pk=begun.pk).update(taking_in=begun.taking_in)
-    done = import_study(path, slug="renamed").study
-    assert (done.pk, done.slug, done.owner) == (begun.pk, "renamed", bob)
+    with pytest.raises(BundleError, match="imported already, as the study eves"):
+        import_study(path, slug="mine")  # whoever sees hers needs no other
+    import_study(path, slug="bobs")
+    done = Study.objects.get(slug="bobs")
+    assert (done.pk, done.slug, done.owner) == (begun.pk, "bobs", bob)
     assert Study.objects.managed_by(eve).filter(pk=begun.pk).exists()
 
 
@@ -179,6 +183,6 @@ def test_others_can_write_between_any_two_batches(
             other.execute("ROLLBACK")
         pauses.append(seconds)
 
-    monkeypatch.setattr("arena.bundles.batches.time.sleep", others)
+    monkeypatch.setattr("arena.batches.time.sleep", others)
     done = import_study(path, slug="again")
     assert len(pauses) >= (done.study.ballots.count() + done.study.votes.count()) / 7

@@ -22,7 +22,7 @@ from arena.bundles.telling import placed
 from arena.bundles.writing import export_study
 from arena.models import AuditEvent, Ballot, BallotCheck, Exclusion, Flag, Rater, Study
 from arena.vote_chain import check_chain
-from generation.models import Checkpoint, Image, Metric, Recipe
+from generation.models import Checkpoint, Image, Metric, PromptSet, Recipe
 from tests.arena.bundles.worlds import SECRETS, busy_study
 from tests.arena.factories import make_study, make_user
 from tests.arena.judged_study import add_gold_answers
@@ -120,7 +120,7 @@ def test_a_bundle_is_taken_in_once_and_leaves_what_is_here_alone(tmp_path: Path)
     path = tmp_path / "busy.zip"
     export_study(study, path, with_images=True)
     with pytest.raises(BundleError, match="There is a study 'busy' already"):
-        import_study(path)
+        import_study(path, slug="busy")
     recipes, checkpoints = set(Recipe.objects.values_list("digest")), set(Checkpoint.objects.values_list("name"))
     done = import_study(path, slug="again")
     assert not recipes & {(row.recipe.digest,) for row in done.study.contenders.select_related("recipe")}
@@ -243,6 +243,32 @@ def test_the_commands_say_what_came_of_it(tmp_path: Path, capsys: pytest.Capture
     )
     assert told.count("bit for bit those of the bundle") == 3
     assert Rater.objects.filter(study__slug="again").count() == 6
+
+
+def test_who_does_not_see_the_first_copy_gets_one_of_their_own(tmp_path: Path, client: Client) -> None:
+    study, bob, eve = busy_study(), make_user("bob"), make_user("eve")
+    path = tmp_path / "busy.zip"
+    export_study(study, path, with_images=True)
+    copies = [import_study(path, owner=owner).study for owner in (bob, eve)]
+    assert [(each.slug, each.owner) for each in copies] == [("busy-2", bob), ("busy-3", eve)]
+    assert numbers_of(copies[0]) == numbers_of(copies[1]) == numbers_of(study)
+    shared = [
+        [
+            set(each.contenders.values_list("recipe", flat=True)),
+            set(each.contenders.values_list("recipe__checkpoint", flat=True)),
+            set(each.study_prompts.values_list("prompt__prompt_set", flat=True)),
+            set(each.ballots.values_list("left_image", flat=True)),
+        ]
+        for each in copies
+    ]
+    assert all(bobs and not bobs & eves for bobs, eves in zip(*shared, strict=True))
+    assert PromptSet.objects.visible_to(eve).get(owner__isnull=False).owner == eve
+    client.force_login(eve)
+    pages = [client.get(reverse("arena:study", args=[each.slug])).status_code for each in copies]
+    assert pages == [404, 200]
+    for owner, own in ((bob, "busy-2"), (eve, "busy-3")):
+        with pytest.raises(BundleError, match=f"imported already, as the study {own}."):
+            import_study(path, owner=owner, slug="more")
 
 
 def test_amendments_name_their_contenders_and_exclusions_keep_their_time(tmp_path: Path) -> None:
