@@ -1,4 +1,7 @@
-"""The whole path: prompt file, images by a real worker on a real Redis, ballots, votes over HTTP, fit, page."""
+"""The whole path: prompt file, images by a real worker on a real Redis, ballots, votes over HTTP, fit, page.
+
+On PostgreSQL `tests/deployment/test_two_hosts.py` goes from the prompt file to the fits.
+"""
 
 import itertools
 import re
@@ -126,6 +129,7 @@ def assert_images_can_be_accounted_for() -> None:
     assert set(ImageJob.objects.values_list("state", "attempts")) == {("done", 1)}
 
 
+@pytest.mark.once
 def test_from_a_prompt_file_to_win_probabilities(
     live_server: LiveServer, broker: RedisServer, start_worker: StartWorker, models_root: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ from django.core.management import call_command
 from django.db.models import Count
 from pytest_django.fixtures import Settings
 
-from arena import raters, vote_chain
+from arena import fitting, raters, vote_chain
+from arena.counted_votes import counts_by_criterion
 from arena.models import Ballot, Rater, Study, Vote
 from generation.models import Image
 from tests.deployment.host import ROOT, Host
@@ -114,6 +115,11 @@ def vote(visitor: Visitor, *, at: Host, other: Host, slug: str) -> Answer:
     return visitor.send(page, address, dict.fromkeys(asked, "left") | {"ballot": ballot})
 
 
+def all_votes_are_fitted(study: Study) -> bool:
+    fits = fitting.newest_fits(study)
+    return {criterion: fit.vote_count for criterion, fit in fits.items()} == counts_by_criterion(study)
+
+
 def test_two_hosts_are_one_site(study: Study, hosts: tuple[Host, Host]) -> None:
     serving, drawing = hosts
     _, token = raters.invite(study=study, most_uses=2)
@@ -139,6 +145,7 @@ def test_two_hosts_are_one_site(study: Study, hosts: tuple[Host, Host]) -> None:
     assert Vote.objects.values("ballot").distinct().count() == 2 * PAIRS
     assert [problem for rater in Rater.objects.all() for problem in vote_chain.check_chain(rater)] == []
     assert Image.objects.count() == 9
+    wait_until(lambda: all_votes_are_fitted(study), seconds=120, what="every criterion is fitted to all of its votes")
     for host in hosts:
         kept = [path.name for path in host.data.rglob("*") if path.suffix in (".png", ".webp", ".sqlite3")]
         assert kept == [] and not (host.data / "images").exists()

@@ -78,6 +78,7 @@ def drawn_by(checkpoint: Checkpoint, prompt: str = "a red circle") -> np.ndarray
         return np.asarray(picture)
 
 
+@pytest.mark.once
 def test_adapters_change_pictures_and_leave_the_base_bit_equal(root: Path, image_folder: Path) -> None:
     making._cache.cache_clear()
     base = ready("base")
