@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import combinations
 from typing import Any, Final
 
 from django.db.models import Sum
@@ -100,28 +102,37 @@ class CoverageRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Ballots issued here to people, open or answered. by_prompt: whether counts are by prompt or of the pair alone."""
+    """Ballots issued here to people, open or answered.
+
+    by_prompt: whether counts are by prompt or of the pair alone
+    unlisted:  counts of the pairs that are too many to have rows
+    """
 
     rows: tuple[CoverageRow, ...]
     prompts: int
     by_prompt: bool
+    unlisted: tuple[int, ...] = ()
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        return self.unlisted or tuple(count for row in self.rows for count in row.counts)
 
     @property
     def empty(self) -> int:
         """Pairs on a prompt, or pairs, that nobody has seen yet."""
-        return sum(count == 0 for row in self.rows for count in row.counts)
+        return self.counts.count(0)
 
     @property
     def cells(self) -> int:
-        return sum(len(row.counts) for row in self.rows)
+        return len(self.counts)
 
     @property
     def fewest(self) -> int:
-        return min((count for row in self.rows for count in row.counts), default=0)
+        return min(self.counts, default=0)
 
     @property
     def most(self) -> int:
-        return max((count for row in self.rows for count in row.counts), default=0)
+        return max(self.counts, default=0)
 
 
 @dataclass(frozen=True)
@@ -212,11 +223,14 @@ def coverage_of(study: Study) -> Coverage:
     """By pair and prompt where that is few enough to be looked at, else by pair; one query for the counts."""
     contenders = list(live_contenders(study))
     prompts = list(asked_prompts(study).order_by("position").values_list("pk", flat=True))
-    pairs = [(one, other) for place, one in enumerate(contenders) for other in contenders[place + 1 :]]
+    pairs = list(combinations(contenders, 2))
     by_prompt = len(pairs) * len(prompts) <= MOST_CELLS
     keys = ["low_contender", "high_contender", *(["study_prompt"] if by_prompt else [])]
     exposed = PairExposure.objects.filter(study=study, stratum=PEOPLE).order_by().values_list(*keys)
     counts = {tuple(key): max(0, number) for *key, number in exposed.annotate(number=Sum("standing"))}
+    if len(pairs) > MOST_CELLS:
+        ids = sorted(contender.pk for contender in contenders)
+        return Coverage((), len(prompts), by_prompt, tuple(counts.get(pair, 0) for pair in combinations(ids, 2)))
     rows = []
     for one, other in pairs:
         low, high = sorted((one.pk, other.pk))

@@ -12,7 +12,8 @@ MOST_WHOLE: Final = 100
 FIRST: Final = 40
 MOST_FOUND: Final = 10
 MOST_CURVES: Final = 20
-"""Checkpoints whose step counts are shown."""
+"""Checkpoints up to which the step counts of all are shown; of more, those of the first few."""
+FIRST_CURVES: Final = 6
 # On either side of the baseline, and of each contender found.
 _NEIGHBOURS: Final = 2
 
@@ -82,7 +83,7 @@ def shown_curves(curves: Sequence[Curve], looked_for: str = "") -> tuple[Curve, 
     """Of many checkpoints the first, and those that somebody looks for."""
     is_long = len(curves) > MOST_CURVES
     return tuple(
-        curve for place, curve in enumerate(curves) if not is_long or place < MOST_CURVES or _holds(curve, looked_for)
+        curve for place, curve in enumerate(curves) if not is_long or place < FIRST_CURVES or _holds(curve, looked_for)
     )
 
 

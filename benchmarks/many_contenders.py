@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def main() -> None:
 
 def _measure(contenders: int, votes: int, prompts: int) -> None:
     with tempfile.TemporaryDirectory(prefix="winrate-benchmark-") as folder, database("sqlite", Path(folder)):
-        from arena.fit_results import results_of
+        from arena import fit_results
         from arena.fitted_votes import Fitted
         from arena.fitting import OPTIONS, prompt_groups, step_sweeps
         from arena.ranking import intervals
@@ -63,19 +64,27 @@ def _measure(contenders: int, votes: int, prompts: int) -> None:
         counted = _counted(study, votes)
         labels = list(study.contenders.order_by("pk").values_list("label", flat=True))
         found = Fitted(counted, labels, OPTIONS)
-        _told("point fit", lambda: found.fit)
-        _told("errors by rater and prompt", lambda: found.precision)
-        _told("intervals of all strengths", lambda: intervals.strength_intervals(found.precision))
-        _told("win probabilities of all pairs", lambda: intervals.win_probability_intervals(found.precision))
-        _told(
-            "ranks and tiers at once",
-            lambda: (intervals.rank_ranges(found.precision), intervals.tiers(found.precision)),
-        )
+        precision = lambda: found.precision  # noqa: E731
         told: list[dict[str, Any]] = []
         groups, sweeps = prompt_groups(study), step_sweeps(study)
-        act = lambda: told.append(results_of(counted, labels=labels, options=OPTIONS, groups=groups, sweeps=sweeps))  # noqa: E731
-        _told("**all of a question's fit**, from its votes to the row", act)
-        print(f"| the row, as JSON | {len(json.dumps(told[0])) / 2**20:.1f} MiB | | |", flush=True)
+        # The same values again where the whole asks for them, so that each part is worked out and timed once.
+        fit_results.Fitted = lambda *_: found  # type: ignore[assignment, misc, return-value]
+        spent = [
+            _told("point fit", lambda: found.fit),
+            _told("errors by rater and prompt", precision),
+            _told("intervals of all strengths", lambda: intervals.strength_intervals(precision())),
+            _told("win probabilities of all pairs", lambda: intervals.win_probability_intervals(precision())),
+            _told("ranks that hold at once", lambda: intervals.rank_ranges(precision())),
+            _told(
+                "ties, influence, cross-check and all else",
+                lambda: told.append(
+                    fit_results.results_of(counted, labels=labels, options=OPTIONS, groups=groups, sweeps=sweeps)
+                ),
+            ),
+        ]
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"| **all of a question's fit** | **{sum(spent):.1f}** | | {most:,} in all |", flush=True)
+        print(f"| its row, as JSON: {len(json.dumps(told[0])) / 2**20:.1f} MiB | | | |", flush=True)
         _page(study, counted, told[0])
 
 
@@ -145,14 +154,16 @@ def _page(study: Study, counted: CountedVotes, results: dict[str, Any]) -> None:
     ):
         cache.clear()
         _told(name, lambda: look(at))  # noqa: B023
-        print(f"| | {sizes[-1]:,} KiB | | |", flush=True)
+    print(f"| sizes of these four: {', '.join(f'{size:,} KiB' for size in sizes[1:])} | | | |", flush=True)
 
 
-def _told(name: str, act: Callable[[], object]) -> None:
+def _told(name: str, act: Callable[[], object]) -> float:
+    """The processor's seconds, printed with the rest."""
     started, spent = time.perf_counter(), time.process_time()
     peak = peak_mebibytes(act)
     spent, wall = time.process_time() - spent, time.perf_counter() - started
     print(f"| {name} | {spent:.1f} | {wall:.1f} | {peak or 0:,.0f} |", flush=True)
+    return spent
 
 
 if __name__ == "__main__":

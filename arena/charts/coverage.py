@@ -14,7 +14,7 @@ MOST_ROWS = 36
 
 def coverage_chart(coverage: Coverage) -> Chart | None:
     """None where nothing was shown yet, or pairs are too many for a chart."""
-    if not coverage.most or len(coverage.rows) > MOST_PAIRS:
+    if not coverage.most or coverage.unlisted or len(coverage.rows) > MOST_PAIRS:
         return None
     what = "pairs on a prompt" if coverage.by_prompt else "pairs"
     return Chart(

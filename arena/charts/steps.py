@@ -8,7 +8,7 @@ from arena.charts.words import described, ends, evidence
 from arena.curves import Curve
 from arena.leaderboard import CriterionResults
 from arena.not_worse import USUAL, Margin
-from arena.shortening import MOST_CURVES
+from arena.shortening import FIRST_CURVES, MOST_CURVES
 from generation.schedules import steps_in_words
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
@@ -21,7 +21,7 @@ def steps_chart(results: CriterionResults, curves: Sequence[Curve], margin: Marg
     if not drawn:
         return None
     # More lines than these could not be told apart.
-    pictured = drawn if len(drawn) <= MOST_CURVES else drawn[: len(_SHAPES)]
+    pictured = drawn if len(drawn) <= MOST_CURVES else drawn[:FIRST_CURVES]
     left_out = f"\u00a0· drawn: {len(pictured)} of {len(drawn)} checkpoints" if len(pictured) < len(drawn) else ""
     return Chart(
         name=f"steps-{results.criterion.key}",

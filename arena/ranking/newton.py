@@ -75,7 +75,9 @@ def maximise_near(problem: Problem, base: Problem, at: Floats, *, inverse: Float
     A chord iteration with the inverse information of base needs no matrix per data set. Those it does not bring
     closer by half at each step are solved by full Newton steps instead.
     """
-    ahead: Floats = inverse if inverse is not None else np.linalg.inv(base.grounded(base.information(at[:, None])[0]))
+    known: NDArray[Any] = np.zeros(0) if inverse is None else inverse
+    if inverse is None:
+        known = np.linalg.inv(base.grounded(base.information(at[:, None])[0]))
     # Without this a data set of double weight would overshoot by double.
     inverse_weight = base.totals.sum() / problem.totals.sum(axis=0)
     parameters = np.repeat(at[:, None], problem.n_sets, axis=1)
@@ -90,7 +92,7 @@ def maximise_near(problem: Problem, base: Problem, at: Floats, *, inverse: Float
         if not len(columns):
             break
         here, moving = parameters[:, columns], going[columns]
-        step = ahead @ part.gradient(here)
+        step: Floats = known @ part.gradient(here)
         step *= inverse_weight[columns] * moving
         size = step_size(part, step)
         ratio = size / previous[columns]

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+import arena.live_progress
 from arena import fitting
 from arena.charts.coverage import coverage_chart
 from arena.charts.hours import hours_chart
@@ -105,6 +106,19 @@ def test_coverage_counts_every_pair_on_every_prompt() -> None:
     assert (coverage.cells, coverage.by_prompt) == (6, True)
     assert {key: count for key, count in found.items() if count} == wanted
     assert coverage.empty == 6 - len(wanted)
+
+
+def test_pairs_of_very_many_contenders_are_counted_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(contenders=3, prompts=2, ballots_per_rater=3)
+    cast(make_rater(study), ballots=3)
+    monkeypatch.setattr(arena.live_progress, "MOST_CELLS", 4)
+    listed = coverage_of(study)
+    monkeypatch.setattr(arena.live_progress, "MOST_CELLS", 2)
+    counted = coverage_of(study)
+    assert not listed.by_prompt and listed.rows and not counted.rows
+    for name in ("cells", "empty", "fewest", "most"):
+        assert getattr(counted, name) == getattr(listed, name)
+    assert counted.most and coverage_chart(counted) is None
 
 
 def test_the_end_is_foretold_from_target_and_pace() -> None:

@@ -95,8 +95,8 @@ def test_among_many_contenders_the_series_goes_on_until_it_is_exact(
     assert votes.rater is not None and votes.prompt is not None
     # One rater alone has seen the last contender: no series settles that one.
     alone = (votes.left != 3) & (votes.right != 3) | (votes.rater == 5)
-    columns = (each[alone] for each in (votes.left, votes.right, votes.outcome))
-    for some in (votes, Votes(*columns, 4, votes.rater[alone], votes.prompt[alone])):
+    left, right, outcome = (each[alone] for each in (votes.left, votes.right, votes.outcome))
+    for some in (votes, Votes(left, right, outcome, 4, votes.rater[alone], votes.prompt[alone])):
         data = scored(some, ties)
         each = Jackknife(data, data.partition("rater"))
         monkeypatch.setattr(jackknife, "_LIGHT", -1.0)
