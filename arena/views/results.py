@@ -5,6 +5,7 @@ from typing import cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect
@@ -39,7 +40,8 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
     if (shown := page_cache.kept(key)) is None:
         page = study_page(found, margin=margin, looked_for=looked_for)
         is_known = is_refresh and request.GET.get("seen") == page.stamp
-        body = b"" if is_known else render_to_string(template, {"page": page}, request).encode()
+        context = {"page": page, "may_decide": found.is_owned_by(request.user)}
+        body = b"" if is_known else render_to_string(template, context, request).encode()
         if not is_known:
             page_cache.keep(key, stamp=page.stamp, body=body)
         shown = KeptPage(page.stamp, body)
@@ -66,9 +68,11 @@ def chart(request: HttpRequest, slug: str, name: str, suffix: str) -> HttpRespon
 @require_POST
 def count_simulated(request: HttpRequest, slug: str) -> HttpResponse:
     """Count simulated raters' votes in the fits of this study, or leave them out."""
-    counts = request.POST.get("counts") == "yes"
+    found, counts = _visible(request, slug), request.POST.get("counts") == "yes"
+    if not found.is_owned_by(request.user):
+        raise PermissionDenied("Only the study's owners decide which votes count.")
     try:
-        fitting.set_counts_simulated(_visible(request, slug), counts=counts, actor=cast(User, request.user))
+        fitting.set_counts_simulated(found, counts=counts, actor=cast(User, request.user))
     except ReadingError as error:
         messages.error(request, str(error))
     else:

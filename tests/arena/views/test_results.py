@@ -312,6 +312,17 @@ def test_simulated_raters_are_named_and_can_be_left_out_and_counted() -> None:
     assert sorted(acts) == [("simulated raters counted", "ada"), ("simulated raters left out", "ada")]
 
 
+def test_only_owners_are_offered_the_switch() -> None:
+    study = voted_study()
+    bulk_votes(study, raters=2, seed=3, kind=Rater.Kind.SIMULATED)
+    study.members.create(user=make_user("ana"), role="analyst")
+    switch, page = reverse("arena:count_simulated", args=[study.slug]), page_of(study, client_of("ana"))
+    assert "Simulated raters are counted here." in page and switch not in page and "Leave simulated" not in page
+    assert switch in page_of(study, client_of())
+    refused = client_of("ana").post(switch, {"counts": "no"})
+    assert refused.status_code == 403 and Study.objects.get(pk=study.pk).counts_simulated
+
+
 @pytest.mark.once
 def test_the_switch_takes_only_post() -> None:
     study = voted_study()
