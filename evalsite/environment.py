@@ -17,7 +17,9 @@ T = TypeVar("T")
 OWN_PREFIX = "WINRATE_"
 # Keys that stand in somebody's documentation; no random key holds such a word.
 _SAMPLE_KEY = re.compile(
-    r"django-insecure|change.?me|change.?this|replace.?(me|this|with)|example|your.?secret|secret.?key", re.IGNORECASE
+    r"django-insecure|change.?me|change.?this|replace.?(me|this|with)|example|your.?secret|secret.?key"
+    r"|placeholder|password|passw0rd|letmein|qwerty|<[^>]+>",
+    re.IGNORECASE,
 )
 
 
@@ -124,9 +126,20 @@ def folder(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
+def _is_typed(key: str) -> bool:
+    """Whether a key says the same thing again or counts up or down, as people's do and random ones do not.
+
+    Random keys stay far from these bounds, of hexadecimal digits too.
+    """
+    start = key[:64]  # in a very long key the same three characters come again by chance
+    threes = [start[place : place + 3] for place in range(len(start) - 2)]
+    steps = [ord(after) - ord(before) for before, after in zip(start, start[1:], strict=False)]
+    return len(set(threes)) < len(threes) * 2 / 3 or sum(step in (-1, 1) for step in steps) > len(steps) / 2
+
+
 def secret(value: str) -> str:
     """a secret of at least 32 characters."""
-    if len(value) < 32 or len(set(value)) < 8 or _SAMPLE_KEY.search(value):
+    if len(value) < 32 or len(set(value)) < 8 or _is_typed(value) or _SAMPLE_KEY.search(value):
         raise ValueError("make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'")
     return value
 

@@ -12,6 +12,9 @@ from generation import log_context
 FIELDS: Final = ("route", "method", "status", "milliseconds", "seconds")
 """What lines may say besides their message, given as `extra`. Anything else that a library attaches stays out."""
 
+OUR_OWN: Final = ("request",)
+"""Made by us or by our own proxy; nginx's look like a ballot's token, and without them no line could be found."""
+
 
 @cache
 def redact() -> Redaction:
@@ -26,7 +29,12 @@ def _time_of(record: logging.LogRecord) -> str:
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     known = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
     noted = log_context.noted() or getattr(getattr(record, "request", None), "noted", {})
-    return {**noted, **known}
+    return {name: value if name in OUR_OWN else _clean(value) for name, value in {**noted, **known}.items()}
+
+
+def _clean(value: Any) -> Any:
+    """What stands where a name belongs may have come with the address: a token, where somebody put one there."""
+    return redact()(value) if isinstance(value, str) else value
 
 
 def _message_of(record: logging.LogRecord) -> str:
@@ -46,8 +54,9 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback comes below it."""
         fields = " ".join(f"{name}={value}" for name, value in _fields_of(record).items())
-        said = f"{_time_of(record)} {record.levelname} {record.name}: {_message_of(record)}"
-        return redact()(_with_trace(self, record, f"{said} [{fields}]" if fields else said))
+        said = redact()(f"{_time_of(record)} {record.levelname} {record.name}: {_message_of(record)}")
+        trace = redact()(_trace_of(self, record))
+        return "\n".join(part for part in (f"{said} [{fields}]" if fields else said, trace) if part)
 
 
 class JsonLines(logging.Formatter):
@@ -64,13 +73,13 @@ class JsonLines(logging.Formatter):
             "process": record.process,
             **_fields_of(record),
         }
-        if trace := _with_trace(self, record, ""):
+        if trace := _trace_of(self, record):
             line["trace"] = clean(trace)
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _with_trace(formatter: logging.Formatter, record: logging.LogRecord, said: str) -> str:
+def _trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     # Not kept on the record: another handler would print it as it is.
     trace = formatter.formatException(record.exc_info) if record.exc_info else record.exc_text or ""
     stack = formatter.formatStack(record.stack_info) if record.stack_info else ""
-    return "\n".join(part for part in (said, trace, stack) if part)
+    return "\n".join(part for part in (trace, stack) if part)

@@ -7,7 +7,7 @@ import pytest
 from django.core.checks import run_checks
 
 from evalsite.deployment_checks import is_public
-from evalsite.file_systems import file_system_of
+from evalsite.file_systems import file_system_of, network_complaint
 from evalsite.starting import dangerous_settings
 
 MOUNTS = r"""/dev/sda1 / ext4 rw 0 0
@@ -28,7 +28,7 @@ server:/export /home nfs4 rw,vers=4.2 0 0
     ],
 )
 def test_the_file_system_of_a_path_is_that_of_its_nearest_mount(path: str, kind: str) -> None:
-    assert file_system_of(Path(path), mounts=MOUNTS) == kind
+    assert file_system_of(Path(path), mounts=MOUNTS)[1] == kind
 
 
 def test_sqlite_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: Any, settings: Any) -> None:
@@ -38,9 +38,31 @@ def test_sqlite_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch:
     mounts.write_text(f"server:/export {file.parent} nfs rw 0 0\n")
     monkeypatch.setattr("evalsite.file_systems.MOUNTS", mounts)
     assert dangerous_settings() == [
-        f"{file} lies on a network file system (nfs), where SQLite can lose votes: "
-        "set WINRATE_DATA_DIR to a local folder, or DATABASE_URL to a PostgreSQL server."
+        f"{file} lies on a network or shared file system (nfs), where SQLite can lose votes: "
+        "set WINRATE_DATA_DIR to a folder on a disk of this machine, or DATABASE_URL to a PostgreSQL server."
     ]
+
+
+@pytest.mark.parametrize(
+    ("point", "kind", "is_refused"),
+    [
+        *[("/data", kind, True) for kind in ("fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.glusterfs", "fuse")],
+        *[("/data", kind, True) for kind in ("fuse.grpcfuse", "fuse.vmhgfs-fuse", "9p", "virtiofs", "vboxsf", "cifs")],
+        *[("/data", kind, False) for kind in ("ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "fuseblk")],
+        ("/data", "fuse.fuse-overlayfs", False),
+        ("/", "virtiofs", False),  # the disk of a small virtual machine, which nobody shares
+        ("/", "9p", False),
+        ("/", "nfs4", True),
+        ("/", "fuse.s3fs", True),
+    ],
+)
+def test_which_file_systems_sqlite_is_kept_away_from(
+    point: str, kind: str, is_refused: bool, tmp_path: Path, monkeypatch: Any
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"device {point} {kind} rw 0 0\n")
+    monkeypatch.setattr("evalsite.file_systems.MOUNTS", mounts)
+    assert bool(network_complaint(Path("/data/winrate.sqlite3"))) is is_refused
 
 
 def test_https_without_a_given_key_is_refused(settings: Any) -> None:

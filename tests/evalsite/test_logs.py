@@ -121,6 +121,18 @@ def test_a_vote_is_a_line_with_request_study_and_ballot(settings: Any) -> None:
     }
 
 
+@pytest.mark.django_db
+def test_a_token_in_the_place_of_a_name_is_in_no_field_and_our_proxys_id_is(client: Client, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+    token, number = "0123456789abcdef" * 2, "fedcba9876543210" * 2  # nginx's $request_id is as long as a ballot's token
+    with written() as lines:
+        client.get(f"/studies/{token}/", headers={"X-Request-ID": number})
+        logging.getLogger("a").info("took a while", extra={"route": f"/join/{token}/", "seconds": 1.5})
+    assert token not in lines.text and lines.text.count(number) >= 2
+    assert [line["study"] for line in lines.requests()] == ["[secret]"]
+    assert [(line["route"], line["seconds"]) for line in lines.objects("a")] == [("/join/[secret]/", 1.5)]
+
+
 @pytest.mark.parametrize(
     ("proxies", "told", "is_taken"),
     [

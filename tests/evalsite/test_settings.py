@@ -1,7 +1,9 @@
 """Settings: nothing is needed, a typo stops the start with one sentence."""
 
 import os
+import random
 import secrets
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from evalsite.environment import Environment, flag, folder, origins, storage_url, text, words
+from evalsite.environment import Environment, flag, folder, origins, secret, storage_url, text, words
 
 SENTENCES = {
     "WINRATE_DATADIR": ("data", "unknown setting WINRATE_DATADIR; did you mean WINRATE_DATA_DIR?"),
@@ -125,6 +127,29 @@ def test_values_are_parsed() -> None:
     assert words(" a, b ,,c") == ["a", "b", "c"]
     assert folder("~/x") == Path.home() / "x"
     assert origins("https://a.example/,http://b:8000") == ["https://a.example", "http://b:8000"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("passwordpasswordpasswordpassword", "Password-1Password-2Password-3Password-4", "correct horse " * 4),
+        *("0123456789abcdef0123456789abcdef", "abcdefghijklmnopqrstuvwxyz012345", "zyxwvutsrqponmlkjihgfedcba987654"),
+        *("x7Qp2vR9mK4tLw8z" * 2, "a1b2c3d4" * 6, "qwertyuiopasdfghjklzxcvbnm1357924", "a" * 20 + "bcdfhjlnprtv"),
+        *("put-a-long-placeholder-text-in-this-line", "3.14159265358979 <insert your key>", "short", ""),
+    ],
+)
+def test_keys_that_somebody_typed_are_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="make one with"):
+        secret(value)
+
+
+def test_random_keys_of_every_kind_are_taken() -> None:
+    source = random.Random(8)  # noqa: S311 - the same keys in each run
+    for kind in (string.hexdigits[:16], string.ascii_letters + string.digits + "-_", string.ascii_lowercase):
+        for length in (32, 40, 64, 4096):
+            for _ in range(50):
+                key = "".join(source.choices(kind, k=length))
+                assert secret(key) == key
 
 
 @pytest.mark.parametrize("value", ["images", "file://images", "file:images", "s3://", "http://bucket"])
