@@ -1,6 +1,6 @@
 """The bare vote as a plain Django view: `update()` and `create()` in `transaction.atomic`, and nothing besides.
 
-The third peer of benchmarks/load.py, on the tables of benchmarks/bare_vote.py, with the site's own settings of databases.
+The third peer of benchmarks/load.py, on the tables of benchmarks/bare_vote.py, with the site's settings of databases.
 The middleware is what `startproject` writes down; the view is exempt from the check of form tokens, and no session is
 read. It must be imported by a process of its own, as gunicorn's are: it brings its own settings.
 """
