@@ -1,13 +1,13 @@
 """The bare vote as a plain Django view: `update()` and `create()` in `transaction.atomic`, and nothing besides.
 
-The third peer of benchmarks/load.py, on the tables of benchmarks/bare_vote.py and with the database settings of the site.
+The third peer of benchmarks/load.py, on the tables of benchmarks/bare_vote.py, with the site's settings of databases.
 The middleware is what `startproject` writes down; the view is exempt from the check of form tokens, and no session is
 read. It must be imported by a process of its own, as gunicorn's are: it brings its own settings.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import django
 from django.conf import settings
@@ -49,6 +49,8 @@ class BareBallot(models.Model):
     id = models.BigIntegerField(primary_key=True)
     state = models.CharField(max_length=10)
 
+    objects: ClassVar[models.Manager[BareBallot]] = models.Manager()
+
     class Meta:
         app_label = "bare"
         db_table = "bare_ballot"
@@ -64,6 +66,8 @@ class BareVote(models.Model):
     ballot = models.OneToOneField(BareBallot, on_delete=models.PROTECT)
     choice = models.CharField(max_length=10)
     cast_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[BareVote]] = models.Manager()
 
     class Meta:
         app_label = "bare"

@@ -84,7 +84,7 @@ def _load(asked: argparse.Namespace, folder: Path, server: int | None) -> None:
         "LOAD_TOKEN": token,
         "LOAD_QUESTIONS": ",".join(questions),
         "LOAD_EVERY": str(every := asked.raters * len(questions) / asked.rate),
-        "LOAD_RAMP": str(every + 1 if "Rater" in people else 3.0),
+        "LOAD_RAMP": str(every + 2 if "Rater" in people else 3.0),
         "LOAD_COOKIE": _signed_in(),
         "LOAD_RESULTS": f"/studies/{study.slug}/",
         "LOAD_SAVED": str(folder / "saved"),
@@ -111,7 +111,7 @@ def _locust(
     """Locust's own table of so many seconds after all have joined: a row for each kind of request."""
     told = told | {"LOAD_USERS": json.dumps(people)}
     number = sum(people.values())
-    each_second = max(number // 2, 1)
+    each_second = max(number // 5, 4)  # joining costs as much as several answers
     lasts = seconds + float(told["LOAD_RAMP"]) + number / each_second
     command = [
         _LOCUST,

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from arena import studies, voting
+from arena import asked, studies, voting
 from arena.models import Ballot, Contender, Rater, Study, Vote
 from arena.voting import VotingError, cast_votes, open_ballots
 from generation.models import Image
@@ -224,6 +224,7 @@ def test_a_tie_is_refused_where_the_criterion_takes_none() -> None:
 
 def test_both_bad_is_stored_where_the_criterion_offers_it(study: Study, rater: Rater, ballot: Ballot) -> None:
     study.criteria.update(allows_both_bad=True)
+    asked.forget()
     cast_votes(rater=rater, ballot_token=ballot.token, answers={key: "both_bad" for key in ALL_LEFT})
     assert set(choices_of(ballot).values()) == {"both_bad"}
 

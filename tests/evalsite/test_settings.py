@@ -101,6 +101,21 @@ def test_a_folder_name_may_hold_any_character(tmp_path: Path) -> None:
     assert shown == [f"{odd}/winrate.sqlite3", str(cache), f"{odd}/images"]
 
 
+@pytest.mark.once
+@pytest.mark.parametrize(("said", "threshold"), [("", "0"), ("?prepare_threshold=none", "None")])
+def test_behind_a_pooler_no_statement_is_prepared(said: str, threshold: str) -> None:
+    read_back = "from evalsite import settings as s; print(s.DATABASES['default']['OPTIONS'])"
+    shown = subprocess.run(
+        [sys.executable, "-c", read_back],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DATABASE_URL": f"postgres://ada:secret@db.lab:5432/winrate{said}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"'prepare_threshold': {threshold}" in shown and ("plan_cache_mode" in shown) == (not said)
+
+
 def test_processes_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from evalsite import settings; print(settings.SECRET_KEY)"]
     environment = {**os.environ, "WINRATE_DATA_DIR": str(tmp_path)}
