@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from generation.hints import hint_workers
 from generation.models import Image, ImageJob
@@ -66,6 +67,7 @@ def test_f03_ten_deliveries_to_two_workers_draw_each_image_once(crew: Crew, want
     measured(f"{SCALE.images} rows, each claimed and drawn once")
 
 
+@pytest.mark.once
 def test_f09_a_prompt_that_kills_its_worker_takes_no_other_with_it(crew: Crew, want: Want, measured: Measured) -> None:
     crew.arm("kill-at-step", "prompt 5")
     want(SCALE.images)

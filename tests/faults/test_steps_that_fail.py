@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from generation.models import Image, ImageJob
 from tests.faults.conftest import Want
@@ -10,6 +11,7 @@ from tests.faults.crew import Crew, done, drawing_processes, wait_for, wait_unti
 from tests.faults.scale import SCALE
 
 Measured = Callable[[str], None]
+pytestmark = pytest.mark.once
 
 
 def test_f10_a_step_that_hangs_is_ended_and_the_next_job_runs(crew: Crew, want: Want, measured: Measured) -> None:

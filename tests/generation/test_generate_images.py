@@ -174,6 +174,7 @@ def test_a_paused_run_is_said_not_waited_for(prompt_set: PromptSet, monkeypatch:
     assert Image.objects.count() == 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

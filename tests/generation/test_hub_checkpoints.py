@@ -109,6 +109,7 @@ BAD: list[tuple[str, str, str, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("source", "revision", "field", "sentence"), BAD)
 def test_addresses_ways_out_and_moving_revisions_are_refused_at_their_field(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch, source: str, revision: str, field: str, sentence: str

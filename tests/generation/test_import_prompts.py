@@ -142,6 +142,7 @@ def test_many_categories_are_shortened(tmp_path: Path, db: None) -> None:
     assert f"\nCategories:          14 ({names}, …)\n" in run(path)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("bad", [*BAD_TABLES_AND_TEXTS, *BAD_JSON], ids=lambda bad: bad.label)
 def test_a_bad_file_changes_nothing(bad: BadFile, file: Path, tmp_path: Path) -> None:
     run(file)

@@ -152,6 +152,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("changes", "field", "sentence"), WRONG, ids=[f"{n}-{w[1]}" for n, w in enumerate(WRONG)])
 def test_what_no_checkpoint_could_draw_is_refused_at_its_field(
     admin_client: Client, changes: dict[str, Any], field: str, sentence: str

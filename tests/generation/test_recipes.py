@@ -98,6 +98,7 @@ def test_wrong_settings_are_refused_at_once(changes: dict[str, Any], sentence: s
         recipe_of(register_checkpoint(name="tiny", source="tiny"), get_schedule(steps=1), **changes)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("schedule", "changes", "sentence"),
     [

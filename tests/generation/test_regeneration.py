@@ -61,6 +61,7 @@ def change_record(image: Image, part: str, **changes: Any) -> None:
     image.save(update_fields=["provenance", "provenance_digest"])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("source", "changes"),
     [
@@ -97,6 +98,7 @@ def test_an_image_is_made_again_in_its_row_of_the_batch(root: Path, monkeypatch:
     assert all(len(set(seeds)) == 3 for seeds in asked)
 
 
+@pytest.mark.once
 def test_the_weight_of_an_adapter_is_that_of_the_record(root: Path) -> None:
     [image, *_] = drawn(adapters=[{"path": "style-1", "weight": 0.5}])
     Checkpoint.objects.update(adapters=[{"path": "style-1", "weight": 2.0}])
@@ -104,6 +106,7 @@ def test_the_weight_of_an_adapter_is_that_of_the_record(root: Path) -> None:
     assert found.verdict == "byte-equal"
 
 
+@pytest.mark.once
 def test_what_differs_in_the_environment_is_named(root: Path) -> None:
     [image, *_] = drawn()
     versions = image.provenance["made"]["versions"]
@@ -139,6 +142,7 @@ def test_a_record_that_was_changed_by_hand_says_so(root: Path) -> None:
     assert {difference.what for difference in found.differences} == {"peft", "the record's own digest"}
 
 
+@pytest.mark.once
 def test_another_seed_gives_another_picture_and_says_how_far_off(root: Path) -> None:
     [image, *_] = drawn()
     change_record(image, "made", seed=1)
@@ -149,6 +153,7 @@ def test_another_seed_gives_another_picture_and_says_how_far_off(root: Path) -> 
     assert bytes_digest(found.png) != image.file_sha256
 
 
+@pytest.mark.once
 def test_the_same_pixels_in_another_file_are_pixel_equal(root: Path) -> None:
     [image, *_] = drawn()
     Image.objects.filter(pk=image.pk).update(file_sha256="0" * 64)
@@ -189,6 +194,7 @@ def _no_adapter(root: Path) -> None:
     shutil.rmtree(root / "style-1")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [

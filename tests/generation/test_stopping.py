@@ -79,6 +79,7 @@ def test_a_batch_that_nobody_wants_any_more_makes_no_image(
     assert not Image.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_a_process_whose_step_hangs_ends_itself_and_the_job_says_timeout(
     own_models_root: Path, image_folder: Path

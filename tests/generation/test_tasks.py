@@ -68,6 +68,7 @@ def test_work_is_sent_to_the_image_workers_queue() -> None:
         assert (routed.name if isinstance(routed, Queue) else routed) == "gen.cpu"
 
 
+@pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_was_only_told_to_come_makes_images_and_its_death_costs_none(
     broker: RedisServer, start_worker: StartWorker, models_root: Path

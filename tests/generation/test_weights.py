@@ -126,6 +126,7 @@ def test_weights_that_cannot_be_had_are_left_alone_for_a_while(store: None, fetc
     assert weights.fetch_overdue()
 
 
+@pytest.mark.once
 def test_the_base_that_an_adapter_names_is_fetched_along(store: None, family_folders: Path, fetched_root: Path) -> None:
     for folder in ("sd3-eps", "style-1"):
         for path in (family_folders / folder).rglob("*"):
@@ -142,6 +143,7 @@ def test_the_base_that_an_adapter_names_is_fetched_along(store: None, family_fol
     assert weights.held() == {checkpoint: fetched_root / "sd3-eps"}
 
 
+@pytest.mark.once
 def test_other_weights_than_those_that_were_checked_are_not_taken(store: None, fetched_root: Path) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
     shutil.rmtree(fetched_root)
@@ -154,6 +156,7 @@ def test_other_weights_than_those_that_were_checked_are_not_taken(store: None, f
     assert not weights.fetch_most_urgent()
 
 
+@pytest.mark.once
 def test_code_and_pickles_in_the_store_are_not_taken(store: None, fetched_root: Path) -> None:
     storages["weights"].save("tiny/unet.bin", ContentFile(b"pickle"))
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source="tiny"))
@@ -205,6 +208,7 @@ def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
         yield server
 
 
+@pytest.mark.once
 def test_a_pinned_repository_is_fetched_without_code_or_pickles(
     hub: HubServer, tiny_model: Path, fetched_root: Path, image_folder: Path
 ) -> None:
@@ -219,6 +223,7 @@ def test_a_pinned_repository_is_fetched_without_code_or_pickles(
     assert (made["source"], made["revision"], made["base"]) == ("lab/tiny", COMMIT, f"lab/tiny@{COMMIT}")
 
 
+@pytest.mark.once
 def test_weights_that_differ_from_the_hubs_own_sha256_are_refused(hub: HubServer, fetched_root: Path) -> None:
     hub.lies_about.add("vae/diffusion_pytorch_model.safetensors")
     checkpoint = resolve_checkpoint(register_checkpoint(name="tiny", source=f"lab/tiny@{COMMIT}"))

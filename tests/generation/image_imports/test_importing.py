@@ -378,6 +378,7 @@ BAD_ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("case", BAD_ZIPS)
 def test_a_dangerous_zip_is_refused(case: str, tmp_path: Path, make_prompts: MakePrompts) -> None:
     make, sentence = BAD_ZIPS[case]

@@ -184,6 +184,7 @@ def test_a_sample_size_may_be_height_and_width(family_folders: Path, tmp_path: P
     assert size_rule(folder, "StableDiffusionPipeline").usual == (64, 32)
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["sd15", "sdxl", "flux", "pixart", "sd3-t5"])
 def test_a_checkpoint_of_every_family_becomes_images_with_provenance(
@@ -212,6 +213,7 @@ def test_a_checkpoint_of_every_family_becomes_images_with_provenance(
     assert made.provenance["made"]["fixed_arguments"] == dict(FAMILIES[PIPELINES[name]].call_arguments)
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_safety_checker_in_the_folder_is_never_loaded(
     family_folders: Path, tmp_path: Path, settings: Settings
@@ -252,6 +254,7 @@ def test_call_options_are_checked_by_name_and_value(
         check_options(options, rules, owner=pipeline_class, word="call option")
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_a_negative_prompt_that_flux_would_not_heed_is_refused(families_root: Path) -> None:
     checkpoint = resolve_checkpoint(register_checkpoint(name="flux", source="flux"))
