@@ -21,6 +21,9 @@ from arena.refusals import Refusal
 ROWS_AT_ONCE: Final = 1_000
 # SQLite lets no one in line: who waits for its lock asks again every tenth of a second, and must find it free once.
 BREATH: Final = 0.11
+# How long others should wait for a batch there, in seconds; on a busy machine a batch gets fewer rows, not more time.
+LONGEST: Final = 0.1
+_FEWEST_ROWS: Final = 50
 _LONGEST_MARK: Final = 64
 AnyLine = TypeVar("AnyLine")
 Progress = Callable[[str, int, int], None]
@@ -40,6 +43,7 @@ class Claim:
 
     def __init__(self, study: Study, source: str, *, progress: Progress | None = None) -> None:
         self.study = study
+        self.at_once = ROWS_AT_ONCE
         self._progress = progress
         self._mark = f"{source[:_LONGEST_MARK]}:{secrets.token_hex(8)}"
         # Waits for a batch of the one before that is being written, so that what is read after this is all there is.
@@ -49,16 +53,23 @@ class Claim:
             raise OvertakenError(sentence, code="imported_already", field="file")
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        """One short transaction. Raises OvertakenError where another import of the file has begun since."""
+    def batch(self, rows: int = 0) -> Iterator[None]:
+        """One short transaction. Raises OvertakenError where another import of the file has begun since.
+
+        rows: how many it stores; from what they take follows how many the next one should have, `at_once`
+        """
         is_inside = connection.in_atomic_block
         with transaction.atomic():
             held = Study.objects.filter(pk=self.study.pk, taking_in=self._mark)
             if not held.update(taking_in=self._mark):
                 sentence = "Another import of this file has begun and goes on in its place."
                 raise OvertakenError(sentence, code="taken_over", field="file")
+            started = time.perf_counter()
             yield
         if connection.vendor == "sqlite" and not is_inside:
+            if rows:
+                fitting = round(rows * LONGEST / (time.perf_counter() - started))
+                self.at_once = min(ROWS_AT_ONCE, max(_FEWEST_ROWS, fitting))
             time.sleep(BREATH)
 
     def name(self, slug: str) -> None:
@@ -82,9 +93,10 @@ class Claim:
         what, number: what progress is told of, and how many lines there are
         """
         made = ids_of(stored)
-        for chunk in in_chunks(islice(iter(lines), len(made), None)):
+        left = islice(iter(lines), len(made), None)
+        while chunk := list(islice(left, self.at_once)):
             store = insertion(stored.model, [row(line) for line in chunk])
-            with self.batch():
+            with self.batch(rows=len(chunk)):
                 made.extend(store())
             if self._progress and what:
                 self._progress(what, len(made), number)

@@ -127,9 +127,10 @@ class Taker:
 
     def _take_ballots(self, raters: array[int]) -> array[int]:
         made = ids_of(self._study.ballots.all())
-        for lines in _before_what_they_supersede(self._archive.rows(layout.BALLOTS, layout.BallotLine), made):
+        told = self._archive.rows(layout.BALLOTS, layout.BallotLine)
+        for lines in _before_what_they_supersede(told, made, self._claim):
             store = insertion(Ballot, [self._ballot(line, raters, made) for line in lines])
-            with self._claim.batch():
+            with self._claim.batch(rows=len(lines)):
                 made.extend(store())
         return made
 
@@ -266,7 +267,7 @@ def imported_as(name: str, among: QuerySet[Study]) -> Study | None:
 
 
 def _before_what_they_supersede(
-    lines: Iterator[layout.BallotLine], made: array[int]
+    lines: Iterator[layout.BallotLine], made: array[int], claim: Claim
 ) -> Iterator[list[layout.BallotLine]]:
     """Some at a time, and no ballot together with the one that it supersedes, whose id it needs.
 
@@ -277,7 +278,7 @@ def _before_what_they_supersede(
         next(lines)
     for line in lines:
         is_needed = line.supersedes is not None and line.supersedes >= len(made)
-        if waiting and (is_needed or len(waiting) == ROWS_AT_ONCE):
+        if waiting and (is_needed or len(waiting) >= claim.at_once):
             yield waiting
             waiting = []
         waiting.append(line)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,8 +181,8 @@ def test_others_vote_between_any_two_batches_of_an_import(tmp_path: Path, monkey
         """A rater answers after each of the first batches."""
 
         @contextmanager
-        def batch(self) -> Iterator[None]:
-            with super().batch():
+        def batch(self, rows: int = 0) -> Iterator[None]:
+            with super().batch(rows):
                 yield
             assert not connection.in_atomic_block
             if len(stored) < 12:
@@ -193,6 +194,35 @@ def test_others_vote_between_any_two_batches_of_an_import(tmp_path: Path, monkey
     assert len(set(stored)) == 12 and stored[-1] == live.votes.count()
     assert told_by(done) == told_by(whole) and numbers_of(done) == numbers_of(whole)
     assert [problem for each in Rater.objects.all() for problem in check_chain(each)] == []
+
+
+@pytest.mark.once
+def test_batches_shrink_where_rows_take_long_so_that_nobody_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which each of the first rows takes 1 ms, and later ones take nothing."""
+    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 1_000)
+    now, sizes = [0.0], []
+
+    def timed(kind: Any, rows: list[Any]) -> Any:
+        store = bulk_rows.insertion(kind, rows)
+
+        def stored() -> list[int]:
+            sizes.append(len(rows))
+            now[0] += len(rows) / 1_000 if len(sizes) < 6 else 1e-6
+            return store()
+
+        return stored
+
+    monkeypatch.setattr(batches, "insertion", timed)
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=lambda _: None))
+    claim = batches.Claim(study := Study.objects.get(pk=make_taken().pk), "file")
+    claim.fill(study.raters.all(), range(2_500), lambda _: {"study_id": study.pk, "kind": "panel"})
+    assert sizes == [1_000, 100, 100, 100, 100, 100, 1_000] and study.raters.count() == 2_500
+
+
+def make_taken() -> Study:
+    study = make_study(images=False, copies=False, opened=False)
+    Study.objects.filter(pk=study.pk).update(taking_in="file")
+    return study
 
 
 def test_a_row_that_the_database_refuses_late_leaves_a_study_that_nobody_sees(
