@@ -64,17 +64,16 @@ def _measure(contenders: int, votes: int, prompts: int) -> None:
         counted = _counted(study, votes)
         labels = list(study.contenders.order_by("pk").values_list("label", flat=True))
         found = Fitted(counted, labels, OPTIONS)
-        precision = lambda: found.precision  # noqa: E731
         told: list[dict[str, Any]] = []
         groups, sweeps = prompt_groups(study), step_sweeps(study)
         # The same values again where the whole asks for them, so that each part is worked out and timed once.
-        fit_results.Fitted = lambda *_: found  # type: ignore[assignment, misc, return-value]
+        setattr(fit_results, "Fitted", lambda *_: found)  # noqa: B010 - the module does not export the name
         spent = [
             _told("point fit", lambda: found.fit),
-            _told("errors by rater and prompt", precision),
-            _told("intervals of all strengths", lambda: intervals.strength_intervals(precision())),
-            _told("win probabilities of all pairs", lambda: intervals.win_probability_intervals(precision())),
-            _told("ranks that hold at once", lambda: intervals.rank_ranges(precision())),
+            _told("errors by rater and prompt", lambda: found.precision),
+            _told("intervals of all strengths", lambda: intervals.strength_intervals(found.precision)),
+            _told("win probabilities of all pairs", lambda: intervals.win_probability_intervals(found.precision)),
+            _told("ranks that hold at once", lambda: intervals.rank_ranges(found.precision)),
             _told(
                 "ties, influence, cross-check and all else",
                 lambda: told.append(

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ranking.cluster_scores import MANY, ScoredVotes
+from arena.ranking.cluster_scores import MANY, ScoredVotes, totals
 from arena.ranking.fitted import ModelFit
 from arena.ranking.jackknife import Jackknife
 from arena.ranking.models import fit_model, refit_without
@@ -131,7 +131,15 @@ class _Study:
         partition = scored.partition(self.unit)  # type: ignore[arg-type]
         lead = np.zeros(len(self.labels))
         present = np.unique(self.of_vote[partition.of_vote < partition.count])
-        lead[present] = scored.scores(partition) @ (self.fit.bread[:, before] - self.fit.bread[:, rival])
+        along = self.fit.bread[:, before] - self.fit.bread[:, rival]
+        problem, known = self.fit.problem, self.fit.contenders
+        gap = along[self.votes.left] - along[self.votes.right]
+        if problem.side:
+            gap += along[known]
+        added = scored.weighted(scored.tables.eta) * gap
+        if problem.has_ties:
+            added += scored.weighted(scored.tables.phi) * along[-1]
+        lead[present] = totals(partition.of_vote, added, partition.count + 1)[:-1]
         return lead
 
 
