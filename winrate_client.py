@@ -288,6 +288,18 @@ class Winrate:
         """A board over studies by their short names; `more` is slug, description, reference."""
         return self._json("POST", "/boards", {"name": name, "studies": [*studies], "criteria": [*criteria], **more})
 
+    def save_board(self, slug: str, file: str | Path) -> Path:
+        """Its tables and fits with the votes behind them, which `manage.py board check` fits again."""
+        return self._save(f"/boards/{_part(slug)}/export", {}, Path(file))
+
+    def publish_board(self, slug: str) -> Json:
+        """Let everybody read it without signing in; for administrators."""
+        return self._json("POST", f"/boards/{_part(slug)}/publish")
+
+    def unpublish_board(self, slug: str) -> Json:
+        """Let nobody read it but those who may see all its studies; for administrators."""
+        return self._json("POST", f"/boards/{_part(slug)}/unpublish")
+
     # --- studies from elsewhere ------------------------------------------------------------------------------------
     def import_votes(
         self, file: str | Path, *, slug: str, name: str = "", baseline: str = "", source: str = ""

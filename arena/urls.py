@@ -83,6 +83,7 @@ urlpatterns: list[URLPattern] = [
     path("boards/<slug:slug>/edit/", boards.edit_board, name="edit_board"),
     path("boards/<slug:slug>/refit/", boards.refit_board, name="refit_board"),
     path("boards/<slug:slug>/publish/", boards.publish_board, name="publish_board"),
+    path("boards/<slug:slug>/take/", boards.take_board, name="take_board"),
     path("boards/<slug:slug>/charts/<slug:name>.<str:suffix>", boards.board_chart, name="board_chart"),
     path("public/boards/<slug:slug>/", boards.public_board, name="public_board"),
     path(

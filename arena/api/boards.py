@@ -3,16 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import FileResponse, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from arena import board_fitting, boards
 from arena.api.access import person, researchers_only
-from arena.api.problems import REFUSALS, Problem, ProblemError
+from arena.api.problems import REFUSALS, Problem, ProblemError, file_of
 from arena.api.prompt_sets import Page
+from arena.board_exports import export_board
 from arena.models import Board, Study
+from arena.views.kept_files import content_type_of, file_to_keep
 
 router = Router(tags=["boards"])
 
@@ -109,6 +111,36 @@ def create_board(request: HttpRequest, payload: BoardIn) -> Status[Board]:
 @router.get("/{slug:slug}", response={200: BoardOut, REFUSALS: Problem})
 def get_board(request: HttpRequest, slug: str) -> Board:
     """A board with the newest fit of each question."""
+    return _visible(request, slug)
+
+
+@router.post("/{slug:slug}/publish", response={200: BoardOut, REFUSALS: Problem})
+def publish_board(request: HttpRequest, slug: str) -> Board:
+    """Let everybody read the board without signing in; for administrators."""
+    return _published(request, slug, is_public=True)
+
+
+@router.post("/{slug:slug}/unpublish", response={200: BoardOut, REFUSALS: Problem})
+def unpublish_board(request: HttpRequest, slug: str) -> Board:
+    """Let nobody read it but those who may see all its studies; for administrators."""
+    return _published(request, slug, is_public=False)
+
+
+@router.get("/{slug:slug}/export", response={REFUSALS: Problem}, openapi_extra=file_of(content_type_of(".zip")))
+def download_board(request: HttpRequest, slug: str) -> FileResponse:
+    """Tables, fits and the votes behind them, as `manage.py board check` fits them again. It is noted down."""
+    found, user = _visible(request, slug), person(request)
+    return file_to_keep(f"{slug}-board.zip", lambda path: export_board(found, path, actor=user))
+
+
+def _published(request: HttpRequest, slug: str, *, is_public: bool) -> Board:
+    found, user = _visible(request, slug), person(request)
+    if not boards.may_publish(user):
+        raise ProblemError(403, "Only an administrator decides what is public.", code="not_administrator")
+    return boards.publish(found, is_public=is_public, actor=user)
+
+
+def _visible(request: HttpRequest, slug: str) -> Board:
     return get_object_or_404(Board.objects.visible_to(person(request)), slug=slug)
 
 

@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Max
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response
@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from arena import board_fitting, boards
+from arena.board_exports import export_board
 from arena.board_filters import Filters
 from arena.board_forms import BoardForm
 from arena.board_page import BoardPage, board_page, question_of
@@ -23,6 +24,7 @@ from arena.charts.boards import history_chart, standing_chart
 from arena.models import Board
 from arena.refusals import Refusal
 from arena.views.charts import chart_answer
+from arena.views.kept_files import file_to_keep
 from arena.views.prompt_sets import designers_only
 from generation.provenance import digest_of
 
@@ -115,6 +117,15 @@ def publish_board(request: HttpRequest, slug: str) -> HttpResponse:
     boards.publish(found, is_public=is_public, actor=_person(request))
     messages.success(request, "Anybody can read this board now." if is_public else "This board is no longer public.")
     return redirect("arena:board", slug)
+
+
+@never_cache
+@login_required
+@require_POST
+def take_board(request: HttpRequest, slug: str) -> FileResponse:
+    """Its tables and fits with the votes behind them. It is noted down who took them."""
+    found = _visible(request, slug)
+    return file_to_keep(f"{slug}-board.zip", lambda path: export_board(found, path, actor=_person(request)))
 
 
 @login_required

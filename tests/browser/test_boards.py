@@ -69,7 +69,11 @@ def test_from_studies_to_a_public_board(open_window: OpenWindow, pictures: Path)
     page.reload()
     draw_charts(page, 2)
     assert violations(page, "board") == []
-    page.screenshot(path=pictures / "board.png", full_page=True)
+    places = page.locator(".chart-and-table .table-scroll").all()
+    for width in (1280, 1440):
+        page.set_viewport_size({"width": width, "height": 1300})
+        assert not any(place.evaluate("place => place.scrollWidth > place.clientWidth") for place in places)
+        page.screenshot(path=pictures / ("board.png" if width == 1440 else "board-narrow.png"), full_page=True)
     page.get_by_role("button", name="Publish").click()
     expect(page.get_by_text("Anybody can read this board now.")).to_be_visible()
 

@@ -67,6 +67,13 @@ def test_beside_the_chart_every_column_is_seen_without_scrolling(study: Study, o
         assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+def swap_results(page: Page) -> None:
+    """What happens every ten seconds while votes come: the window's end tells whether its policy was broken by it."""
+    print("STYLES", page.evaluate("[...document.querySelectorAll('[style]')].map(e=>e.outerHTML.slice(0,300))"))
+    page.evaluate("htmx.ajax('GET', location.pathname, {target: '#results', swap: 'outerHTML'})")
+    page.wait_for_timeout(1000)
+
+
 def test_the_switch_for_simulated_raters_works_by_a_click(
     study: Study, open_window: OpenWindow, pictures: Path
 ) -> None:
@@ -80,6 +87,7 @@ def test_the_switch_for_simulated_raters_works_by_a_click(
     page.goto(reverse("arena:study", args=[study.slug]))
     draw_charts(page)
     page.screenshot(path=pictures / "results.png")
+    swap_results(page)
     caption = page.locator("#prompt-following caption").first
     expect(caption).to_contain_text("510 votes, 360 of them simulated")
     page.get_by_role("button", name="Leave simulated raters out").click()

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
-from django.contrib.auth.models import User
-from django.test import Client
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
-from arena.models import Vote
 from generation import image_store
 from generation.models import Image
 from tests.arena.dumps import dump
 from tests.security.addresses import routes
-from tests.security.cast_of_characters import PERSONAS, Scene, set_scene, staff
+from tests.security.cast_of_characters import PERSONAS, Scene, set_scene
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +112,7 @@ MATRIX: Final[dict[str, Row]] = {
     "arena:edit_board": THE_STUDYS | {"analyst": 403},
     "arena:refit_board": TO_POST,
     "arena:publish_board": TO_POST,
+    "arena:take_board": TO_POST,
     "arena:board_chart": THE_STUDYS,
     "arena:public_board": everybody(404),  # no administrator has published it
     "arena:public_board_chart": everybody(404),
@@ -158,7 +156,7 @@ MATRIX: Final[dict[str, Row]] = {
             ),
             *("api:list_studies", "api:create_study", "api:get_study", "api:get_results", "api:download_votes"),
             *("api:download_bundle", "api:get_consent", "api:get_ballot_image"),
-            *("api:list_boards", "api:create_board", "api:get_board", "api:list_raters"),
+            *("api:list_boards", "api:create_board", "api:get_board", "api:download_board", "api:list_raters"),
             *("api:list_exclusions", "api:exclude_votes", "api:list_gold", "api:propose_gold"),
         ),
         BY_TOKEN_ONLY,
@@ -169,7 +167,7 @@ MATRIX: Final[dict[str, Row]] = {
             *("api:steer_run", "api:open_study", "api:pause_study", "api:resume_study", "api:close_study"),
             *("api:ask_for_images", "api:enrol_rater", "api:fetch_ballots", "api:cast_votes"),
             *("api:preview_prompt_file", "api:readmit_votes", "api:review_gold", "api:retire_gold"),
-            *("api:import_votes", "api:import_bundle"),
+            *("api:import_votes", "api:import_bundle", "api:publish_board", "api:unpublish_board"),
         ),
         POST_BY_TOKEN_ONLY,
     ),
@@ -332,100 +330,3 @@ def test_originals_lie_under_no_address() -> None:
             assert scene.browsers[persona].get(path).status_code == 404, path
     for folder in ("/static/", "/static/arena/", "/media/", "/ballots/", "/join/", "/vote/"):
         assert scene.browsers["superuser"].get(folder).status_code == 404, folder
-
-
-# --- the admin --------------------------------------------------------------------------------------------------------
-def admin_addresses(scene: Scene) -> dict[str, str]:
-    """All of them by name, rows filled in by the first of the study's own."""
-    found = {}
-    for name, pattern in routes().items():
-        if not name.startswith("admin:"):
-            continue
-        words = re.findall(r"<(?:P<|\w+:)?(\w+)>", pattern)
-        known = {"app_label": "arena", "url": "nowhere", "id": 1, "object_id": 1, "content_type_id": 1, "pk": 1}
-        try:
-            found[name] = reverse(name, kwargs={word: known[word] for word in words})
-        except NoReverseMatch:  # Django's old addresses of rows have no name
-            found[name] = "/" + re.sub(r"<[^>]+>", "1", pattern)
-    return found
-
-
-def test_the_admin_lets_in_staff_only() -> None:
-    scene = set_scene()
-    outside = [persona for persona in PERSONAS if persona not in ("staff", "superuser")]
-    for name, path in admin_addresses(scene).items():
-        for persona in outside if name != "admin:login" else ():
-            reply = scene.browsers[persona].get(path)
-            assert (reply.status_code, "/admin/" in reply.headers.get("Location", "")) == (302, True), (name, persona)
-        staff_sees = scene.browsers["staff"].get(path).status_code
-        is_of_rows = re.match(
-            r"admin:(?:arena|auth|generation)_[a-z]+_(changelist|add|change|history|delete|original|password_change)$",
-            name,
-        )
-        assert not is_of_rows or staff_sees in (302, 403), (name, staff_sees)  # 302: no such row
-
-
-@pytest.fixture
-def eve_in_the_admin() -> tuple[Scene, Client]:
-    """Another researcher who has every right in the admin but none in the study."""
-    scene = set_scene()
-    staff("eve", has_rights=True)
-    return scene, scene.browsers["other researcher"]
-
-
-def test_in_the_admin_too_studies_of_others_do_not_exist(eve_in_the_admin: tuple[Scene, Client]) -> None:
-    scene, eve = eve_in_the_admin
-    study = scene.study
-    rows = [study, scene.ballot, Vote.objects.filter(study=study).latest("pk"), scene.ballot.rater]
-    rows += [study.study_prompts.latest("pk"), study.fits.latest("pk"), study.invitations.latest("pk")]
-    rows += [study.audit_events.latest("pk")]
-    for row in rows:
-        base = f"admin:arena_{row._meta.model_name}"
-        for page in ("change", "history"):
-            assert eve.get(reverse(f"{base}_{page}", args=[row.pk])).status_code in (302, 403), (row, page)
-        listed = eve.get(reverse(f"{base}_changelist")).content.decode()
-        assert study.name not in re.sub(r"<title>.*?</title>", "", listed), row
-
-
-@pytest.mark.parametrize(
-    "query", ["owner__password__startswith=m", "study__owner__password__startswith=m", "rater__identity__user__email=a"]
-)
-def test_lists_are_filtered_by_what_they_offer_and_nothing_else(
-    eve_in_the_admin: tuple[Scene, Client], query: str
-) -> None:
-    _, eve = eve_in_the_admin
-    for name, pattern in routes().items():
-        if name.startswith("admin:arena_") and name.endswith("_changelist"):
-            assert eve.get(f"/{pattern}?{query}").status_code in (302, 400), name
-
-
-# --- sessions ---------------------------------------------------------------------------------------------------------
-def test_a_session_is_new_at_login_and_over_at_logout_and_after_a_new_password() -> None:
-    user = User.objects.create_user("ada", password="correct horse battery")
-    form = {"username": "ada", "password": "correct horse battery"}
-    browser, second = Client(), Client()
-    browser.session.save()
-    planted = str(browser.session.session_key)
-    browser.cookies["sessionid"] = planted
-    for one in (browser, second):
-        assert one.post(reverse("arena:login"), form).status_code == 302
-    assert browser.session.session_key != planted
-    page = reverse("arena:runs")
-    assert [one.get(page).status_code for one in (browser, second)] == [200, 200]
-    kept = browser.cookies["sessionid"].value
-    browser.post(reverse("arena:logout"))
-    browser.cookies["sessionid"] = kept
-    assert browser.get(page).status_code == 302
-    user.set_password("another horse, another battery")
-    user.save()
-    assert second.get(page).status_code == 302
-
-
-def test_another_host_name_is_refused_and_enters_no_link() -> None:
-    scene = set_scene()
-    reply = scene.browsers["superuser"].get(reverse("arena:home"), headers={"Host": "evil.example"})
-    assert reply.status_code == 400
-    form = {"study": scene.study.pk, "label": "", "most_uses": "", "expires_at_0": "", "expires_at_1": ""}
-    elsewhere = {"X-Forwarded-Host": "evil.example"}
-    made = scene.browsers["superuser"].post(reverse("admin:arena_invitation_add"), form, headers=elsewhere, follow=True)
-    assert "http://testserver/join/" in made.content.decode() and "evil.example" not in made.content.decode()

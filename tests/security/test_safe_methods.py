@@ -10,7 +10,8 @@ from django.urls import reverse
 from tests.arena.dumps import dump
 from tests.security.addresses import routes
 from tests.security.cast_of_characters import Scene, set_scene
-from tests.security.test_access_matrix import MARKING, address, admin_addresses, check_headers, site_routes
+from tests.security.test_access_matrix import MARKING, address, check_headers, site_routes
+from tests.security.test_admin_and_sessions import admin_addresses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 # Sessions note who is there; small copies of images are made when they are first looked at.

@@ -3,11 +3,12 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from arena import board_fitting, boards
+from arena import board_exports, board_fitting, boards
 from arena.board_filters import Filters
 from arena.board_page import board_page
 from arena.counted_votes import ReadingError
@@ -34,6 +35,11 @@ class Command(BaseCommand):
         self._act(acts, "list", "list the boards")
         for name, words in (("show", "say how a board stands"), ("refit", "fit what has changed, and show it")):
             self._act(acts, name, words).add_argument("board", help="short name of the board, as in its address")
+        export = self._act(acts, "export", "fit what has changed, and write tables, fits and the votes behind them")
+        export.add_argument("board", help="short name of the board, as in its address")
+        export.add_argument("file", type=Path, help="the zip to write")
+        check = self._act(acts, "check", "fit an exported board from its votes, and compare with the fit in it")
+        check.add_argument("file", type=Path, help="a zip that `board export` wrote")
 
     def handle(self, *args: Any, act: str, **options: Any) -> None:
         acts: dict[str, Callable[[dict[str, Any]], Answer]] = {
@@ -41,6 +47,8 @@ class Command(BaseCommand):
             "list": _list,
             "show": lambda said: _told(_board(said["board"])),
             "refit": _refit,
+            "export": _export,
+            "check": _check,
         }
         try:
             data, lines = acts[act](options)
@@ -99,6 +107,32 @@ def _refit(said: dict[str, Any]) -> Answer:
     board = _board(said["board"])
     board_fitting.refit_board(board)
     return _told(board)
+
+
+def _export(said: dict[str, Any]) -> Answer:
+    board, file = _board(said["board"]), said["file"]
+    board_fitting.refit_board(board)
+    done = board_exports.export_board(board, file)
+    line = f"{done.votes:,} votes on {done.questions} question{'s' if done.questions > 1 else ''} written to {file}."
+    return {"board": board.slug, "votes": done.votes, "changed_since_fit": list(done.stale)}, [line]
+
+
+def _check(said: dict[str, Any]) -> Answer:
+    from arena.board_refits import refit_file  # brings in SciPy
+
+    found = refit_file(said["file"])
+    if wrong := [each for each in found if each.is_other]:
+        raise CommandError(" ".join(each.sentence for each in wrong))
+    criteria = [
+        {
+            "criterion": each.question,
+            "votes": each.votes,
+            "largest_difference": each.largest,
+            "strengths": each.strengths,
+        }
+        for each in found
+    ]
+    return {"criteria": criteria}, [each.sentence for each in found]
 
 
 def _told(board: Board) -> Answer:

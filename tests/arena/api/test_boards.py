@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from arena import board_fitting
-from arena.models import Board
+from arena.models import AuditEvent, Board
 from tests.arena.api.callers import body_of, caller, problem
 from tests.arena.board_cases import linked_study, make_board, two_studies
 
@@ -59,6 +60,22 @@ def test_wrong_input_is_refused_with_its_field(change: dict[str, Any], status: i
 def test_people_who_only_rate_make_no_board() -> None:
     two_studies()
     assert problem(caller("nobody", may_design=False).post("/boards", BODY), 403)["code"] == "not_researcher"
+
+
+def test_an_administrator_publishes_a_board_and_hides_it_again() -> None:
+    two_studies()
+    ada, root = caller("ada"), caller("root", is_superuser=True)
+    ada.post("/boards", BODY)
+    everybody = Client()
+    for act, is_public, said in (("publish", True, "board published"), ("unpublish", False, "board hidden again")):
+        assert problem(ada.post(f"/boards/weekly/{act}"), 403)["code"] == "not_administrator"
+        assert Board.objects.get().is_public is not is_public
+        assert body_of(root.post(f"/boards/weekly/{act}"))["is_public"] is is_public
+        assert body_of(root.post(f"/boards/weekly/{act}"))["is_public"] is is_public  # twice is once
+        event = AuditEvent.objects.get(act=said)
+        assert event.actor is not None and event.actor.username == "root" and event.detail["board"] == "weekly"
+        assert everybody.get("/public/boards/weekly/").status_code == (200 if is_public else 404)
+    assert problem(root.post("/boards/nothing/publish"), 404)["code"] == "not_found"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:

@@ -58,6 +58,16 @@ def test_a_board_is_made_from_ticked_studies_and_says_what_it_is() -> None:
     assert sorted(acts, key=str) == [("board created", None), (joined, "first"), (joined, "second")]
 
 
+def test_whoever_sees_a_board_takes_it_along_and_is_noted(fitted: Board) -> None:
+    assert "Export" in text_of(signed_in("ada"), at(fitted))
+    answer = signed_in("ada").post(at(fitted, "take_board"))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="standing-board.zip"'
+    assert b"".join(answer).startswith(b"PK")  # what is in it: tests/arena/test_board_exports.py
+    event = AuditEvent.objects.get(act="board exported")
+    assert event.actor is not None and event.actor.username == "ada" and event.detail["board"] == "standing"
+    assert signed_in("bob").post(at(fitted, "take_board")).status_code == 404
+
+
 def test_the_form_says_which_studies_cannot_join_and_why() -> None:
     two_studies()
     linked_study("apart", "fgh", votes=0)
