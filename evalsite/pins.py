@@ -47,6 +47,9 @@ def read_pins(root: Path) -> tuple[dict[str, str], list[str]]:
         for package, version in asked.items():
             if pins.setdefault(package, version) != version:
                 problems.append(f"{name}: {package} is {version}, in {CONSTRAINTS} it is {pins[package]}.")
+    # They go into environments of their own, so their versions need not be ours.
+    for file in sorted((root / "benchmarks").glob("requirements*.txt")):
+        problems += pins_of(file.read_text(), str(file.relative_to(root)))[1]
     return pins, problems
 
 

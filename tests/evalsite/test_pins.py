@@ -45,5 +45,16 @@ def test_a_file_that_nobody_reads_is_named(tmp_path: Path) -> None:
     assert pins.read_pins(tmp_path)[1] == ["requirements-gpu.txt is not read: name it in evalsite/pins.py."]
 
 
+def test_requirements_of_benchmarks_are_exact_too_and_may_be_other_versions(tmp_path: Path) -> None:
+    for name in (*pins.REQUIREMENTS, pins.CONSTRAINTS):
+        (tmp_path / name).write_text("attrs==1.0\n")
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "requirements-load.txt").write_text("attrs==2.0\nlocust>=2\n")
+    assert pins.read_pins(tmp_path) == (
+        {"attrs": "1.0"},
+        ["benchmarks/requirements-load.txt line 2: 'locust>=2' is no exact version: write name==version."],
+    )
+
+
 def test_a_licence_is_told_in_words() -> None:
     assert pins.licence_of(distribution("Django")) == "BSD-3-Clause"

@@ -35,12 +35,14 @@ UNSAFE_MODULES: Final = (
     "xml.dom",
     "lxml",
 )
+LOAD_WEIGHTS: Final = ("from_pretrained", "load_lora_weights", "lora_state_dict", "load_textual_inversion")
+WITHOUT_WEIGHTS: Final = re.compile(r"(Tokenizer|Processor|ProcessorPil|Scheduler)\.from_pretrained$")
 
 
 # Most files hold none of these words, and parsing all of them takes seconds.
 WORTH_A_LOOK: Final = re.compile(
     "|".join(re.escape(word) for word in (*NETWORK, *UNSAFE_MODULES, "__import__", "torch.load", "np.load", "shell"))
-    + r"|\beval\(|\bexec\(|os\.(system|popen)|trust_remote|use_safetensors|\.raw\(|\.extra\("
+    + r"|\beval\(|\bexec\(|os\.(system|popen)|trust_remote|use_safetensors|from_pretrained|load_lora|\.raw\(|\.extra\("
 )
 
 
@@ -90,6 +92,10 @@ def faults(node: ast.AST) -> Iterator[str]:
     for name, unsafe in (("shell", True), ("trust_remote_code", True), ("use_safetensors", False)):
         if said.get(name, not unsafe) != (not unsafe):
             yield f"{called}({name})"
+    # diffusers and transformers take a pickle where they find no safetensors, unless they are told not to.
+    loads = called.rpartition(".")[2] in LOAD_WEIGHTS and not WITHOUT_WEIGHTS.search(called)
+    if loads and said.get("use_safetensors") is not True:
+        yield f"{called}(use_safetensors)"
     if called == "torch.load" and said.get("weights_only") is not True:
         yield called
     if called in ("np.load", "numpy.load") and said.get("allow_pickle") is not False:
@@ -110,6 +116,8 @@ def test_only_these_modules_speak_to_other_machines_of_their_own() -> None:
     [
         *("import pickle", "from xml.etree import ElementTree", "eval(text)", "torch.load(file)"),
         *("np.load(file)", "Pipeline.from_pretrained(x, trust_remote_code=True)", "run(words, shell=True)"),
+        *("Pipeline.from_pretrained(x)", "type(model).from_pretrained(x, dtype=y)", "pipe.load_lora_weights(x)"),
+        *("Pipeline.from_pretrained(x, use_safetensors=given)", "Pipeline.from_pretrained(x, **given)"),
         *("Pipeline.from_pretrained(x, use_safetensors=False)", "torch.load(file, weights_only=False)"),
     ],
 )

@@ -58,8 +58,18 @@ def test_no_file_of_the_install_names_a_password_or_a_key() -> None:
     given = re.compile(
         r"(?i)(secret_key|password|passwd|api_?key|token)\s*=\s*[\"']?(?!\"?SECRET_KEY\")[A-Za-z0-9+/_-]{8,}"
     )
-    for name in ("Makefile", "README.md", "manage.py", "evalsite/settings.py", "evalsite/places.py", ".ci/run"):
-        assert given.findall((root / name).read_text()) == [], name
+    within_an_address = re.compile(r"(?i)://[^\s/@:'\"]*:(?![<$%{\[])[^\s/@'\"]{3,}@")
+    names = ("Makefile", "README.md", "manage.py", "evalsite/settings.py", "evalsite/places.py", ".ci/run")
+    files = [*(root / name for name in names), *(file for file in (root / "deploy").rglob("*") if file.is_file())]
+    read = {str(file.relative_to(root)): file.read_text() for file in files if file.suffix != ".pyc"}
+    assert {"deploy/winrate.env.sample", "deploy/compose/compose.yaml", "deploy/compose/Dockerfile"} <= read.keys()
+    for name, text in read.items():
+        assert [found.group() for found in given.finditer(text)] == [], name
+        if name.startswith("deploy/"):
+            assert within_an_address.findall(text) == [], name
+    # What the patterns are for.
+    assert given.search("SECRET_KEY='abcdefgh12345'") and within_an_address.search("redis://:winrate@redis:6379/0")
+    assert not within_an_address.search("redis://:<password>@127.0.0.1:6379/0 redis://:${REDIS_PASSWORD}@redis:6379")
 
 
 class Canary:
