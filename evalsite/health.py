@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from evalsite.asking import Part, Question, answers
 from generation import broker
 from generation.heartbeats import living_workers
 from generation.runnable import waiting_in_vain
@@ -22,7 +23,12 @@ from generation.runnable import waiting_in_vain
 logger = logging.getLogger(__name__)
 
 NEEDED_WITHOUT_BROKER = ("database", "storage")
-Part = dict[str, Any]
+SILENT: Final[Mapping[str, str]] = {
+    "database": "the database does not answer",
+    "storage": "the image store does not answer",
+    "broker": "the broker does not answer; votes are kept, images wait",
+    "workers": "nobody can tell: the database does not answer",
+}
 # Which machine makes images is a matter of capability (gen.cpu, gen.gpu24, ...): any of them will do.
 QUEUE_KINDS: Mapping[str, Callable[[str], bool]] = {
     "the default queue": lambda queue: queue == settings.CELERY_TASK_DEFAULT_QUEUE,
@@ -33,8 +39,11 @@ QUEUE_KINDS: Mapping[str, Callable[[str], bool]] = {
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """The state of each part as JSON; `?strict=1` answers 503 for broker and workers too."""
-    parts = {name: check() for name, check in CHECKS.items()}
+    """The state of each part as JSON; `?strict=1` answers 503 for broker and workers too.
+
+    Anybody may ask: so each part is asked at most every few seconds, and one that hangs holds no process.
+    """
+    parts = {name: part or {"ok": False, "reason": SILENT[name]} for name, part in answers(QUESTIONS).items()}
     status = status_of(parts)
     is_refused = status == "unavailable" or (status == "degraded" and request.GET.get("strict") == "1")
     return JsonResponse({"status": status, "parts": parts}, status=503 if is_refused else 200)
@@ -54,7 +63,7 @@ def _database() -> Part:
             cursor.execute("SELECT 1")
             cursor.fetchone()
     except DatabaseError:
-        return _ailing("the database does not answer")
+        return _ailing(SILENT["database"])
     return {"ok": True, "kind": connection.vendor}
 
 
@@ -77,7 +86,7 @@ def _broker() -> Part:
         broker.ping()
     # As above: Redis, AMQP and files fail each in their own way.
     except Exception:
-        return _ailing("the broker does not answer; votes are kept, images wait")
+        return _ailing(SILENT["broker"])
     return {"ok": True, "kind": urlsplit(str(settings.CELERY_BROKER_URL)).scheme}
 
 
@@ -85,7 +94,7 @@ def _workers() -> Part:
     try:
         counts = Counter(queue for queues in living_workers().values_list("queues", flat=True) for queue in queues)
     except DatabaseError:
-        return _ailing("nobody can tell: the database does not answer")
+        return _ailing(SILENT["workers"])
     part: Part = {"ok": True, "queues": dict(sorted(counts.items()))}
     unserved = [kind for kind, serves in QUEUE_KINDS.items() if not any(serves(queue) for queue in counts)]
     if unserved:
@@ -101,9 +110,9 @@ def _ailing(reason: str) -> Part:
     return {"ok": False, "reason": reason}
 
 
-CHECKS: Mapping[str, Callable[[], Part]] = {
-    "database": _database,
-    "storage": _storage,
-    "broker": _broker,
-    "workers": _workers,
+QUESTIONS: Final[Mapping[str, Question]] = {
+    "database": Question("database", _database),
+    "storage": Question("image store", _storage),
+    "broker": Question("broker", _broker),
+    "workers": Question("list of workers", _workers),
 }

@@ -6,7 +6,7 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from evalsite.environment import stop
 
@@ -87,3 +87,23 @@ def broker_options(broker_url: str, *, data_folder: Path) -> dict[str, Any]:
             "polling_interval": 0.1,
         }
     return {}
+
+
+def bucket_options(url: str) -> dict[str, Any]:
+    """django-storages' options for a bucket, those in the query of its URL included."""
+    from botocore.config import Config  # only where there is a bucket: it takes a while
+
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query))
+    client = Config(
+        # s3v4, because boto3 still presigns with version 2 for some endpoints.
+        signature_version=given.get("signature_version", "s3v4"),
+        s3={"addressing_style": given["addressing_style"]} if "addressing_style" in given else None,
+        # boto3's own are a minute each, five times: so long a store that hangs would hold a thread of the web server.
+        connect_timeout=3,
+        read_timeout=15,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    # Overwriting is safe: names are hashes.
+    options = {"bucket_name": parts.netloc, "file_overwrite": True, "default_acl": None, "client_config": client}
+    return options | {"location": parts.path.strip("/")} | given

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from socket import gethostname
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import django_stubs_ext
 from csp.constants import NONCE, NONE, SELF
@@ -13,7 +13,14 @@ from environ import Env
 from arena import timetable as arena_timetable
 from evalsite import environment as read
 from evalsite.log_settings import logging_of
-from evalsite.places import LONGEST_TASK_SECONDS, broker_options, ensure_data_folder, kept_secret, private_redis_url
+from evalsite.places import (
+    LONGEST_TASK_SECONDS,
+    broker_options,
+    bucket_options,
+    ensure_data_folder,
+    kept_secret,
+    private_redis_url,
+)
 from generation import timetable as generation_timetable
 
 # Lets annotations such as File[bytes] and base classes such as ModelAdmin[Study] name their parameter while running.
@@ -317,13 +324,13 @@ def _database() -> dict[str, Any]:
     return database
 
 
-def _caches() -> dict[str, dict[str, Any]]:
-    """The cache, and one for sums that must not be culled for drawings: files of a folder of their own."""
-    parts = urlsplit(CACHE_URL)
+def _caches(url: str) -> dict[str, dict[str, Any]]:
+    """The cache, and one for sums that must not be culled for drawings: a folder or table of their own."""
+    parts = urlsplit(url)
     if parts.scheme in ("redis", "rediss"):
         seconds = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0}
         backend = "evalsite.forgiving_cache.ForgivingRedisCache"
-        found = {"BACKEND": backend, "LOCATION": CACHE_URL, "OPTIONS": seconds}
+        found = {"BACKEND": backend, "LOCATION": url, "OPTIONS": seconds}
         return {"default": found, "sums": found}
     backend, location = {
         "file": ("filebased.FileBasedCache", unquote(parts.path)),
@@ -331,7 +338,8 @@ def _caches() -> dict[str, dict[str, Any]]:
         "memory": ("locmem.LocMemCache", ""),
     }[parts.scheme]
     found = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
-    return {"default": found, "sums": found | ({"LOCATION": f"{location}-sums"} if parts.scheme == "file" else {})}
+    apart = {"file": f"{location}-sums", "database": f"{location}_sums"}
+    return {"default": found, "sums": found | {"LOCATION": apart.get(parts.scheme, location)}}
 
 
 def _storage(url: str) -> dict[str, Any]:
@@ -339,12 +347,7 @@ def _storage(url: str) -> dict[str, Any]:
     if parts.scheme == "file":
         location = {"location": unquote(parts.path)}
         return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
-    # s3v4, because boto3 still presigns with version 2 for some endpoints. Overwriting is safe: names are hashes.
-    options = {"bucket_name": parts.netloc, "signature_version": "s3v4", "file_overwrite": True, "default_acl": None}
-    return {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": options | {"location": parts.path.strip("/")} | dict(parse_qsl(parts.query)),
-    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": bucket_options(url)}
 
 
 def _email() -> dict[str, Any]:
@@ -366,7 +369,7 @@ def _email() -> dict[str, Any]:
 
 globals().update(_email())
 DATABASES = {"default": _database()}
-CACHES = _caches()
+CACHES = _caches(CACHE_URL)
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # Images know nothing of the site's pages; the admin links to this one.

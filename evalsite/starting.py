@@ -47,11 +47,20 @@ def dangerous_settings() -> list[str]:
 def refuse_missing_tables() -> None:
     """End with a sentence where the code is newer than the database: its pages would fail one by one."""
     executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    missing = [f"{migration.app_label}.{migration.name}" for migration, _ in plan] + missing_cache_tables()
     if missing:
-        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        stop(f"the database lacks {names}{more}: run `python manage.py migrate` once, before any process starts.")
+        stop(
+            f"the database lacks {', '.join(missing[:3])}{more}: "
+            "run `python manage.py migrate` once, before any process starts."
+        )
+
+
+def missing_cache_tables() -> list[str]:
+    """Tables of a cache in the database that are not there yet; none where the cache is elsewhere."""
+    kept = {str(one["LOCATION"]) for one in settings.CACHES.values() if one["BACKEND"].endswith("DatabaseCache")}
+    return sorted(kept.difference(connection.introspection.table_names())) if kept else []
 
 
 def _waited(answer: Callable[[], str], *, until: float) -> str:

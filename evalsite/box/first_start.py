@@ -12,10 +12,8 @@ ADMIN_NAME = "admin"
 
 
 def prepare_tables() -> None:
-    """Apply migrations, and make the cache's table where the cache is in the database."""
+    """Apply migrations."""
     call_command("migrate", interactive=False, verbosity=0)
-    if settings.CACHES["default"]["BACKEND"].endswith("DatabaseCache"):
-        call_command("createcachetable", verbosity=0)
 
 
 def collect_static() -> bool:
