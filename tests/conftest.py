@@ -14,6 +14,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as Examples
 from playwright.sync_api import Browser, sync_playwright
 
+from evalsite import asking
 from evalsite.celery import app as celery_app
 from evalsite.places import broker_options
 from tests import plugin
@@ -30,8 +31,9 @@ StartWorker = Callable[..., CeleryWorker]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Quick passwords, as the real hasher takes most of a test that signs in; no examples are failed for being slow."""
+    """Quick passwords, as the real hasher takes most of a test that signs in; nothing is failed for being slow."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    asking.SECONDS_TO_ANSWER = 60.0  # what is well may be slow on a busy machine; tests of what hangs set their own
     Examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     Examples.load_profile("patient")
 

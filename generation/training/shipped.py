@@ -54,7 +54,7 @@ def recover_states(shop: Workshop, models: Path) -> Iterator[str]:
 
 def _recover_autoencoder(shop: Workshop, shared: Path) -> str:
     vae = fresh_vae()
-    shipped: AutoencoderKL = AutoencoderKL.from_pretrained(shared / "vae")
+    shipped: AutoencoderKL = AutoencoderKL.from_pretrained(shared / "vae", use_safetensors=True)
     vae.load_state_dict(shipped.state_dict())
     _save(vae, shop.folder / "autoencoder.pt", step=AUTOENCODER_STEPS)
     torch.save(torch.tensor(1 / float(shipped.config.scaling_factor)), shop.folder / "scale.pt")
@@ -81,7 +81,8 @@ def _recover_text_encoders(shop: Workshop, models: Path) -> str:
 
 
 def _shipped_weights(encoder: Any, folder: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = type(encoder).from_pretrained(folder, dtype=torch.float32).state_dict()
+    shipped = type(encoder).from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
+    weights: dict[str, torch.Tensor] = shipped.state_dict()
     return weights
 
 

@@ -14,7 +14,7 @@ from arena.networks import NetworkError, network_of
 from tests.arena.factories import make_study
 from tests.arena.joining_crowd import join_at_once
 from tests.arena.views.browsers import JSON, answers_to, open_ballot, vote_address
-from tests.servers.celery_worker import test_database_url
+from tests.servers import celery_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -138,7 +138,9 @@ def test_eight_at_once_get_in_no_more_than_allowed() -> None:
     study = capped(new_raters_per_network_and_hour=5)
     tokens = [raters.invite(study=study)[1] for _ in range(16)]
     # Two processes: a count that each kept for itself would let in twice as many.
-    said = join_at_once([tokens[:8], tokens[8:]], database_url=test_database_url(), secret_key=str(settings.SECRET_KEY))
+    said = join_at_once(
+        [tokens[:8], tokens[8:]], database_url=celery_worker.test_database_url(), secret_key=str(settings.SECRET_KEY)
+    )
     assert sorted(said) == [302] * 5 + [429] * 11
     assert Rater.objects.count() == NetworkCount.objects.get().number == 5
 

@@ -16,7 +16,7 @@ from tests.generation.test_image_store import use_s3
 from tests.servers.s3_server import CREDENTIALS, S3Server
 
 pytestmark = pytest.mark.once
-METRICS_TOKEN = "x1y2z3w4" * 6
+METRICS_TOKEN = "Rk7w-Jq2vXc9LtZ_s4PhGy6bNd8Me1fUa3oW5iTx"
 ALLOWED = {
     *("Server", "Date", "Content-Type", "Content-Length", "Connection", "Cache-Control", "Content-Disposition"),
     *("X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "X-Frame-Options"),

@@ -51,8 +51,13 @@ def test_a_chart_is_drawn_once_and_sums_are_kept_beside_it(
     call_command("migrate", verbosity=0)  # and again, as every upgrade does
     starting.refuse_missing_tables()
     study = voted_study(contenders=2)
-    drawn: list[int] = []
-    monkeypatch.setattr(rendering, "_drawn", lambda *_: drawn.append(1) or b"<svg/>")
+    drawn = []
+
+    def draw(*_: object) -> bytes:
+        drawn.append(1)
+        return b"<svg/>"
+
+    monkeypatch.setattr(rendering, "_drawn", draw)
     viewer = client_of()
     answers = [viewer.get(chart_address(study)) for _ in range(2)]
     assert [(one.status_code, one.content) for one in answers] == [(200, b"<svg/>")] * 2 and len(drawn) == 1

@@ -21,11 +21,6 @@ from tests.servers.s3_server import S3Server
 pytestmark = pytest.mark.django_db(transaction=True)  # each part is asked in a thread of its own
 
 
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "SECONDS_TO_ANSWER", 60.0)  # what is well may be slow on a busy machine
-
-
 def ask(client: Client, *, strict: bool = False) -> tuple[int, str, dict[str, Any]]:
     for question in health.QUESTIONS.values():
         question.forget()

@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -242,6 +243,10 @@ class CountingServer:
         self._process.wait(timeout=60)
 
 
+def are_gone(files: list[Path]) -> bool:
+    return not any(file.exists() for file in files)
+
+
 @pytest.mark.once
 def test_killed_processes_leave_their_counts_and_no_files(tmp_path: Path) -> None:
     server = CountingServer(tmp_path)
@@ -252,7 +257,7 @@ def test_killed_processes_leave_their_counts_and_no_files(tmp_path: Path) -> Non
             assert killed is not None
             os.kill(killed, signal.SIGKILL)
             gone = [server.folder / f"{kind}_{killed}.db" for kind in ("counter", "histogram")]
-            wait_until(lambda gone=gone: not any(map(Path.exists, gone)), seconds=60, what=f"{gone} are folded away")
+            wait_until(partial(are_gone, gone), seconds=60, what=f"{gone} are folded away")
             assert server.counted() == already + 2 * turn
     finally:
         server.stop()

@@ -22,7 +22,6 @@ WELL = {"database": "ok", "migrations": "ok", "storage": "ok", "broker": "ok"}
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_all_applied", [False])
-    monkeypatch.setattr(asking, "SECONDS_TO_ANSWER", 60.0)  # what is well may be slow on a busy machine
 
 
 def ask(client: Client) -> tuple[int, dict[str, str]]:
@@ -97,20 +96,23 @@ def test_a_check_that_hangs_is_silent_is_begun_once_and_waited_for_once(monkeypa
 
 
 def test_an_answer_is_kept_for_a_moment_and_then_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "SECONDS_TO_ANSWER", 60.0)
     monkeypatch.setattr(asking, "SECONDS_KEPT", 3600.0)
-    begun: list[int] = []
-    question = Question("store", lambda: {"ok": begun.append(1) is None})
+    begun = []
+
+    def check() -> Part:
+        begun.append(1)
+        return {"ok": True}
+
+    question = Question("store", check)
     assert [question.answer(question.ask()) for _ in range(20)] == [{"ok": True}] * 20 and len(begun) == 1
     monkeypatch.setattr(asking, "SECONDS_KEPT", -1.0)
     question.answer(question.ask())
     assert len(begun) == 2
 
 
-def test_a_check_that_bursts_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_bursts_is_an_answer() -> None:
     def burst() -> Part:
         raise RuntimeError("secret-host:5432 is away")
 
-    monkeypatch.setattr(asking, "SECONDS_TO_ANSWER", 60.0)
     question = Question("store", burst)
     assert question.answer(question.ask()) == {"ok": False, "reason": "the store cannot be asked"}

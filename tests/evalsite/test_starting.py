@@ -72,7 +72,7 @@ def test_code_that_is_newer_than_the_database_says_so() -> None:
 def test_sample_keys_are_refused() -> None:
     lines = (Path(settings.BASE_DIR) / "deploy" / "winrate.env.sample").read_text().splitlines()
     sample = next(line.partition("=")[2].strip("'") for line in lines if line.startswith("SECRET_KEY="))
-    random = "x1y2z3w4" * 6
+    random = "Vq3x-T0bYwZr8nKc_5uHjLe2PmSdGf7aWi9oXk4t"
     for key in (sample, f"django-insecure-{random}", f"change-me-{random}", f"your-secret-key-{random}"):
         with pytest.raises(ValueError, match="make one with"):
             secret(key)
