@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
 from arena.audit import note
@@ -44,7 +44,7 @@ class Noted(admin.ModelAdmin[Any]):
         return super().log_deletions(request, queryset)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found = super().get_actions(request)
+        found: dict[str, Any] = super().get_actions(request)
         if "actions" in self.notes_itself:
             return found
         return {
@@ -67,7 +67,7 @@ class NotedAdminSite(admin.AdminSite):
         plain = admin_class or admin.ModelAdmin
         super().register(model_or_iterable, type(plain.__name__, (Noted, plain), {}), **options)
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """One's own, on the page of the site that notes it."""
         return HttpResponseRedirect(reverse("arena:password_change"))
 
