@@ -24,10 +24,11 @@ _OWN_LOG: Final = ("delete_selected",)
 
 
 class Noted(admin.ModelAdmin[Any]):
-    """In front of a ModelAdmin: its changes become events, but for those that its own acts note: `notes_itself`."""
+    """In front of a ModelAdmin: its changes become events.
 
-    notes_itself: frozenset[str] = frozenset()
-    """Of "added", "changed", "deleted" and "actions"."""
+    But for those that its own acts note; it says which by a set `notes_itself`, of "added", "changed", "deleted" and
+    "actions".
+    """
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         self._note(request, "added", obj, message)
@@ -45,15 +46,18 @@ class Noted(admin.ModelAdmin[Any]):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
-        if "actions" in self.notes_itself:
+        if self._is_noted("actions"):
             return found
         return {
             name: (function if name in _OWN_LOG else _noted_action(function, name), name, description)
             for name, (function, _, description) in found.items()
         }
 
+    def _is_noted(self, what: str) -> bool:
+        return what in getattr(self, "notes_itself", ())
+
     def _note(self, request: HttpRequest, verb: str, obj: Model, message: Any = None) -> None:
-        if verb in self.notes_itself:
+        if self._is_noted(verb):
             return
         act = f"{self.opts.verbose_name} {verb} in the admin"[:_LONGEST_ACT]
         for study in _studies_of(obj):

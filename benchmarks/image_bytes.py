@@ -49,7 +49,8 @@ def main() -> None:
         "# Bytes of an image's files\n\n"
         "`python -m benchmarks.image_bytes`. The PNG as workers write it, and the WebP copy that raters get.\n"
         f"The synthetic pictures are made {' '.join(__doc__.split('The large ones are made here, ')[1].split())}\n"
-        "Every part of them has texture, which is costly; pictures of models of this size were not there to be measured.\n\n"
+        "Every part of them has texture, which is costly; pictures of models of this size were not there to be"
+        " measured.\n\n"
         "| pictures | PNG, mean (least to most) | raters' copy, mean (least to most) |\n|---|---|---|\n"
         + "".join(rows)
         + other_copies()

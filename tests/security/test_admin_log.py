@@ -68,6 +68,7 @@ def rows(boss: User) -> dict[Model, models.Model]:
     rater = factories.make_rater(study)
     checkpoint = Checkpoint.objects.create(name="new", source="new", state="refused", refusal="no")
     recipe = factories.make_recipe("lonely")
+    assert recipe.checkpoint is not None
     return {
         User: factories.make_user("pat"),
         Group: Group.objects.create(name="Lab"),
@@ -98,7 +99,7 @@ def filled(page: Any) -> dict[str, Any]:
         for bound in form:
             widget, value = bound.field.widget, bound.value()
             if isinstance(widget, MultiWidget):
-                for at, (one, part) in enumerate(zip(widget.widgets, widget.decompress(value), strict=True)):
+                for at, (one, part) in enumerate(zip(widget.widgets, widget.decompress(value) or (), strict=True)):
                     sent[f"{bound.html_name}_{at}"] = one.format_value(part) or ""
             elif isinstance(value, list):
                 sent[bound.html_name] = [getattr(one, "pk", one) for one in value]
