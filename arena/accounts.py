@@ -95,6 +95,11 @@ def link_path(user: User, *, actor: User) -> str:
     return reverse("arena:password_reset_confirm", args=[uid, default_token_generator.make_token(user)])
 
 
+def note_password(user: User, *, by_link: bool) -> None:
+    """A person has chosen their password, by a link that was given to them or knowing the old one."""
+    note(None, user, "password chosen by a link" if by_link else "password changed", user=user.pk)
+
+
 def disable(user: User, *, actor: User) -> None:
     """Ends the account's sessions and tokens at once. What the person did stays on record under their name."""
     if user.pk == actor.pk:

@@ -235,7 +235,7 @@ SETTINGS_TABLE = env.table
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "evalsite.admin_config.NotedAdminConfig",  # django.contrib.admin, with a log of ours
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

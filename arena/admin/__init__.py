@@ -90,7 +90,9 @@ class ReadOnly(OwnStudiesOnly):
 
 
 class AddOnly(ReadOnly):
-    """Rows that are added by a form and read ever after."""
+    """Rows that are added by a form and read ever after; the acts behind the form note them."""
+
+    notes_itself = frozenset({"added", "actions"})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(f"arena.add_{self.opts.model_name}"))
@@ -160,6 +162,7 @@ class MemberInline(admin.TabularInline[StudyMember, Study]):
 @admin.register(Study)
 class StudyAdmin(OwnStudiesOnly):
     study_path = "pk"
+    notes_itself = frozenset({"actions"})
     form = DraftForm
     inlines = [CriterionInline, ContenderInline, MemberInline]
     list_display = ["name", "slug", "state", "owner", "opened_at", "page"]
@@ -301,6 +304,7 @@ class RaterAdmin(ReadOnly):
     list_filter = [BY_STUDY, "kind"]
     list_select_related = ["study", "invitation"]
     search_fields = ["public_id"]
+    notes_itself = frozenset({"actions"})
     actions = ["erase_raters"]
 
     def has_erase_permission(self, request: HttpRequest) -> bool:

@@ -80,6 +80,7 @@ class ProviderForm(ModelForm[Provider]):
 @admin.register(Provider)
 class ProviderAdmin(OwnStudiesOnly):
     form = ProviderForm
+    notes_itself = frozenset({"added", "changed"})
     list_display = ["study", "kind", "changed_at"]
     list_select_related = ["study"]
 

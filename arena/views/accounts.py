@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
@@ -53,7 +54,9 @@ class ChangePassword(auth_views.PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your password is changed. You are signed out everywhere else.")
-        return super().form_valid(form)
+        with transaction.atomic():
+            accounts.note_password(form.user, by_link=False)
+            return super().form_valid(form)
 
 
 class SetPassword(auth_views.PasswordResetConfirmView):
@@ -65,7 +68,9 @@ class SetPassword(auth_views.PasswordResetConfirmView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, "Your password is set. Sign in with it.")
-        return super().form_valid(form)
+        with transaction.atomic():
+            accounts.note_password(form.user, by_link=True)
+            return super().form_valid(form)
 
 
 class ForgottenPassword(auth_views.PasswordResetView):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.nginx import HOST, NginxServer
+from tests.servers.nginx import HOST, NginxServer, as_it_is
 from tests.servers.web_server import WebServer
 
 StartSite = Callable[..., "Site"]
@@ -103,14 +103,19 @@ def start_site(transactional_db: None, tmp_path: Path) -> Iterator[StartSite]:
     """A function that starts the site on what the test has committed; all ends with the test."""
     with ExitStack() as running:
 
-        def start(*, bucket_url: str = "http://127.0.0.1:9", **environment: str) -> Site:
+        def start(
+            *,
+            bucket_url: str = "http://127.0.0.1:9",
+            change: Callable[[str], str] = as_it_is,
+            **environment: str,
+        ) -> Site:
             production = {"ALLOWED_HOSTS": f"{HOST},127.0.0.1", "WINRATE_HTTPS": "on", "WINRATE_TRUSTED_PROXIES": "1"}
             production |= {"WINRATE_IMAGES_BY_NGINX": "on"}
             web = WebServer(tmp_path, production | environment)
             running.callback(web.stop)
             folder = tmp_path / "nginx"
             folder.mkdir()
-            nginx = NginxServer(folder, web=web.address, bucket_url=bucket_url)
+            nginx = NginxServer(folder, web=web.address, bucket_url=bucket_url, change=change)
             running.callback(nginx.stop)
             return Site(nginx)
 

@@ -158,6 +158,11 @@ def settings_file() -> dict[str, str]:
     return {name: value.strip("'").strip("<>") for name, value in lines}
 
 
+def with_defaults(text: str) -> str:
+    """Variables of the Compose file by their defaults; one that has to be set, such as a password, by a word."""
+    return re.sub(r"\$\{\w+(?::-([^}]*))?[^}]*\}", lambda found: found[1] or "unused", text)
+
+
 class Services:
     """Services of the Compose file as processes, in places of this machine."""
 
@@ -169,7 +174,7 @@ class Services:
 
     def here(self, text: str) -> str:
         """A word of the Compose file with its variables' defaults and with addresses of this machine."""
-        text = re.sub(r"\$\{\w+(?::-([^}]*))?[^}]*\}", lambda found: found[1] or "unused", text)
+        text = with_defaults(text)
         for there, here in self._places.items():
             text = text.replace(there, here)
         return text
@@ -252,7 +257,7 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "postgres").mkdir()
     postgres = PostgresServer(binaries, folder / "postgres")
     port = free_port()
-    _, *options = compose()["redis"]["command"]
+    _, *options = map(with_defaults, compose()["redis"]["command"])
     place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     server = Child("redis", [redis, *options, *place], log=folder / "redis.log")
     tell("stands in", f"{binaries.parent.name} of {binaries} for the service postgres")

@@ -37,6 +37,7 @@ class Host:
         """A command or a unit with the paths of this host."""
         return (
             text.replace("/etc/", f"{self.etc}/")
+            .replace("/var/lib/winrate", str(self.data))
             .replace("/opt/winrate/.venv/bin", str(PROGRAMS))
             .replace("/opt/winrate", str(ROOT))
         )

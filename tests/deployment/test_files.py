@@ -113,6 +113,29 @@ def test_nginx_gets_every_name_that_its_file_holds() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)\}", template)) == set(COMPOSE["services"]["nginx"]["environment"])
 
 
+def test_redis_lets_in_only_those_with_the_password() -> None:
+    """The cache holds pickles of ours: whoever can write to it runs code in the web processes."""
+    secret = "${REDIS_PASSWORD:?set REDIS_PASSWORD}"
+    redis = COMPOSE["services"]["redis"]
+    *_, option, value = redis["command"]
+    assert (option, value, redis["environment"]) == ("--requirepass", secret, {"REDISCLI_AUTH": secret})
+    asked = [
+        service["environment"][name]
+        for service in COMPOSE["services"].values()
+        for name in ("CELERY_BROKER_URL", "CACHE_URL")
+        if "CELERY_BROKER_URL" in service.get("environment", {})
+    ]
+    assert len(asked) >= 12 and {address[:-2] for address in asked} == {f"redis://:{secret}@redis:6379"}
+    sample = (DEPLOY / "winrate.env.sample").read_text()
+    assert len(re.findall(r"^(?:CELERY_BROKER_URL|CACHE_URL)='redis://:<password>@", sample, re.MULTILINE)) == 2
+
+
+def test_the_compose_file_says_first_which_variables_must_be_set() -> None:
+    text = (DEPLOY / "compose" / "compose.yaml").read_text()
+    told = re.findall(r"^#   ([A-Z_]+)=", text.partition("\nname:")[0], re.MULTILINE)
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == set(told)
+
+
 def test_only_nginx_is_published_and_nothing_starts_before_the_tables() -> None:
     services = COMPOSE["services"]
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
@@ -143,16 +166,15 @@ def test_containers_can_back_up_and_restore() -> None:
 
 def test_a_gpu_host_is_back_after_a_reboot() -> None:
     """A unit starts by itself only where what wants it is there, too, and is wanted by the machine."""
-    page = (ROOT / "docs" / "production.md").read_text().partition("## A GPU host more")[2].partition("\n## ")[0]
-    (enabled,) = re.findall(r"^# systemctl enable --now (.+)$", page, re.MULTILINE)
-    units = [re.sub(r"@.*", "@.service", name) for name in enabled.split()]
+    script = (DEPLOY / "add-image-worker").read_text()
+    (enabled,) = re.findall(r"^systemctl enable --now (.+)$", script, re.MULTILINE)
+    units = [re.sub(r"@.*", "@.service", name.strip('"')) for name in enabled.split()]
     assert any("images@" in unit for unit in units)
-    (copied,) = re.findall(r"^# cp (.+) /etc/systemd/system/$", page, re.MULTILINE)
+    (copied,) = re.findall(r"^cp (.+) /etc/systemd/system/$", script, re.MULTILINE)
     assert {Path(file).name for file in copied.split()} == set(units)
     for unit in units:
         (wants,) = re.findall(r"^WantedBy=(.+)$", (DEPLOY / "systemd" / unit).read_text(), re.MULTILINE)
         assert wants == "multi-user.target" or wants in units, unit
-    assert "useradd --system" in page and "/var/lib/winrate" in page
 
 
 def test_the_web_image_has_no_torch_and_copies_what_exists() -> None:

@@ -13,6 +13,7 @@ from generation import image_store
 from tests.arena.factories import make_study
 from tests.deployment.conftest import Browser, Reply, Site, StartSite
 from tests.generation.test_image_store import use_s3
+from tests.servers.nginx import TEMPLATE
 from tests.servers.s3_server import CREDENTIALS, S3Server
 
 pytestmark = pytest.mark.once
@@ -148,3 +149,46 @@ def test_images_of_a_bucket_are_kept_by_their_hash(
     assert missing.status == 404 and b"behind" not in missing.body and right not in missing.text
     # What is kept is nobody's by itself: the next rater with this pair asks the site, anybody else is refused.
     assert other.get(path).status == 404
+
+
+def with_tiny_limits(site: str) -> str:
+    """As many at once as a test can send, and nothing given back while it runs."""
+    site = re.sub(r"rate=\d+r/s", "rate=1r/m", site)
+    for zone, burst in (("doors", 1), ("pages", 2), ("pictures", 4)):
+        site = re.sub(rf"zone=winrate_{zone} burst=\d+", f"zone=winrate_{zone} burst={burst}", site)
+    return site
+
+
+def test_too_many_requests_are_refused_in_a_sentence_and_doors_first(start_site: StartSite) -> None:
+    site = start_site(change=with_tiny_limits)
+    (site.nginx.static / "site.css").write_text("p { margin: 0 }")
+
+    def let_in(*paths: str) -> int:
+        replies = [site.request("GET", path) for path in paths * 7]
+        refused = [reply for reply in replies if reply.status == 429]
+        for reply in refused:
+            assert reply.text.startswith("Too many requests came from your network at once. Wait a few seconds")
+            assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+            assert (reply.headers["Retry-After"], reply.headers["Cache-Control"]) == ("5", "no-store")
+            assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+        return len(replies) - len(refused)
+
+    doors = ("/accounts/login/", "/accounts/new/MQ/a-b/", "/admin/login/", f"/join/{'a' * 32}/", "/panel/x/")
+    assert let_in(*doors, "/turk/x/") == 2  # one and a burst of one, all doors together
+    assert let_in("/", "/panel/x/messages/", "/api/v1/studies") == 3
+    assert let_in(f"/ballots/{'0' * 32}/left.webp", f"/examples/{'0' * 32}.webp") == 5
+    assert let_in("/static/site.css") == 7
+    assert "127.0.0.1" not in (site.nginx.folder / "winrate-error.log").read_text()
+
+
+def test_the_limits_leave_room_for_fifty_raters_behind_one_address() -> None:
+    text = TEMPLATE.read_text()
+    rates = dict(re.findall(r"zone=winrate_(\w+):\S+ rate=(\d+)r/s", text))
+    bursts = dict(re.findall(r"limit_req zone=winrate_(\w+) burst=(\d+) nodelay", text))
+    people, seconds_for_a_pair = 50, 2
+    asked = {"pages": 3, "pictures": 2}  # the answer, the next pairs, now and then the page; both images
+    for zone, number in asked.items():
+        assert int(rates[zone]) >= people * number / seconds_for_a_pair
+        assert int(bursts[zone]) >= 4 * people * number  # all open the page at once, which fetches pairs ahead
+    assert int(bursts["doors"]) >= 3 * people  # the link, the consent, and once more
+    assert int(rates["doors"]) < int(rates["pages"]) < int(rates["pictures"])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from arena.counted_votes import counts_by_criterion
 from arena.models import Ballot, Rater, Study, Vote
 from generation.models import Image
 from tests.deployment.host import ROOT, Host
+from tests.deployment.typed import played
 from tests.generation.conftest import tiny_model as tiny_model
 from tests.generation.test_image_store import use_s3
 from tests.servers import celery_worker
@@ -74,16 +74,16 @@ def hosts(
 
 
 def add_gpu_host(host: Host) -> None:
-    """The last commands of docs/production.md, with the processor in place of the GPU that tests have not."""
-    page = (ROOT / "docs" / "production.md").read_text().partition("## A GPU host more")[2]
-    commands = [line[2:] for line in ("# printf" + page.partition("# printf")[2].partition("```")[0]).splitlines()]
-    assert len(commands) == 4 and commands[2] == "systemctl daemon-reload"
-    assert "WINRATE_DEVICE=cuda:0" in commands[0]
-    for command in commands[:2]:
-        subprocess.run(["/bin/sh", "-euc", host.place(command.replace("cuda:0", "cpu"))], check=True)
-    started = re.fullmatch(r"systemctl enable --now winrate\.target (\S+)", commands[3])
-    assert started
-    host.start(started[1])
+    """The last of the three commands of docs/production.md, with the processor in place of a GPU that tests lack."""
+    page = (ROOT / "docs" / "production.md").read_text().partition("## A GPU host more")[2].partition("\n## ")[0]
+    commands = re.findall(r"^# (.+)$", page.partition("```console")[2].partition("```")[0], re.MULTILINE)
+    assert len(commands) == 3 and "add-image-worker gpu0 cuda:0 " in commands[-1]
+    told = played(commands[-1].replace("cuda:0", "cpu"), host.place, folder=host.data.parent)
+    assert [line for line in told if line.startswith("pip ")] == [
+        f"pip install --requirement {ROOT}/requirements-worker.txt --constraint {ROOT}/constraints.txt"
+    ]
+    assert told[-2:] == ["systemctl daemon-reload", "systemctl enable --now winrate.target winrate-images@gpu0"]
+    host.start("winrate-images@gpu0")
 
 
 def is_well(host: Host) -> bool:

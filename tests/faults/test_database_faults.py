@@ -24,10 +24,18 @@ from tests.servers.mortal_web import WebServer
 from tests.servers.postgres import PostgresServer
 
 Measured = Callable[[str], None]
-SECONDS_TO_NORMAL = 5.0 if IS_FULL else 60.0
-"""In small runs beside dozens of other programs no second means anything."""
+SECONDS_TO_NORMAL = 5.0
 WAITS_FOR_A_LOCK = 20.0
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def is_normal(after: float, *, before: float) -> bool:
+    """Whether answers are taken again within five seconds.
+
+    Small runs stand beside dozens of other programs, where a second means little by itself: there ten times as long as
+    answers took just before the fault comes on top. On a quiet machine that is about ten seconds in all.
+    """
+    return after < SECONDS_TO_NORMAL + (0 if IS_FULL else 10 * before)
 
 
 @contextmanager
@@ -76,11 +84,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_f14_kill_9_of_postgres_under_votes_loses_none(
     durable_postgres: PostgresServer, measured: Measured, tmp_path: Path
 ) -> None:
-    longest = 0.0
+    longest, before = 0.0, 0.0
     with site_with_voters(tmp_path / "web.log", database_url=celery_worker.test_database_url()) as (web, crowd):
         with crowd.voting() as told:
             for _ in range(SCALE.database_restarts):
-                crowd.wait_for_answers(10)
+                before = max(before, crowd.wait_for_answers(10))
                 refused = sum(told.refusals.values())
                 durable_postgres.kill()
                 wait_for_refusals(told, refused + 1)
@@ -88,7 +96,7 @@ def test_f14_kill_9_of_postgres_under_votes_loses_none(
                 longest = max(longest, crowd.wait_for_answers(SCALE.raters))
         assert "Internal Server Error" not in web.log_text()
     ballots = assert_nothing_lost_or_doubled(told, questions=len(crowd.questions))
-    assert (told.unanswered, longest < SECONDS_TO_NORMAL) == (0, True)
+    assert (told.unanswered, is_normal(longest, before=before)) == (0, True)
     measured(
         f"{ballots} ballots over {SCALE.database_restarts} kill -9, 0 lost, 0 doubled; {sum(told.refusals.values())}"
         f" answers 503 with Retry-After, nothing else; {SCALE.raters} answers taken {longest:.1f} s after at most"
@@ -100,7 +108,7 @@ def test_f14_a_locked_sqlite_delays_votes_and_loses_none(measured: Measured, tmp
     name = str(connection.settings_dict["NAME"])
     url = celery_worker.test_database_url()
     with site_with_voters(tmp_path / "web.log", database_url=url) as (_, crowd), crowd.voting() as told:
-        crowd.wait_for_answers(10)
+        before = crowd.wait_for_answers(10)
         hold_lock(name, SCALE.seconds_locked)
         after = crowd.wait_for_answers(SCALE.raters)
         waited = sum(told.refusals.values()) == 0
@@ -109,7 +117,7 @@ def test_f14_a_locked_sqlite_delays_votes_and_loses_none(measured: Measured, tmp
             after = max(after, crowd.wait_for_answers(SCALE.raters))
             assert sum(told.refusals.values()) > 0
     ballots = assert_nothing_lost_or_doubled(told, questions=len(crowd.questions))
-    assert (waited, told.unanswered, after < SECONDS_TO_NORMAL) == (True, 0, True)
+    assert (waited, told.unanswered, is_normal(after, before=before)) == (True, 0, True)
     longer = f"; locked for longer {sum(told.refusals.values())} answers 503 with Retry-After" if IS_FULL else ""
     measured(
         f"{ballots} ballots, 0 lost, 0 doubled; locked for {SCALE.seconds_locked:g} s all waited and none was refused"
@@ -168,10 +176,10 @@ def test_f15_a_full_disk_under_postgres_refuses_calmly_and_goes_on_when_there_is
 
 def vote_through_a_full_disk(web: WebServer, crowd: Crowd, disk: Path) -> tuple[Told, str]:
     """Vote, fill the disk, see that refusals are calm, make room, see that votes come in again; what to tell of it."""
-    before = {process.pid for process in web.processes().values()}
+    processes = {process.pid for process in web.processes().values()}
     filler = disk / "filler"
     with crowd.voting() as told:
-        crowd.wait_for_answers(10)
+        before = crowd.wait_for_answers(10)
         fill(filler)
         wait_for_refusals(told, SCALE.raters)
         for path in ("/accounts/login/", "/join/not-a-link/", "/healthz", "/vote/benchmark/"):
@@ -179,8 +187,8 @@ def vote_through_a_full_disk(web: WebServer, crowd: Crowd, disk: Path) -> tuple[
             assert reply.status_code in (200, 403, 404, 503) and "Traceback" not in reply.text, (path, reply.text)
         filler.unlink()
         after = crowd.wait_for_answers(SCALE.raters)
-    assert {process.pid for process in web.processes().values()} == before
-    assert (told.unanswered, after < SECONDS_TO_NORMAL) == (0, True)
+    assert {process.pid for process in web.processes().values()} == processes
+    assert (told.unanswered, is_normal(after, before=before)) == (0, True)
     assert "Internal Server Error" not in web.log_text()
     return told, (
         f"{sum(told.refusals.values())} answers 503 with Retry-After while it was full; {SCALE.raters} answers taken"

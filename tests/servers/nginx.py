@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +42,11 @@ http {{
 """
 
 
+def as_it_is(site: str) -> str:
+    """The site file as it is shipped."""
+    return site
+
+
 def filled_in(template: str, variables: Mapping[str, str]) -> str:
     """What envsubst makes of a template, except that a name without a value is an error."""
     return re.sub(r"\$\{([A-Z_]+)\}", lambda found: variables[found[1]], template)
@@ -50,15 +55,22 @@ def filled_in(template: str, variables: Mapping[str, str]) -> str:
 class NginxServer:
     """One nginx in front of a web server; `http` and `https` are its ports, `certificate` whom to trust."""
 
-    def __init__(self, folder: Path, *, web: str, bucket_url: str = "http://127.0.0.1:9") -> None:
-        """Write the configuration and a certificate, start, and wait until it listens."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        web: str,
+        bucket_url: str = "http://127.0.0.1:9",
+        change: Callable[[str], str] = as_it_is,
+    ) -> None:
+        """Write the configuration and a certificate, start, and wait until it listens; `change` edits the site file."""
         binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or say_missing("nginx")
         self.folder, self.http, self.https = folder, free_port(), free_port()
-        self.certificate, key = _certificate(folder)
+        self.certificate, key = self_signed(folder)
         self.static = folder / "static"
         self.static.mkdir()
         site = filled_in(
-            TEMPLATE.read_text(),
+            change(TEMPLATE.read_text()),
             {
                 **{"HOST": HOST, "WEB": web, "BUCKET_URL": bucket_url, "CACHE_SIZE": "50m"},
                 "HTTP_PORT": f"127.0.0.1:{self.http}",
@@ -96,7 +108,7 @@ class NginxServer:
         self._child.kill()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def self_signed(folder: Path) -> tuple[Path, Path]:
     """A certificate for HOST that signs itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])

@@ -49,7 +49,8 @@ def test_a_colleague_chooses_a_password_by_a_link_that_works_once() -> None:
     assert "no longer works" in Client().get(link, follow=True).content.decode()
     assert link not in root_browser().get(PEOPLE).content.decode()
     acts = list(AuditEvent.objects.order_by("pk").values_list("act", "actor__username"))
-    assert acts == [("account made", "root"), ("password link made", "root")]
+    made = [("account made", "root"), ("password link made", "root")]
+    assert acts == [*made, ("password chosen by a link", "grace")]
     assert not any(link.split("/")[-2] in str(event.detail) for event in AuditEvent.objects.all())
 
 
