@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from arena import fitting
 from arena.models import Rater, Study
@@ -69,9 +69,8 @@ def test_beside_the_chart_every_column_is_seen_without_scrolling(study: Study, o
 
 def swap_results(page: Page) -> None:
     """What happens every ten seconds while votes come: the window's end tells whether its policy was broken by it."""
-    print("STYLES", page.evaluate("[...document.querySelectorAll('[style]')].map(e=>e.outerHTML.slice(0,300))"))
-    page.evaluate("htmx.ajax('GET', location.pathname, {target: '#results', swap: 'outerHTML'})")
-    page.wait_for_timeout(1000)
+    page.evaluate("() => htmx.ajax('GET', location.pathname, {target: '#results', swap: 'outerHTML'})")
+    page.wait_for_timeout(200)  # htmx settles what it has put in after a moment
 
 
 def test_the_switch_for_simulated_raters_works_by_a_click(
