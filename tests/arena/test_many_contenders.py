@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from arena import charts, fit_results, fitting, front_sorting, leaderboard, shortening
+from arena import charts, fit_results, fitting, front_sorting, leaderboard, shortening, study_page
 from arena.fitted_pairs import FittedPairs, packed_pairs
 from arena.leaderboard import results_of
 from arena.models import Fit, FrontSorting, Study
@@ -25,7 +25,8 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if seven contenders were a thousand."""
     for module in (fit_results, front_sorting, leaderboard):
         monkeypatch.setattr(module, "MOST_LISTED", 3)
-    monkeypatch.setattr(shortening, "MOST_WHOLE", 3)
+    for module in (shortening, study_page):
+        monkeypatch.setattr(module, "MOST_WHOLE", 3)
     monkeypatch.setattr(shortening, "FIRST", 2)
     monkeypatch.setattr(shortening, "_NEIGHBOURS", 0)
 

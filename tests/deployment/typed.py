@@ -36,7 +36,8 @@ def played(commands: str, place: Callable[[str], str], *, folder: Path) -> list[
         source = Path(__file__).resolve().parents[2] / "deploy" / script
         _write(programs / script, _moved(source.read_text(), place, programs))
         commands = commands.replace(f"/opt/winrate/deploy/{script}", str(programs / script))
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin"}
+    mine = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}  # of browser tests
+    environment = {**mine, "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin"}
     command = ["/bin/sh", "-euc", _moved(commands, place, programs)]
     ended = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL

@@ -156,5 +156,6 @@ def _of_boards(study: Study) -> dict[str, Act]:
     return {
         "arena:edit_board": Act(OWNER, form, here),
         "arena:refit_board": Act(OWNER, words=here),
+        "arena:take_board": Act(WHO_SEES, words=here),
         "arena:publish_board": Act(ADMINISTRATOR, {"public": "yes"}, here),
     }
