@@ -36,7 +36,7 @@ def played(commands: str, place: Callable[[str], str], *, folder: Path) -> list[
         source = Path(__file__).resolve().parents[2] / "deploy" / script
         _write(programs / script, _moved(source.read_text(), place, programs))
         commands = commands.replace(f"/opt/winrate/deploy/{script}", str(programs / script))
-    mine = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}  # of browser tests
+    mine = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}  # set by browsers
     environment = {**mine, "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin"}
     command = ["/bin/sh", "-euc", _moved(commands, place, programs)]
     ended = subprocess.run(
