@@ -63,9 +63,8 @@ def insertion_of(rows: Sequence[models.Model]) -> Callable[[], list[int]]:
 def _column(field: models.Field[Any, Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """The values of a field as the database wants them."""
     name, turn = field.attname, _turn(field)
-    if getattr(field, "auto_now_add", False):
-        return [turn(timezone.now())] * len(rows) if turn else []
-    values = [row[name] if name in row else field.get_default() for row in rows]
+    now = timezone.now() if getattr(field, "auto_now_add", False) else None
+    values = [now or (row[name] if name in row else field.get_default()) for row in rows]
     return values if turn is None else [None if value is None else turn(value) for value in values]
 
 
