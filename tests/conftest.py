@@ -33,6 +33,9 @@ StartWorker = Callable[..., CeleryWorker]
 def pytest_configure(config: pytest.Config) -> None:
     """Quick passwords, as the real hasher takes most of a test that signs in; nothing is failed for being slow."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # A web server that a test starts on the same data folder forgets at its start what was counted in its own.
+    settings.METRICS_FOLDER = settings.DATA_DIR / "metrics" / "tests"
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.METRICS_FOLDER)
     asking.SECONDS_TO_ANSWER = 60.0  # what is well may be slow on a busy machine; tests of what hangs set their own
     Examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     Examples.load_profile("patient")

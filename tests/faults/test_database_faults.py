@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import requests
 from django.conf import settings
 from django.db import connection
 
+from tests import plugin
 from tests.faults.scale import IS_FULL, SCALE
 from tests.faults.voters import Crowd, Told, assert_nothing_lost_or_doubled, make_study_of_rows
 from tests.servers import celery_worker
@@ -63,14 +63,17 @@ def durable_postgres(postgres_server: PostgresServer) -> Iterator[PostgresServer
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file system of its own with little room.
 
     It takes root, or the right to mount, in CI too. One mounted in a user namespace, which anybody may do, is reached
     only by way of /proc/PID/root, a link that SQLite resolves before it opens a file; and no limit on a process's files
     fails with "no space left", as a disk does.
+
+    It stands beside the data folder: PostgreSQL's own user must pass through to it, and pytest shuts the folders of
+    `tmp_path` to other users again whenever another run begins.
     """
-    place = tmp_path / "disk"
+    place = request.config.stash[plugin.data_folder] / "disk"
     place.mkdir()
     mount = shutil.which("mount") or "mount"
     made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], capture_output=True)  # noqa: S603
@@ -78,6 +81,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         say_missing("a small file system (mounting one needs root)")
     yield place
     subprocess.run([shutil.which("umount") or "umount", "--lazy", place], check=True)  # noqa: S603
+    place.rmdir()
 
 
 @pytest.mark.postgres
@@ -157,9 +161,6 @@ def test_f15_a_full_disk_under_postgres_refuses_calmly_and_goes_on_when_there_is
 ) -> None:
     name, place = str(connection.settings_dict["NAME"]), small_disk / "tables"
     place.mkdir()
-    for folder in (small_disk, *small_disk.parents):  # PostgreSQL's own user must pass through all of them
-        if not (mode := folder.stat().st_mode) & 0o001:
-            folder.chmod(stat.S_IMODE(mode) | 0o011)
     durable_postgres.own_folder(place)
     durable_postgres.administer(
         f"CREATE TABLESPACE small LOCATION '{place}'", f"ALTER DATABASE {name} SET TABLESPACE small"
