@@ -225,8 +225,9 @@ def why_not(ballot: Ballot) -> VotingError:
     if ballot.state == Ballot.State.SUPERSEDED:
         return VotingError(_("You have undone this pair: answer it again."), code="ballot_undone", field="ballot")
     state = Study.objects.values_list("state", flat=True).get(pk=ballot.study_id)
+    paused = VotingError(_("The study is paused and takes no votes: come back later."), code="study_paused")
     if state == Study.State.PAUSED:
-        return VotingError(_("The study is paused and takes no votes: come back later."), code="study_paused")
+        return paused
     if state != Study.State.OPEN:
         return VotingError(_("The study has ended and takes no more votes. Thank you."), code="study_closed")
     if Ballot.objects.filter(withdrawn(), pk=ballot.pk).exists():
@@ -235,6 +236,8 @@ def why_not(ballot: Ballot) -> VotingError:
             code="ballot_expired",
             field="ballot",
         )
+    if ballot.state == Ballot.State.OPEN and ballot.lease_until and ballot.lease_until > timezone.now():
+        return paused  # it was when the answer came, and goes on by now
     return VotingError(
         _("This pair was open for too long and was taken back: reload the page for another one."),
         code="ballot_expired",

@@ -101,3 +101,26 @@ def test_pausing_resuming_and_closing_while_votes_come_tears_none(study: Study) 
         with pytest.raises(voting.VotingError, match="has ended"):
             voting.cast_votes(rater=late.rater, ballot_token=late.token, answers=answers)
     assert Vote.objects.count() == before
+
+
+def test_a_pause_that_ends_while_an_answer_is_refused_for_it_is_told_as_one(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rater = factories.make_rater(study)
+    (ballot,) = voting.open_ballots(rater=rater, wanted=1)
+    answers = dict.fromkeys(ballot.study_prompt.criteria.values_list("key", flat=True), "left")
+    answer_it = voting._ANSWER
+
+    class WhilePaused:
+        def run(self, **values: object) -> int:
+            studies.pause_study(study, actor=None)
+            answered = answer_it.run(**values)
+            studies.resume_study(study, actor=None)
+            return answered
+
+    with monkeypatch.context() as patch:
+        patch.setattr(voting, "_ANSWER", WhilePaused())
+        with pytest.raises(voting.VotingError, match="is paused") as refused:
+            voting.cast_votes(rater=rater, ballot_token=ballot.token, answers=answers)
+    assert refused.value.code == "study_paused" and not Vote.objects.exists()
+    assert not voting.cast_votes(rater=rater, ballot_token=ballot.token, answers=answers).already
