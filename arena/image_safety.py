@@ -67,7 +67,7 @@ def report_by_rater(*, ballot: Ballot, sides: Iterable[str], kind: str) -> list[
     """A rater found images of their ballot broken or disturbing; returns the reports that are new.
 
     `sides` are "left" and "right"; with none of them it is about either, and both are reported with that said. Each
-    rater reports an image once: a repeated request writes nothing.
+    rater reports an image once as broken and once as disturbing: a repeated request writes nothing.
     """
     said = [side for side in ("left", "right") if side in set(sides)]
     reason = "seen on a ballot" if said else "seen on a ballot; one of its two images, the rater did not say which"
@@ -79,7 +79,8 @@ def report_by_rater(*, ballot: Ballot, sides: Iterable[str], kind: str) -> list[
         report, is_new = ImageReport.objects.get_or_create(
             image=image,
             rater=ballot.rater,
-            defaults={"act": Act.REPORTED, "kind": kind, "reason": reason, "study_id": ballot.study_id},
+            kind=kind,
+            defaults={"act": Act.REPORTED, "reason": reason, "study_id": ballot.study_id},
         )
         if is_new:
             new.append(report)

@@ -39,6 +39,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
 app = Celery("winrate")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.Task.Request = "evalsite.acknowledging:Request"
 app.autodiscover_tasks()
 
 

@@ -51,9 +51,9 @@ class ImageReport(models.Model):
                 name="raters_only_report_images",
             ),
             models.UniqueConstraint(
-                fields=["image", "rater"],
+                fields=["image", "rater", "kind"],
                 condition=Q(rater__isnull=False),
-                name="a_rater_reports_an_image_once",
+                name="a_rater_reports_an_image_once_a_kind",
             ),
         ]
 

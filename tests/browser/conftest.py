@@ -35,7 +35,11 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWindow]:
-    """A function that opens a fresh window (no cookies). At the end: no script error, no refused or foreign request."""
+    """A function that opens a fresh window (no cookies). At the end: no script error, no refused or foreign request.
+
+    LATENCY=700 lets every request take so many milliseconds longer: a test that presses keys before the script is
+    there fails then every time, instead of once in a hundred runs.
+    """
     expect.set_options(timeout=PATIENCE)
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -57,6 +61,11 @@ def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWind
         page.on("console", watch_console)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", watch_request)
+        if milliseconds := int(os.environ.get("LATENCY", "0")):
+            network = context.new_cdp_session(page)
+            network.send("Network.enable")
+            slow = {"offline": False, "latency": milliseconds, "downloadThroughput": -1, "uploadThroughput": -1}
+            network.send("Network.emulateNetworkConditions", slow)
         return page
 
     with OpenRequests() as requests:
