@@ -90,7 +90,7 @@ def open_ballots(
 def _queue(rater: Rater, study: Study, *, wanted: int, is_shown: bool) -> list[Ballot]:
     if not is_shown:  # else one was just answered, and most likely a new one is wanted in its place
         queue = _standing_now(rater)
-        if len(queue) >= wanted or not _quota_left(rater, study, queue):
+        if len(queue) >= wanted or not _quota_left(study, queue, answered=_answered_of_quota(rater)):
             return queue[:wanted]
     choices = pairing.Pairing(rater=rater, study=study)
     # Under a target every ballot has its own transaction, because each holds the prompt that it counts for.
@@ -101,9 +101,10 @@ def _queue(rater: Rater, study: Study, *, wanted: int, is_shown: bool) -> list[B
             queue = _retire(rater)
             if queue and is_shown:
                 mark_shown(queue[0])
-            if (short := min(wanted - len(queue), _quota_left(rater, study, queue))) <= 0:
-                break
             choices.load_history()
+            answered = sum(choices.answered[purpose] for purpose in special_ballots.WITHIN_QUOTA)
+            if (short := min(wanted - len(queue), _quota_left(study, queue, answered=answered))) <= 0:
+                break
             issued = _issue(choices, rater=rater, most=min(short, at_once))
         queue += issued
         if not choices.is_undecided and (len(issued) == short or len(issued) < at_once):
@@ -138,7 +139,7 @@ def resume(rater: Rater) -> int:
         left = own.filter(state__in=[Ballot.State.OPEN, *given_up], position__gt=last).exclude(withdrawn())
         rows = left.order_by("-position").values_list("pk", "purpose", *_IMAGES)
         once = {frozenset(images): (pk, purpose) for pk, purpose, *images in rows}
-        room = _quota_left(rater, rater.study, [])
+        room = _quota_left(rater.study, [], answered=_answered_of_quota(rater))
         chosen = []
         for pk, purpose in sorted(once.values())[:MOST_OPEN]:
             room -= (is_within := purpose in special_ballots.WITHIN_QUOTA)
@@ -204,14 +205,17 @@ def _is_stale(ballot: Ballot, now: datetime) -> bool:
     return is_over or bool(ballot.is_withdrawn)  # type: ignore[attr-defined] # annotated
 
 
-def _quota_left(rater: Rater, study: Study, standing: list[Ballot]) -> int:
+def _answered_of_quota(rater: Rater) -> int:
+    found = _ANSWERED_OF_QUOTA.first(rater=rater.pk)
+    return int(found[1]) if found else 0
+
+
+def _quota_left(study: Study, standing: list[Ballot], *, answered: int) -> int:
     quota = quota_of(study)
     if quota is None:
         return MOST_OPEN
     # Gold and repeats count too, as in the progress that the rater sees: nothing may tell them apart. Open ballots that
     # nobody can answer any more use up nothing, whether or not they were taken back yet.
-    found = _ANSWERED_OF_QUOTA.first(rater=rater.pk)
-    answered = found[1] if found else 0
     return max(0, quota - answered - sum(ballot.purpose in special_ballots.WITHIN_QUOTA for ballot in standing))
 
 

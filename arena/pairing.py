@@ -32,7 +32,7 @@ _HAD = KeptQuery(
         Ballot.objects.filter(rater=Parameter("rater"))
         .order_by()
         .values_list(
-            *("position", "state", "study_prompt"),
+            *("position", "state", "purpose", "study_prompt"),
             *("left_image", "right_image", "left_contender", "right_contender"),
         )
     )
@@ -65,6 +65,7 @@ class Pairing:
         self.target = target_of(study)
         self.is_undecided = False
         self.last_position = 0
+        self.answered: Counter[str] = Counter()  # ballots by their purpose
         self._standing: list[tuple[int, ImagePair, ContenderPair]] = []
         self._use(stock_of(study))
         self._needs: targets.Needs | None = None
@@ -74,9 +75,10 @@ class Pairing:
         """Read which pairs stand before this rater or were answered, known answers too; what the target still lacks."""
         rows = _HAD.rows(rater=self.rater.pk)
         self.last_position = max((position for position, *_ in rows), default=0)
+        self.answered = Counter(purpose for _, state, purpose, *_ in rows if state == Ballot.State.ANSWERED)
         self._standing = [
             (prompt, _in_order(left, right), _in_order(left_contender, right_contender))
-            for _, state, prompt, left, right, left_contender, right_contender in rows
+            for _, state, _, prompt, left, right, left_contender, right_contender in rows
             if state in STANDING and left is not None and right is not None
         ]
         self._by_text()

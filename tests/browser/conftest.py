@@ -38,7 +38,7 @@ def open_window(chromium: Browser, live_server: LiveServer) -> Iterator[OpenWind
     """A function that opens a fresh window (no cookies). At the end: no script error, no refused or foreign request.
 
     LATENCY=700 lets every request take so many milliseconds longer: a test that presses keys before the script is
-    there fails then every time, instead of once in a hundred runs.
+    there fails then every time, instead of once in a hundred runs. (Tests that take the line away do not run with it.)
     """
     expect.set_options(timeout=PATIENCE)
     contexts: list[BrowserContext] = []

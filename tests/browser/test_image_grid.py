@@ -103,7 +103,8 @@ def test_an_image_is_looked_at_large_and_keys_lead_to_its_neighbours(open_window
     page.get_by_role("link", name="Open results").click()
     page.get_by_role("link", name="Images", exact=True).click()
     labels = list(study.contenders.order_by("position").values_list("label", flat=True))
-    page.wait_for_load_state()  # before its script is there, an image's link leads to the image
+    # Before the page's script is there, an image's link leads to the image.
+    page.wait_for_url(f"**{reverse('arena:study_grid', args=[study.slug])}")
     page.locator(".shot").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")

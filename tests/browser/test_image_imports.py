@@ -1,5 +1,6 @@
 """The upload of many images in a real Chromium: sent a few at a time, looked at, taken in."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def begin(page: Page, *, layout: str = "dalle3") -> None:
     page.get_by_label("Contender").fill("SDXL")
     page.get_by_label("Prompt and sample are told by").select_option(layout)
     page.get_by_role("button", name="Go on to the files").click()
+    page.wait_for_url(re.compile(r"/images/import/\d+/$"))  # its script too: by the form alone 16 files go at once
     expect(page.get_by_role("heading", name="SDXL")).to_be_visible()
 
 
