@@ -48,7 +48,7 @@ try-containers: install-dev
 	$(PY) -m tests.deployment.container_files --stage $(or $(STAGE),web)
 
 faults: install-dev
-	FAULTS=full $(PY) -m pytest tests/faults --ignore tests/faults/test_soak.py
+	FAULTS=full $(PY) -m pytest tests/faults tests/deployment/test_upgrade.py --ignore tests/faults/test_soak.py
 	FAULTS=full $(PY) -m pytest --postgres $(addprefix tests/faults/test_,killed_web.py database_faults.py backup_under_votes.py)
 	FAULTS=full $(PY) -m pytest --postgres tests/deployment/test_upgrade.py
 

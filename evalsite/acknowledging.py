@@ -17,7 +17,7 @@ class Request(CeleryRequest):
         if self.acknowledged:
             return
         super().acknowledge()
-        message = self._message
+        message = self.message
         # A channel that was closed in between has given back what it had.
         if not message.acknowledged and isinstance(message.channel, virtual.Channel):
             virtual.QoS.ack(message.channel.qos, message.delivery_tag)

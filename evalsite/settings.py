@@ -313,6 +313,7 @@ TEMPLATES = [
 def _database() -> dict[str, Any]:
     database: dict[str, Any] = dict(Env.db_url_config(DATABASE_URL))
     if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["ENGINE"] = "evalsite.sqlite3"
         # IMMEDIATE, because under WAL a transaction that reads and then writes fails at once with "database is locked",
         # whatever the timeout. FULL, because NORMAL may lose acknowledged votes at a power cut.
         database["OPTIONS"] = {

@@ -1,6 +1,6 @@
 """A database of the first release brought up to date: no vote is lost, and a killed migration goes on (F19).
 
-With FAULTS=full it holds 200,000 votes, and how long that took is written to benchmarks/results/upgrade.md.
+With FAULTS=full it holds a million votes, and how long that took is written to benchmarks/results/upgrade.md.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.faults.scale import IS_FULL
 from tests.servers.postgres import PostgresServer
 
 KILLED_AT = ("30", "60", "120") if IS_FULL else ("30", "120")
-COPIES = 1653 if IS_FULL else 2
+COPIES = 8265 if IS_FULL else 2
 """Of 121 votes."""
 
 

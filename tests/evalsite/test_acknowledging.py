@@ -27,7 +27,7 @@ def messages_after_a_hung_broker(folder: Path, request_class: type[CeleryRequest
             consumer = Consumer(channel, [app.amqp.queues["default"]], accept=["json"], prefetch_count=1)
             consumer.register_callback(lambda _, message: came.put(message))
             for _ in range(2):
-                tasks.heartbeat.apply_async(args=["default"], queue="default", connection=connection)
+                app.send_task(tasks.heartbeat.name, args=["default"], queue="default", connection=connection)
             with consumer:
                 connection.drain_events(timeout=10)
                 first = came.get_nowait()
@@ -39,7 +39,7 @@ def messages_after_a_hung_broker(folder: Path, request_class: type[CeleryRequest
                 assert not first.acknowledged
                 redis.resume()
                 with contextlib.suppress(TimeoutError):  # none came
-                    connection.drain_events(timeout=5)
+                    connection.drain_events(timeout=3)
                 return 1 + came.qsize()
     finally:
         redis.kill()
