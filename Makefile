@@ -12,7 +12,7 @@ help:
 	@echo "make test       run all tests, on SQLite and on PostgreSQL (TEST=path: only those; PROCESSES=4: in so many at a time)"
 	@echo "make test-312   run the tests of pages, votes and ranking on Python 3.12, where torch is not installed"
 	@echo "make try-containers  do in a folder what Dockerfile and Compose file say, without containers (needs PostgreSQL, Redis)"
-	@echo "make faults     do the faults of tests/faults at full size (about half an hour) and write their table"
+	@echo "make faults     do the faults of tests/faults at full size (about forty minutes) and write their table"
 	@echo "make soak       let everything run at a steady pace for MINUTES (20) and write what grew (benchmarks/results/soak.md)"
 	@echo "make attacks    try each attack of tests/security 1,000 times and say how it went"
 	@echo "make audit      check that everything is installed as pinned, and ask for published advisories on it (needs network)"
