@@ -5,8 +5,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 from evalsite.environment import stop
 
@@ -61,49 +60,3 @@ def redis_socket(data_folder: Path) -> Path:
 def private_redis_url(data_folder: Path) -> str:
     """The broker URL of the private Redis; every command on this data folder comes to the same one."""
     return f"redis+socket://{quote(str(redis_socket(data_folder)))}"
-
-
-def broker_options(broker_url: str, *, data_folder: Path) -> dict[str, Any]:
-    """Celery's transport options for a kind of broker."""
-    if broker_url.startswith("redis"):
-        return {
-            "visibility_timeout": 3 * LONGEST_TASK_SECONDS,
-            "unacked_restore_interval": 10,
-            "unacked_restore_throttle": 1,  # the default of 10 sweeps only every 100 seconds
-            "socket_timeout": 5,
-            "socket_connect_timeout": 2,
-            "socket_keepalive": True,
-        }
-    if broker_url.startswith("filesystem"):
-        folder = data_folder / "broker"
-        places = {"data_folder_in": folder / "messages", "control_folder": folder / "control"}
-        for place in places.values():
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        messages = str(places["data_folder_in"])
-        return {
-            "data_folder_in": messages,
-            "data_folder_out": messages,
-            "control_folder": str(places["control_folder"]),
-            "polling_interval": 0.1,
-        }
-    return {}
-
-
-def bucket_options(url: str) -> dict[str, Any]:
-    """django-storages' options for a bucket, those in the query of its URL included."""
-    from botocore.config import Config  # only where there is a bucket: it takes a while
-
-    parts = urlsplit(url)
-    given = dict(parse_qsl(parts.query))
-    client = Config(
-        # s3v4, because boto3 still presigns with version 2 for some endpoints.
-        signature_version=given.get("signature_version", "s3v4"),
-        s3={"addressing_style": given["addressing_style"]} if "addressing_style" in given else None,
-        # boto3's own are a minute each, five times: so long a store that hangs would hold a thread of the web server.
-        connect_timeout=3,
-        read_timeout=15,
-        retries={"mode": "standard", "total_max_attempts": 3},
-    )
-    # Overwriting is safe: names are hashes.
-    options = {"bucket_name": parts.netloc, "file_overwrite": True, "default_acl": None, "client_config": client}
-    return options | {"location": parts.path.strip("/")} | given

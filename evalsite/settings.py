@@ -4,23 +4,21 @@ import os
 from pathlib import Path
 from socket import gethostname
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import django_stubs_ext
 from csp.constants import NONCE, NONE, SELF
-from environ import Env
 
 from arena import timetable as arena_timetable
 from evalsite import environment as read
 from evalsite.log_settings import logging_of
 from evalsite.places import (
     LONGEST_TASK_SECONDS,
-    broker_options,
-    bucket_options,
     ensure_data_folder,
     kept_secret,
     private_redis_url,
 )
+from evalsite.services import broker_options, caches_of, database_of, mail_through, storage_of
 from generation import timetable as generation_timetable
 
 # Lets annotations such as File[bytes] and base classes such as ModelAdmin[Study] name their parameter while running.
@@ -310,89 +308,17 @@ TEMPLATES = [
 ]
 
 
-def _database() -> dict[str, Any]:
-    database: dict[str, Any] = dict(Env.db_url_config(DATABASE_URL))
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        database["ENGINE"] = "evalsite.sqlite3"
-        # IMMEDIATE, because under WAL a transaction that reads and then writes fails at once with "database is locked",
-        # whatever the timeout. FULL, because NORMAL may lose acknowledged votes at a power cut.
-        database["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-        }
-        # Opening the file and preparing what every answer asks took over a third of an answer's time.
-        database["CONN_MAX_AGE"] = 60
-        # A file, not memory: tests then meet the locks of production, and worker processes can join in.
-        database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
-    else:
-        database["ENGINE"] = "django.db.backends.postgresql"
-        database["CONN_MAX_AGE"] = 60
-        database["CONN_HEALTH_CHECKS"] = True
-        options = database.setdefault("OPTIONS", {})
-        options.setdefault("connect_timeout", 5)
-        # What every answer asks is planned once per connection (arena/kept_queries.py).
-        threshold = options.setdefault("prepare_threshold", 0)
-        options["prepare_threshold"] = None if threshold == "none" else threshold
-        if threshold != "none":  # at the first time and not at the sixth; they all look rows up by their ids
-            options.setdefault("options", "-c plan_cache_mode=force_generic_plan")
-    return database
-
-
-def _caches(url: str) -> dict[str, dict[str, Any]]:
-    """The cache, and one for sums that must not be culled for drawings: a folder or table of their own."""
-    parts = urlsplit(url)
-    if parts.scheme in ("redis", "rediss"):
-        seconds = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0}
-        backend = "evalsite.forgiving_cache.ForgivingRedisCache"
-        found = {"BACKEND": backend, "LOCATION": url, "OPTIONS": seconds}
-        return {"default": found, "sums": found}
-    backend, location = {
-        "file": ("filebased.FileBasedCache", unquote(parts.path)),
-        "database": ("db.DatabaseCache", "cache"),
-        "memory": ("locmem.LocMemCache", ""),
-    }[parts.scheme]
-    found = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
-    apart = {"file": f"{location}-sums", "database": f"{location}_sums"}
-    return {"default": found, "sums": found | {"LOCATION": apart.get(parts.scheme, location)}}
-
-
-def _storage(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        location = {"location": unquote(parts.path)}
-        return {"BACKEND": "generation.image_store.AtomicFileSystemStorage", "OPTIONS": location}
-    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": bucket_options(url)}
-
-
-def _email() -> dict[str, Any]:
-    """Mail settings; without a server nothing is ever sent."""
-    if not EMAIL_URL:
-        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
-    parts = urlsplit(EMAIL_URL)
-    return {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "EMAIL_HOST": parts.hostname,
-        "EMAIL_PORT": parts.port or {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}[parts.scheme],
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
-        "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
-        "EMAIL_TIMEOUT": 10,
-    }
-
-
-globals().update(_email())
-DATABASES = {"default": _database()}
-CACHES = _caches(CACHE_URL)
+globals().update(mail_through(EMAIL_URL))
+DATABASES = {"default": database_of(DATABASE_URL, data_folder=DATA_DIR)}
+CACHES = caches_of(CACHE_URL)
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # Images know nothing of the site's pages; the admin links to this one.
 ABSOLUTE_URL_OVERRIDES = {"generation.image": lambda image: f"/images/{image.pk}/"}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "images": _storage(STORAGE_URL),
-    **({"weights": _storage(WEIGHTS_URL)} if WEIGHTS_URL else {}),
+    "images": storage_of(STORAGE_URL),
+    **({"weights": storage_of(WEIGHTS_URL)} if WEIGHTS_URL else {}),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if HASHED_STATIC

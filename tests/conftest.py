@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from evalsite import asking
 from evalsite.celery import app as celery_app
-from evalsite.places import broker_options
+from evalsite.services import broker_options
 from tests import plugin
 from tests.servers import s3_server as s3
 from tests.servers.celery_worker import CeleryWorker

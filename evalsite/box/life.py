@@ -19,7 +19,7 @@ from evalsite.box.children import Child, stop_together
 from evalsite.box.errors import BoxError
 from evalsite.box.redis import find_redis, start_redis
 from evalsite.celery import app as celery_app
-from evalsite.places import broker_options
+from evalsite.services import broker_options
 from evalsite.starting import dangerous_settings
 from generation.timetable import EXIT_HUNG
 

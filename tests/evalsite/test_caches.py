@@ -12,7 +12,8 @@ from django.db import connection
 
 from arena.charts import rendering
 from evalsite import starting
-from evalsite.settings import SETTINGS_TABLE, _caches
+from evalsite.services import caches_of
+from evalsite.settings import SETTINGS_TABLE
 from tests.arena.views.test_results import chart_address, client_of, voted_study
 from tests.servers.redis_server import RedisServer
 
@@ -46,7 +47,7 @@ def test_these_are_the_kinds_that_the_readme_names() -> None:
 def test_a_chart_is_drawn_once_and_sums_are_kept_beside_it(
     scheme: str, address: dict[str, str], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.CACHES = _caches(address[scheme])
+    settings.CACHES = caches_of(address[scheme])
     call_command("migrate", verbosity=0)
     call_command("migrate", verbosity=0)  # and again, as every upgrade does
     starting.refuse_missing_tables()
@@ -68,7 +69,7 @@ def test_a_chart_is_drawn_once_and_sums_are_kept_beside_it(
 
 @pytest.mark.usefixtures("_tables_go_again")
 def test_a_start_without_the_tables_of_the_cache_says_what_to_do(settings: Any) -> None:
-    settings.CACHES = _caches("database://")
+    settings.CACHES = caches_of("database://")
     with pytest.raises(SystemExit, match="the database lacks cache, cache_sums: run `python manage.py migrate` once"):
         starting.refuse_missing_tables()
     call_command("migrate", "--plan", verbosity=0)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from evalsite import asking, health
-from evalsite.settings import _storage
+from evalsite.services import storage_of
 from generation.heartbeats import beat_heart
 from generation.models import WorkerHeartbeat
 from tests.conftest import as_broker
@@ -121,7 +121,7 @@ def test_a_store_that_hangs_is_waited_for_once_and_holds_nobody_after(
     monkeypatch.setattr(asking, "SECONDS_TO_ANSWER", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        images = _storage(f"s3://images?endpoint_url={address}&addressing_style=path")
+        images = storage_of(f"s3://images?endpoint_url={address}&addressing_style=path")
         assert images["OPTIONS"]["client_config"].read_timeout == 15
         settings.STORAGES = settings.STORAGES | {"images": images}
         assert ask(client)[:2] == (503, "unavailable")

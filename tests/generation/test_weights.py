@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from evalsite.settings import _storage
+from evalsite.services import storage_of
 from generation import choosing, weights, worker
 from generation.checkpoints import pinned_source, register_checkpoint, resolve_checkpoint
 from generation.errors import GenerationError
@@ -47,7 +47,7 @@ def store(s3_server: S3Server, settings: Settings, tiny_model: Path, request: py
     bucket = f"weights-{abs(hash(request.node.name)) % 10**9}"
     address, question, options = s3_server.storage_url(bucket).partition("?")
     settings.WEIGHTS_URL = f"{address}/ours{question}{options}"
-    settings.STORAGES = settings.STORAGES | {"weights": _storage(settings.WEIGHTS_URL)}
+    settings.STORAGES = settings.STORAGES | {"weights": storage_of(settings.WEIGHTS_URL)}
     for path in tiny_model.rglob("*"):
         if path.is_file():
             name = f"tiny/{path.relative_to(tiny_model).as_posix()}"
@@ -175,7 +175,7 @@ def test_a_store_that_is_away_stops_nothing_else_and_decides_nothing(
     store: None, s3_server: S3Server, settings: Settings, tiny_model: Path, fetched_root: Path
 ) -> None:
     there, away = settings.WEIGHTS_URL, f"s3://no-such-bucket?endpoint_url={s3_server.endpoint_url}"
-    settings.WEIGHTS_URL, settings.STORAGES = away, settings.STORAGES | {"weights": _storage(away)}
+    settings.WEIGHTS_URL, settings.STORAGES = away, settings.STORAGES | {"weights": storage_of(away)}
     shutil.copytree(tiny_model, Path(settings.MODELS_ROOT) / "near")
     Checkpoint.objects.create(name="elsewhere", source="elsewhere", state=Checkpoint.State.READY)
     far, near = (register_checkpoint(name=name, source=name) for name in ("tiny", "near"))
@@ -189,7 +189,7 @@ def test_a_store_that_is_away_stops_nothing_else_and_decides_nothing(
     ]
     with pytest.raises(CommandError, match="The store of weights does not answer, it is asked again in a minute"):
         call_command("add_checkpoint", "tiny", "tiny")
-    settings.WEIGHTS_URL, settings.STORAGES = there, settings.STORAGES | {"weights": _storage(there)}
+    settings.WEIGHTS_URL, settings.STORAGES = there, settings.STORAGES | {"weights": storage_of(there)}
     assert worker.resolve_drafts("w") == 1
     far.refresh_from_db()
     assert far.state == "ready"
