@@ -13,7 +13,7 @@ from generation.running_totals import Sums
 
 @dataclass(frozen=True)
 class Fits:
-    """How many there are, what they took in all, and when the newest was made."""
+    """How many were made, what they took in all, and when the newest was made."""
 
     count: int
     seconds: float
@@ -45,8 +45,9 @@ def newest_vote_at() -> datetime | None:
 
 
 def fits() -> Fits:
-    """All of them, over all studies."""
-    sums = running_totals.totals(Fit.objects.all(), name="fits", sums={"count": Count("pk"), "took": Sum("seconds")})
+    """All of them, over all studies; those that were thinned out too, for as long as the cache knows of them."""
+    counted = {"count": Count("pk"), "took": Sum("seconds")}
+    sums = running_totals.totals(Fit.objects.all(), name="fits", sums=counted, are_kept=False)  # they are thinned out
     count, seconds = sums.get((), (0.0, 0.0))
     newest = Fit.objects.order_by("-pk").values_list("created_at", flat=True).first()
     return Fits(count=int(count), seconds=seconds, newest_at=newest)

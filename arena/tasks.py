@@ -8,6 +8,7 @@ from django.conf import settings
 from arena import (
     board_fitting,
     exposure,
+    fit_thinning,
     fitting,
     intake,
     judging,
@@ -71,6 +72,12 @@ def forget_old_networks() -> None:
 def forget_old_minutes() -> None:
     """Throw away counts of what came within minutes that are over."""
     minute_counts.forget_old()
+
+
+@shared_task(ignore_result=True)
+def thin_out_fits() -> None:
+    """Throw away most of the fits that later ones took the place of."""
+    fit_thinning.thin_out()
 
 
 @shared_task(ignore_result=True)

@@ -14,6 +14,7 @@ PERIODS: Final = {
     "expire_abandoned_ballots": 60.0,
     "forget_old_networks": 3600.0,
     "forget_old_minutes": 3600.0,
+    "thin_out_fits": 3600.0,
     "forget_ended_sessions": 6 * 3600.0,
     "erase_raters_after_retention": 3600.0,
     "judge_changed": 60.0,

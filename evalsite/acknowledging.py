@@ -1,23 +1,33 @@
-"""A worker's request whose acknowledgement the broker did not take: over for this worker all the same.
+"""A message that Redis did not hear of any more is over for its worker all the same.
 
-Celery logs such an acknowledgement and goes on, but kombu still counts the message as being in work; with a prefetch of
-one the worker then asks for no other, for ever. The broker gives the message out again when its time is over, which
-harms nothing here: what a task does is claimed in the database first.
+Celery logs an acknowledgement that failed and goes on, but kombu still counts the message as being in work: with a
+prefetch of one the worker then asks for no other, for ever. Redis gives such a message out again when its time is over,
+which harms nothing here: what a task does is claimed in the database first.
 """
 
-from celery.worker.request import Request as CeleryRequest
-from kombu.transport import virtual
+from kombu.transport import redis, virtual
 
 
-class Request(CeleryRequest):
-    """Celery's request; for transports that keep count of messages themselves, as those of Redis and of folders do."""
+class QoS(redis.QoS):
+    """Kombu's count of what a worker has in work, which goes down also where Redis could not be told."""
 
-    def acknowledge(self) -> None:
-        """Acknowledge the message, and count it as done also where the broker cannot hear of it."""
-        if self.acknowledged:
-            return
-        super().acknowledge()
-        message = self.message
-        # A channel that was closed in between has given back what it had.
-        if not message.acknowledged and isinstance(message.channel, virtual.Channel):
-            virtual.QoS.ack(message.channel.qos, message.delivery_tag)
+    def ack(self, delivery_tag: str) -> None:
+        """The message is done with."""
+        try:
+            super().ack(delivery_tag)
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """The message is for somebody else, or for nobody."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+
+def install() -> None:
+    """Let all channels to Redis that this process opens from now on count in this way."""
+    redis.Channel.QoS = QoS

@@ -39,7 +39,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 
 app = Celery("winrate")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.Task.Request = "evalsite.acknowledging:Request"
 app.autodiscover_tasks()
 
 
@@ -50,6 +49,13 @@ def _check_first(**_: Any) -> None:
     from evalsite.starting import refuse_bad_start
 
     refuse_bad_start()
+
+
+@celeryd_init.connect
+def _hear_after_lost_acknowledgements(**_: Any) -> None:
+    from evalsite import acknowledging  # brings in Redis's driver, which sites without Redis do not need
+
+    acknowledging.install()
 
 
 @worker_process_init.connect

@@ -32,18 +32,28 @@ class Kept:
 
 
 def totals(
-    rows: QuerySet[Any], *, name: str, by: Sequence[str] = (), sums: Mapping[str, Aggregate], now: float | None = None
+    rows: QuerySet[Any],
+    *,
+    name: str,
+    by: Sequence[str] = (),
+    sums: Mapping[str, Aggregate],
+    are_kept: bool = True,
+    now: float | None = None,
 ) -> Sums:
     """The sums of each group, in the order in which they are given.
 
-    rows:  of one table, never changed in what is grouped and summed, never deleted
-    name:  under which settled sums are kept in the shared cache; losing them costs one look at all rows
+    rows:     of one table, never changed in what is grouped and summed
+    name:     under which settled sums are kept in the shared cache; losing them costs one look at all rows
+    are_kept: whether the rows stay; those that are deleted, an hour after they came or later, go on counting as long
+              as the cache keeps the sums
     """
     now = time.time() if now is None else now
     rows = rows.order_by()
     newest = int(rows.aggregate(newest=Max("pk"))["newest"] or 0)
     cache = caches["sums"]
-    kept = _settled(rows, cache.get(f"running-total:{name}"), newest=newest, by=by, sums=sums, now=now)
+    kept = _settled(
+        rows, cache.get(f"running-total:{name}"), newest=newest, by=by, sums=sums, recounts=are_kept, now=now
+    )
     cache.set(f"running-total:{name}", kept, None)
     return _added(kept.sums, _summed(rows.filter(pk__gt=kept.upto), by, sums))
 
@@ -60,10 +70,12 @@ def _settled(
     newest: int,
     by: Sequence[str],
     sums: Mapping[str, Aggregate],
+    recounts: bool,
     now: float,
 ) -> Kept:
+    is_old = kept is not None and recounts and now - kept.begun_at > COUNTED_ANEW_AFTER
     # A restored backup may hold fewer rows than were counted before it.
-    if kept is None or now - kept.begun_at > COUNTED_ANEW_AFTER or newest < kept.newest or now < kept.looked_at:
+    if kept is None or is_old or newest < kept.newest or now < kept.looked_at:
         upto = max(0, newest - YOUNG_AT_FIRST)
         counted = _summed(rows.filter(pk__lte=upto), by, sums) if upto else {}
         return Kept(sums=counted, upto=upto, newest=newest, looked_at=now, begun_at=now)

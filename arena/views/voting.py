@@ -201,10 +201,15 @@ def _cast(form: QueryDict, rater: Rater) -> tuple[voting.Receipt, Ballot]:
         first_questions.check_first_step_is_done(ballot)
     milliseconds = _milliseconds(form.get("page_milliseconds", ""))
     receipt = voting.answer(ballot, answers=answers, skip_reason=skip_reason, page_milliseconds=milliseconds)
-    if kind := REPORTED.get(skip_reason):
+    if kind := REPORTED.get(_stored_reason(ballot) if receipt.already else skip_reason):
         # After the skip and whether or not it is new: a request sent again makes up for one that was cut off here.
         image_safety.report_by_rater(ballot=ballot, sides=form.getlist("bad_side"), kind=kind)
     return receipt, ballot
+
+
+def _stored_reason(ballot: Ballot) -> str:
+    """Why it was left: the first answer stands, whatever is sent after it."""
+    return ballot.votes.values_list("skip_reason", flat=True).first() or ""
 
 
 def _reason_in(form: QueryDict) -> str:

@@ -178,7 +178,7 @@ def test_a_raters_report_fits_the_rows_and_is_made_once(study: Study) -> None:
 def test_an_image_that_did_not_show_and_then_disturbs_is_reported_as_both(study: Study) -> None:
     rater = factories.make_rater(study)
     [ballot] = voting.open_ballots(rater=rater, wanted=1)
-    for kind in ("broken", "disturbing", "broken"):
+    for kind in ("broken", "disturbing", "broken"):  # as on later pairs that hold it too
         image_safety.report_by_rater(ballot=ballot, sides=["left"], kind=kind)
     reports = ImageReport.objects.filter(image=left_image(ballot)).order_by("pk")
     assert list(reports.values_list("kind", "rater")) == [("broken", rater.pk), ("disturbing", rater.pk)]

@@ -2,6 +2,7 @@
 
 import gc
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -65,8 +66,9 @@ def seconds_of_a_collection(file: Path, factory: type[sqlite3.Cursor]) -> float:
 
 def test_a_collection_waits_for_no_thread_that_waits_for_the_lock(tmp_path: Path) -> None:
     assert seconds_of_a_collection(tmp_path / "ours", Cursor) < WAIT / 2
-    # Where Python's own does it too, ours can go.
-    assert seconds_of_a_collection(tmp_path / "theirs", sqlite3.Cursor) > WAIT / 2
+    # Once Python 3.11 is past, Python's own will do.
+    waits = seconds_of_a_collection(tmp_path / "theirs", sqlite3.Cursor) > WAIT / 2
+    assert waits is (sys.version_info < (3, 12))
 
 
 @pytest.mark.django_db

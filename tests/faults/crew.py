@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,10 +24,7 @@ APP = "tests.faults.app"
 
 
 class Crew:
-    """Started once for all fault tests; whoever kills a member starts it again.
-
-    One that ended itself is started again by the crew, as `up` and systemd do it.
-    """
+    """Started once for all fault tests; whoever kills a member starts it again."""
 
     def __init__(self, folder: Path, *, models_root: Path) -> None:
         self.folder = folder
@@ -50,17 +46,6 @@ class Crew:
         self.painter = self.start("gen.cpu", FAULTS_DRAWS="yes")
         self.second: CeleryWorker | None = None
         self.keeper.wait_until_ready()
-        self._is_over = threading.Event()
-        self._supervisor = threading.Thread(target=self._supervise, name="crew", daemon=True)
-        self._supervisor.start()
-
-    def _supervise(self) -> None:
-        while not self._is_over.wait(1):
-            for worker in self._members():
-                worker.start_again_if_it_asked()
-
-    def _members(self) -> list[CeleryWorker]:
-        return [worker for worker in (self.keeper, self.painter, self.second) if worker is not None]
 
     def start(self, queues: str, *, has_beat: bool = False, waits: bool = True, **environment: str) -> CeleryWorker:
         """One more worker process."""
@@ -120,10 +105,9 @@ class Crew:
 
     def stop(self) -> None:
         """End all of them."""
-        self._is_over.set()
-        self._supervisor.join()
-        for worker in self._members():
-            worker.kill()
+        for worker in (self.keeper, self.painter, self.second):
+            if worker is not None:
+                worker.kill()
         self.redis.kill()
 
 

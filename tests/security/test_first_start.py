@@ -59,7 +59,8 @@ def test_no_file_of_the_install_names_a_password_or_a_key() -> None:
         r"(?i)(secret_key|password|passwd|api_?key|token)\s*=\s*[\"']?(?!\"?SECRET_KEY\")[A-Za-z0-9+/_-]{8,}"
     )
     within_an_address = re.compile(r"(?i)://[^\s/@:'\"]*:(?![<$%{\[])[^\s/@'\"]{3,}@")
-    names = ("Makefile", "README.md", "manage.py", "evalsite/settings.py", "evalsite/places.py", ".ci/run")
+    site = (f"evalsite/{name}.py" for name in ("settings", "places", "services"))
+    names = ("Makefile", "README.md", "manage.py", *site, ".ci/run")
     files = [*(root / name for name in names), *(file for file in (root / "deploy").rglob("*") if file.is_file())]
     read = {str(file.relative_to(root)): file.read_text() for file in files if file.suffix != ".pyc"}
     assert {"deploy/winrate.env.sample", "deploy/compose/compose.yaml", "deploy/compose/Dockerfile"} <= read.keys()

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import connection
 
 from evalsite.box.children import Child, stop_together
-from generation.timetable import EXIT_HUNG
 from tests.servers.addresses import wait_until
 
 SECONDS_TO_START = 400
@@ -82,11 +81,6 @@ class CeleryWorker:
     def is_alive(self) -> bool:
         """Whether its supervising process runs."""
         return self._child.exit_code() is None
-
-    def start_again_if_it_asked(self) -> None:
-        """What a supervisor does for a worker that ended itself because it was no use any more."""
-        if self._child.exit_code() == EXIT_HUNG:
-            self._child = self._child.again()
 
     def ask_to_stop(self) -> None:
         """SIGTERM, and no waiting."""

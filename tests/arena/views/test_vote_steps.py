@@ -244,6 +244,20 @@ def test_a_report_closes_the_ballot_with_its_reason_and_another_pair_comes() -> 
     assert len(reports()) == 2 and {report.study for report in ImageReport.objects.all()} == {study}
 
 
+def test_a_report_sent_again_with_another_reason_is_the_first_one_still() -> None:
+    study = make_study()
+    browser, rater = joined_browser(study)
+    ballot = open_ballot(browser, study)
+    form = {"ballot": ballot.token, "report": "1", "bad_side": "right"}
+    for reason in ("not_shown", "disturbing"):
+        browser.post(vote_address(study), {**form, "report_reason": reason})
+    assert reports() == {(ballot.right_image_id, "broken", rater.pk)}
+    answered = open_ballot(browser, study)
+    browser.post(vote_address(study), answers_to(answered))
+    browser.post(vote_address(study), {**form, "ballot": answered.token, "report_reason": "disturbing"})
+    assert len(reports()) == 1
+
+
 def test_a_report_needs_no_skip_and_says_what_is_wrong() -> None:
     study = make_study()
     browser, rater = joined_browser(study)
