@@ -22,8 +22,8 @@ def test_f16_a_full_disk_pauses_the_run_which_goes_on_when_there_is_room(
     run = want(SCALE.images)
     wait_for(Image.objects.exists, seconds=60, what="the first batch is made")
     crew.arm("disk-full")
-    paused = Run.objects.exclude(paused_at=None)
-    wait_for(paused.exists, seconds=60, what="the run is paused")
+    paused, running = Run.objects.exclude(paused_at=None), ImageJob.objects.filter(state="running")
+    wait_for(lambda: paused.exists() and not running.exists(), seconds=60, what="the run is paused, all given back")
     run.refresh_from_db()
     assert run.pause_reason == f"The image store ({images_folder()}) cannot be written: No space left on device."
     waiting = ImageJob.objects.filter(state="pending", attempts=0).count()
