@@ -1,4 +1,4 @@
-"""From votes to fits: estimate what changed and keep every estimate as a row of its own that says what it saw."""
+"""From votes to fits: estimate what changed and store each as a row of its own that says what it saw."""
 
 from datetime import timedelta
 from importlib.metadata import version

@@ -53,7 +53,7 @@ def _check_first(**_: Any) -> None:
 
 @celeryd_init.connect
 def _hear_after_lost_acknowledgements(**_: Any) -> None:
-    from evalsite import acknowledging  # brings in Redis's driver, which sites without Redis do not need
+    from evalsite import acknowledging  # only who takes messages needs it
 
     acknowledging.install()
 

@@ -1,4 +1,4 @@
-"""Totals over rows that are only ever appended, at a cost that does not grow with them: settled rows are kept summed.
+"""Totals over rows that are appended and never changed, at a cost that does not grow: settled rows are kept summed.
 
 Rows become visible out of the order of their ids, for a transaction commits long after it took one. So the youngest
 are counted anew each time, and join the kept sums ten minutes after they were the newest.
